@@ -1,0 +1,1 @@
+"""The stack: what `cdk deploy` makes of promotions.yaml."""

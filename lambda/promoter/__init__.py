@@ -1,0 +1,1 @@
+"""Promote container images in Amazon ECR: put a tag on exactly the bytes that were judged."""

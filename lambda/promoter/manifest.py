@@ -1,0 +1,109 @@
+"""What can be read off a manifest's bytes: its digest and its media type. Bytes are never rewritten."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from typing import Any
+
+from promoter.errors import InvalidRequest
+from promoter.model import Manifest
+
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_SIGNED_V1 = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+DOCKER_V1 = "application/vnd.docker.distribution.manifest.v1+json"
+
+MEDIA_TYPES = (OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST, DOCKER_SIGNED_V1, DOCKER_V1)
+"""Every kind ECR stores. All are asked for, so that ECR has no reason to translate one into another."""
+
+MAX_BYTES = 4 * 1024 * 1024  # PutImage's limit for imageManifest
+
+
+def digest_of(body: bytes, media_type: str) -> str:
+    """Return the digest that a registry gives to these bytes (OCI image spec, "Digests").
+
+    A signed Docker schema 1 manifest is digested without its signatures.
+    """
+    payload = unsigned(body) if media_type in (DOCKER_SIGNED_V1, DOCKER_V1) else body
+    return "sha256:" + hashlib.sha256(payload).hexdigest()
+
+
+def parse(body: bytes, *, media_type: str | None = None) -> Manifest:
+    """Read a manifest that a caller brought along; `media_type` is the caller's word for what it is.
+
+    Raises InvalidRequest, naming the field, for anything PutImage could not store.
+    """
+    if len(body) > MAX_BYTES:
+        raise InvalidRequest(
+            f"imageManifest has {len(body)} bytes; Amazon ECR stores at most {MAX_BYTES}", field="imageManifest"
+        )
+    document = _document(body)
+    own = document.get("mediaType") or _media_type_by_shape(document)
+    if own not in MEDIA_TYPES:
+        raise InvalidRequest(
+            "imageManifest is no image manifest, index or artifact: "
+            "schemaVersion 2 with config and layers, or with manifests, is expected",
+            field="imageManifest",
+        )
+    if media_type not in (None, own) and "mediaType" in document:
+        raise InvalidRequest(
+            f"imageManifestMediaType is {media_type}, but the manifest says {own}", field="imageManifestMediaType"
+        )
+    if media_type is not None and media_type not in MEDIA_TYPES:
+        raise InvalidRequest(
+            f"imageManifestMediaType {media_type} is not one that Amazon ECR stores",
+            field="imageManifestMediaType",
+        )
+    chosen = media_type or own
+    return Manifest(body, chosen, digest_of(body, chosen))
+
+
+def media_type_of(body: bytes) -> str:
+    """Return the media type that a stored manifest declares, or else the one its shape shows.
+
+    BatchGetImage may leave imageManifestMediaType out; PutImage needs it for a body without mediaType.
+    """
+    document = _document(body)
+    declared = document.get("mediaType")
+    return declared if isinstance(declared, str) else _media_type_by_shape(document) or OCI_MANIFEST
+
+
+def unsigned(body: bytes) -> bytes:
+    """Return a Docker schema 1 manifest without its signatures (libtrust's form of a JSON Web Signature)."""
+    try:
+        header = json.loads(_base64url(json.loads(body)["signatures"][0]["protected"]))
+        return body[: header["formatLength"]] + _base64url(header["formatTail"])
+    except (ValueError, LookupError, TypeError):
+        return body
+
+
+def _base64url(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"imageManifest is not JSON: {error}", field="imageManifest") from error
+    if not isinstance(document, dict):
+        raise InvalidRequest("imageManifest must be a JSON object", field="imageManifest")
+    return document
+
+
+def _media_type_by_shape(document: dict[str, Any]) -> str | None:
+    """Tell the kinds apart where the body does not name its own; None: it is none of them."""
+    match document:
+        case {"schemaVersion": 2, "manifests": list()}:
+            return OCI_INDEX
+        case {"schemaVersion": 2, "config": {"mediaType": str(config)}, "layers": list() | None}:
+            return DOCKER_MANIFEST if config.startswith("application/vnd.docker.") else OCI_MANIFEST
+        case {"schemaVersion": 1, "fsLayers": list(), "signatures": list()}:
+            return DOCKER_SIGNED_V1
+        case {"schemaVersion": 1, "fsLayers": list()}:
+            return DOCKER_V1
+    return None

@@ -1,0 +1,114 @@
+"""The words of the service as frozen values; nothing here knows AWS, HTTP or JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+
+class Trigger(StrEnum):
+    """What asks for a promotion; a rule serves one of the two."""
+
+    SCAN = "scan"
+    REQUEST = "request"
+
+
+class Outcome(StrEnum):
+    """How a promotion ended. These words are part of the API and never change."""
+
+    PROMOTED = "PROMOTED"
+    UNCHANGED = "UNCHANGED"
+    PLANNED = "PLANNED"
+    REFUSED = "REFUSED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """An ECR repository: `registry_id` is the 12-digit account that owns it."""
+
+    registry_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageId:
+    """How an image is asked for: by tag, by digest, or by both, which pins the tag to the digest."""
+
+    image_tag: str | None = None
+    image_digest: str | None = None
+
+    def __str__(self) -> str:
+        return " at ".join(part for part in (self.image_tag, self.image_digest) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest: exactly the registry's bytes, their media type, and their verified digest."""
+
+    body: bytes = field(repr=False)
+    media_type: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What to promote: an image of the registry, or a manifest that the caller brought along."""
+
+    image_id: ImageId = ImageId()
+    manifest: Manifest | None = None
+
+    @property
+    def image_digest(self) -> str | None:
+        """The digest, where it is known before the registry is asked."""
+        return self.manifest.digest if self.manifest else self.image_id.image_digest
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A wish to put tags on a source image.
+
+    `image_tags` is None where the rule decides. `expected_digests` holds, by target tag, the digest that
+    the tag must have now; None: the tag must not exist. `caller` is the caller's ARN, None for a scan.
+    `rule` names the one rule to go by, where that is settled already. `asked_at` is when the scan
+    finished or the request came in, with a time zone.
+    """
+
+    promotion_id: str
+    trigger: Trigger
+    repository: Repository
+    source: Source
+    image_tags: tuple[str, ...] | None = None
+    expected_digests: Mapping[str, str | None] = field(default_factory=dict)
+    dry_run: bool = False
+    caller: str | None = None
+    rule: str | None = None
+    asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class TagMove:
+    """One target tag: what happened to it, and where it pointed before (None: it did not exist)."""
+
+    image_tag: str
+    outcome: Outcome
+    previous_digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """A promotion that was carried out, planned, or found already done."""
+
+    promotion_id: str
+    rule: str
+    repository: Repository
+    manifest: Manifest
+    moves: tuple[TagMove, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """PROMOTED or PLANNED as soon as one tag is; UNCHANGED when no tag had to move."""
+        changed = (move.outcome for move in self.moves if move.outcome is not Outcome.UNCHANGED)
+        return next(changed, Outcome.UNCHANGED)

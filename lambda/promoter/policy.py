@@ -1,0 +1,148 @@
+"""The policy: which promotion is admitted, and onto which tags. Pure; compiled from promotions.yaml."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from fnmatch import fnmatchcase
+from typing import Any
+
+from promoter.errors import InvalidRequest, NotAllowed
+from promoter.model import Promotion, Trigger
+from promoter.templates import is_tag, names_in, render
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One entry of the policy; None means no restriction, and for `registry_id` the function's own account."""
+
+    name: str
+    trigger: Trigger
+    registry_id: str | None
+    repositories: tuple[str, ...]
+    source_tag: re.Pattern[str] | None
+    to: tuple[str, ...]
+    to_matching: tuple[re.Pattern[str], ...]
+    callers: tuple[str, ...] | None
+
+    @property
+    def needs_digest(self) -> bool:
+        """Whether the target tags cannot be told before the source's digest is known."""
+        return any("digest" in names_in(template) for template in self.to)
+
+    def covers(self, wish: Promotion, *, registry_id: str) -> bool:
+        """Say whether the rule is about this trigger and repository; `registry_id` is the function's own."""
+        return (
+            wish.trigger is self.trigger
+            and wish.rule in (None, self.name)
+            and wish.repository.registry_id == (self.registry_id or registry_id)
+            and any(fnmatchcase(wish.repository.name, pattern) for pattern in self.repositories)
+        )
+
+    def objection(self, wish: Promotion) -> str | None:
+        """Return why a rule that covers the wish does not serve it; None: it does."""
+        tag = wish.source.image_id.image_tag
+        if self.source_tag is not None:
+            if tag is None:
+                return f"needs a source tag that matches {self.source_tag.pattern}"
+            if not self.source_tag.fullmatch(tag):
+                return f"source tag {tag} does not match {self.source_tag.pattern}"
+        elif tag is None and any("tag" in names_in(template) for template in self.to):
+            return "needs a source tag: its target tags are made from it"
+        if self.callers is not None and not any(fnmatchcase(wish.caller or "", glob) for glob in self.callers):
+            return f"caller {wish.caller} is not among its callers"
+        return None
+
+    def own_tags(self, wish: Promotion) -> tuple[str, ...]:
+        """Render `to` for a wish that the rule serves, without repeats. Raises NotAllowed for what is no tag."""
+        values = self._values(wish)
+        tags = tuple(dict.fromkeys(render(template, values) for template in self.to))
+        if bad := [tag for tag in tags if not is_tag(tag)]:
+            raise NotAllowed(
+                f"rule {self.name} makes {bad[0]!r} of this source, which is no tag; change the rule's to"
+            )
+        return tags
+
+    def foreign_tags(self, wish: Promotion) -> list[str]:
+        """Return those of the tags asked for that this rule may not put."""
+        own = self.own_tags(wish)
+        return [
+            tag
+            for tag in wish.image_tags or ()
+            if tag not in own and not any(pattern.fullmatch(tag) for pattern in self.to_matching)
+        ]
+
+    def _values(self, wish: Promotion) -> Mapping[str, str]:
+        tag = wish.source.image_id.image_tag or ""
+        match = self.source_tag.fullmatch(tag) if self.source_tag else None
+        groups = match.groupdict(default="") if match else {}
+        return groups | {
+            "repository": wish.repository.name,
+            "tag": tag,
+            "digest": (wish.source.image_digest or "").removeprefix("sha256:")[:12],
+            "date": wish.asked_at.astimezone(UTC).strftime("%Y%m%d"),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All rules, in the order of the file. `registry_id` is the account the function runs in."""
+
+    rules: tuple[Rule, ...]
+    registry_id: str
+
+    def serving(self, wish: Promotion) -> tuple[Rule, ...]:
+        """Return the rules that serve the wish. Raises NotAllowed, with each rule's reason, where none does."""
+        covering = [rule for rule in self.rules if rule.covers(wish, registry_id=self.registry_id)]
+        objections = {rule.name: rule.objection(wish) for rule in covering}
+        serving = tuple(rule for rule in covering if objections[rule.name] is None)
+        if not serving:
+            raise NotAllowed(
+                f"no {wish.trigger} rule of the policy serves this source in repository {wish.repository.name}",
+                reasons=tuple(f"{name}: {objection}" for name, objection in objections.items()),
+            )
+        return serving
+
+    def admit(self, wish: Promotion) -> tuple[Rule, tuple[str, ...]]:
+        """Return the rule to go by and the tags to put.
+
+        Raises NotAllowed where no rule admits the wish as a whole, InvalidRequest where the request names
+        no tags and more than one rule could choose them.
+        """
+        rules = self.serving(wish)
+        if wish.image_tags is None:
+            if len(rules) > 1:
+                names = ", ".join(rule.name for rule in rules)
+                raise InvalidRequest(f"rules {names} all serve this source: name the imageTags", field="imageTags")
+            if not rules[0].to:
+                raise InvalidRequest(f"rule {rules[0].name} has no to: name the imageTags", field="imageTags")
+            return rules[0], rules[0].own_tags(wish)
+        foreign = {rule.name: rule.foreign_tags(wish) for rule in rules}
+        for rule in rules:
+            if not foreign[rule.name]:
+                return rule, wish.image_tags
+        raise NotAllowed(
+            f"no rule lets this caller put {', '.join(wish.image_tags)} on {wish.repository.name}",
+            reasons=tuple(f"{name}: may not put {', '.join(tags)}" for name, tags in foreign.items()),
+        )
+
+
+def load(document: Mapping[str, Any], *, registry_id: str) -> Policy:
+    """Make a Policy of the compiled JSON (see infra/policy_file.py, which also checked it)."""
+    return Policy(tuple(_rules(document["rules"])), registry_id)
+
+
+def _rules(entries: Sequence[Mapping[str, Any]]) -> Iterator[Rule]:
+    for entry in entries:
+        yield Rule(
+            name=entry["name"],
+            trigger=Trigger(entry["on"]),
+            registry_id=entry["registry"],
+            repositories=tuple(entry["repositories"]),
+            source_tag=re.compile(entry["from"]) if entry["from"] is not None else None,
+            to=tuple(entry["to"]),
+            to_matching=tuple(re.compile(pattern) for pattern in entry["to_matching"]),
+            callers=tuple(entry["callers"]) if entry["callers"] is not None else None,
+        )

@@ -1,0 +1,151 @@
+"""Bodies of HTTP requests -> wishes. Names, shapes and limits are PutImage's (Amazon ECR API reference)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import DecodeError, Meta, Struct, ValidationError, json
+
+from promoter import manifest
+from promoter.errors import InvalidRequest
+from promoter.model import ImageId, Promotion, Repository, Source, Trigger
+
+MAX_TAGS = 50  # each costs a PutImage, of which ECR serves 10 a second to a whole account
+
+RepositoryName = Annotated[
+    str,
+    Meta(
+        min_length=2,
+        max_length=256,
+        pattern=r"\A[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*\Z",
+    ),
+]
+RegistryId = Annotated[str, Meta(pattern=r"\A[0-9]{12}\Z")]
+Tag = Annotated[str, Meta(pattern=r"\A[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}\Z")]
+Digest = Annotated[str, Meta(pattern=r"\Asha256:[0-9a-f]{64}\Z")]
+
+
+class SourceBody(Struct, forbid_unknown_fields=True, rename="camel"):
+    """A tag, a digest or both, which pins the tag to the digest."""
+
+    image_tag: Tag | None = None
+    image_digest: Digest | None = None
+
+
+class TargetBody(Struct, forbid_unknown_fields=True, rename="camel"):
+    """Where to put the tags; a member left out is the source's."""
+
+    registry_id: RegistryId | None = None
+    region: str | None = None
+    repository_name: RepositoryName | None = None
+
+
+class PromotionBody(Struct, forbid_unknown_fields=True, rename="camel"):
+    """What `POST /promotions` takes."""
+
+    repository_name: RepositoryName
+    registry_id: RegistryId | None = None
+    source: SourceBody | None = None
+    image_manifest: Annotated[str, Meta(min_length=1)] | None = None
+    image_manifest_media_type: str | None = None
+    image_digest: Digest | None = None
+    image_tag: Tag | None = None
+    image_tags: Annotated[list[Tag], Meta(min_length=1, max_length=MAX_TAGS)] | None = None
+    target: TargetBody | None = None
+    expected_digests: dict[Tag, Digest | None] = {}
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What the request itself does not say: its id, who sent it, and where the function runs."""
+
+    promotion_id: str
+    caller: str | None
+    registry_id: str
+    region: str
+
+
+def promotion(body: bytes, origin: Origin) -> Promotion:
+    """Read the body of `POST /promotions`. Raises InvalidRequest, naming the field that is wrong."""
+    asked = _decode(body)
+    repository = Repository(asked.registry_id or origin.registry_id, asked.repository_name)
+    _require_same_place(asked.target, repository, origin.region)
+    return Promotion(
+        promotion_id=origin.promotion_id,
+        trigger=Trigger.REQUEST,
+        repository=repository,
+        source=_source(asked),
+        image_tags=_tags(asked),
+        expected_digests=asked.expected_digests,
+        dry_run=asked.dry_run,
+        caller=origin.caller,
+    )
+
+
+def _decode(body: bytes) -> PromotionBody:
+    try:
+        return json.decode(body, type=PromotionBody)
+    except ValidationError as error:
+        message, _, place = str(error).partition(" - at `")
+        field = place.replace("key` in `", "").rstrip("`").removeprefix("$").removeprefix(".")
+        named = re.search(r"field `(.+?)`", message)
+        if named:  # unknown or missing: the message names the member, the place only what it is in
+            field = f"{field}.{named[1]}".lstrip(".")
+        raise InvalidRequest(f"{field or 'body'}: {_readable(message)}", field=field or "body") from error
+    except (DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest(f"the body is not JSON: {error}", field="body") from error
+
+
+def _readable(message: str) -> str:
+    return (
+        message.replace("Object ", "")
+        .replace(r"\\A", "")
+        .replace(r"\\Z", "")
+        .replace(r"\A", "")
+        .replace(r"\Z", "")
+    )
+
+
+def _source(asked: PromotionBody) -> Source:
+    if asked.image_manifest is None:
+        for name, value in (
+            ("imageManifestMediaType", asked.image_manifest_media_type),
+            ("imageDigest", asked.image_digest),
+        ):
+            if value is not None:
+                raise InvalidRequest(f"{name} goes with imageManifest; name the image in source", field=name)
+        if asked.source is None or (asked.source.image_tag is None and asked.source.image_digest is None):
+            raise InvalidRequest("source needs an imageTag, an imageDigest or both", field="source")
+        return Source(ImageId(asked.source.image_tag, asked.source.image_digest))
+    if asked.source is not None:
+        raise InvalidRequest("source and imageManifest exclude each other", field="source")
+    brought = manifest.parse(asked.image_manifest.encode(), media_type=asked.image_manifest_media_type)
+    if asked.image_digest not in (None, brought.digest):
+        raise InvalidRequest(f"imageDigest is not that of imageManifest, {brought.digest}", field="imageDigest")
+    return Source(manifest=brought)
+
+
+def _tags(asked: PromotionBody) -> tuple[str, ...] | None:
+    if asked.image_tag is not None and asked.image_tags is not None:
+        raise InvalidRequest("imageTag and imageTags exclude each other", field="imageTag")
+    if asked.image_tag is not None:
+        return (asked.image_tag,)
+    return tuple(dict.fromkeys(asked.image_tags)) if asked.image_tags is not None else None
+
+
+def _require_same_place(target: TargetBody | None, repository: Repository, region: str) -> None:
+    if target is None:
+        return
+    for name, wanted, here in (
+        ("registryId", target.registry_id, repository.registry_id),
+        ("region", target.region, region),
+        ("repositoryName", target.repository_name, repository.name),
+    ):
+        if wanted not in (None, here):
+            raise InvalidRequest(
+                f"target.{name} must be {here}: promotion into another repository is not served yet",
+                field=f"target.{name}",
+            )

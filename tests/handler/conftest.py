@@ -1,0 +1,95 @@
+"""The function as Lambda calls it, on an in-memory registry."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from promoter import handler, telemetry, wiring
+from tests.support.policies import ACCOUNT, policy, rule
+from tests.support.registries import InMemoryRegistry
+
+REGION = "eu-central-1"
+CALLER = f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/run-7"
+
+
+@dataclass
+class Context:
+    """What Lambda tells the function about an invocation."""
+
+    function_name: str = "promoter"
+    memory_limit_in_mb: int = 256
+    invoked_function_arn: str = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:promoter"
+    aws_request_id: str = "0b7e3c9a"
+
+
+@pytest.fixture
+def registry() -> InMemoryRegistry:
+    return InMemoryRegistry()
+
+
+@pytest.fixture
+def logs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], list[dict[str, Any]]]:
+    """Return what the function has written: log records and metrics, each a JSON line."""
+    stream = io.StringIO()
+    monkeypatch.setattr(telemetry.logger.registered_handler, "stream", stream)
+
+    def read() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (stream.getvalue() + capsys.readouterr().out).splitlines()]
+
+    return read
+
+
+@pytest.fixture
+def invoke(
+    registry: InMemoryRegistry, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Invoke the function under a policy with one rule of each trigger."""
+    rules = policy(
+        rule(**{"name": "staging", "on": "scan", "from": r"^build-(?P<n>\d+)$", "to": ["staging", "staging-{n}"]}),
+        rule(name="prod", to_matching=[r"^v\d+$"], callers=["arn:aws:sts::*:assumed-role/deployer/*"]),
+    )
+    monkeypatch.setattr(wiring, "registry", lambda: registry)
+    monkeypatch.setattr(wiring, "policy", lambda: rules)
+    monkeypatch.setenv("PROMOTER_REGISTRY_ID", ACCOUNT)
+    monkeypatch.setenv("AWS_REGION", REGION)
+    return lambda event: handler.lambda_handler(event, Context())  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def post(invoke: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[..., tuple[int, dict[str, Any]]]:
+    """Call `POST /promotions` as API Gateway does; return the status and the document."""
+
+    def call(body: Any, *, caller: str | None = CALLER, **event: Any) -> tuple[int, dict[str, Any]]:
+        text = body if isinstance(body, str) else json.dumps(body)
+        response = invoke(http_event(text, caller=caller) | event)
+        return response["statusCode"], json.loads(response["body"]) | {"headers": response["headers"]}
+
+    return call
+
+
+def http_event(body: str, *, caller: str | None = CALLER) -> dict[str, Any]:
+    """Return an HTTP API event, payload format 2.0 (API Gateway developer guide)."""
+    return {
+        "version": "2.0",
+        "routeKey": "POST /promotions",
+        "rawPath": "/promotions",
+        "rawQueryString": "",
+        "headers": {"content-type": "application/json"},
+        "requestContext": {
+            "accountId": ACCOUNT,
+            "authorizer": {"iam": {"userArn": caller}} if caller else None,
+            "http": {"method": "POST", "path": "/promotions", "sourceIp": "192.0.2.1"},
+            "requestId": "api-request-1",
+            "stage": "$default",
+        },
+        "body": body,
+        "isBase64Encoded": False,
+    }

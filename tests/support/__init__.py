@@ -1,0 +1,1 @@
+"""What several kinds of test build on."""

@@ -1,0 +1,28 @@
+"""Policies as they come out of the compiler, for tests of the core."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from promoter.policy import Policy, load
+
+ACCOUNT = "123456789012"
+
+
+def rule(**members: Any) -> dict[str, Any]:
+    """Return a compiled rule; what is not named has the value of a key left out of promotions.yaml."""
+    return {
+        "name": "prod-by-pipeline",
+        "on": "request",
+        "registry": None,
+        "repositories": ["team/*"],
+        "from": None,
+        "to": ["prod"],
+        "to_matching": [],
+        "callers": None,
+    } | members
+
+
+def policy(*rules: dict[str, Any]) -> Policy:
+    """Return the policy of these rules, for the account of the tests."""
+    return load({"rules": list(rules)}, registry_id=ACCOUNT)

@@ -1,0 +1,188 @@
+"""Which rule admits what; tables over pure functions."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from promoter.errors import InvalidRequest, NotAllowed
+from promoter.model import ImageId, Promotion, Repository, Source, Trigger
+from tests.support.policies import ACCOUNT, policy, rule
+
+DIGEST = "sha256:" + "0123456789ab" + "0" * 52
+
+
+def wish(tag: str | None = "build-42", *, repository: str = "team/web", **members: Any) -> Promotion:
+    defaults: dict[str, Any] = {
+        "promotion_id": "p",
+        "trigger": Trigger.REQUEST,
+        "repository": Repository(ACCOUNT, repository),
+        "source": Source(ImageId(tag, DIGEST)),
+        "asked_at": datetime(2026, 12, 31, 23, 30, tzinfo=UTC),
+    }
+    return Promotion(**(defaults | members))
+
+
+@pytest.mark.parametrize(
+    ("glob", "repository", "covered"),
+    [
+        ("team/web", "team/web", True),
+        ("team/web", "team/web2", False),
+        ("team/*", "team/web", True),
+        ("team/*", "team/sub/web", True),  # as IAM's wildcard, from which the function's rights are made
+        ("team/*", "team", False),
+        ("*", "anything", True),
+        ("team/*", "steam/web", False),
+    ],
+)
+def test_a_repository_glob_covers_what_iam_would(glob: str, repository: str, *, covered: bool) -> None:
+    """`*` stands for any characters, slashes included; everything else for itself."""
+    rules = policy(rule(repositories=[glob]))
+
+    if covered:
+        assert rules.admit(wish(repository=repository))[1] == ("prod",)
+    else:
+        with pytest.raises(NotAllowed):
+            rules.admit(wish(repository=repository))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "tag", "admitted"),
+    [
+        (None, "anything", True),
+        (None, None, True),
+        (r"build-\d+", "build-42", True),
+        (r"build-\d+", "build-42-dirty", False),
+        (r"build-\d+", "my-build-42", False),
+        (r"^build-\d+$", "build-42", True),
+        (r"build|test-\d+", "test-x", False),
+        (r"build-\d+", None, False),
+    ],
+)
+def test_from_has_to_match_the_whole_source_tag(pattern: str | None, tag: str | None, *, admitted: bool) -> None:
+    """A part of the tag is not enough, and a source without a tag matches no pattern."""
+    rules = policy(rule(**{"from": pattern}))
+
+    if admitted:
+        rules.admit(wish(tag))
+    else:
+        with pytest.raises(NotAllowed) as caught:
+            rules.admit(wish(tag))
+        assert "prod-by-pipeline" in caught.value.reasons[0]
+
+
+def test_templates_are_filled_from_the_source() -> None:
+    """Named groups, the tag, the digest's first 12 digits, and the date in UTC, wherever the caller's clock is."""
+    rules = policy(
+        rule(**{"from": r"build-(?P<n>\d+)(?P<rest>-.*)?", "to": ["v{n}{rest}", "{tag}.{digest}.{date}"]})
+    )
+    in_tokyo = datetime(2027, 1, 1, 8, 30, tzinfo=timezone(timedelta(hours=9)))
+
+    _, tags = rules.admit(wish(asked_at=in_tokyo))
+
+    assert tags == ("v42", "build-42.0123456789ab.20261231")
+
+
+def test_templates_that_agree_make_one_tag() -> None:
+    """A tag is put once, however many templates make it."""
+    assert policy(rule(to=["prod", "prod"])).admit(wish())[1] == ("prod",)
+
+
+def test_a_template_that_makes_no_tag_of_this_source_refuses() -> None:
+    """Better no promotion than a tag that nobody can pull."""
+    rules = policy(rule(**{"from": "(?P<a>.*)", "to": ["{a}{a}"]}))
+
+    with pytest.raises(NotAllowed, match="no tag"):
+        rules.admit(wish("x" * 100))
+
+
+@pytest.mark.parametrize(
+    ("asked", "admitted"),
+    [
+        (("prod",), True),
+        (("v1.2.3",), True),
+        (("prod", "v1.2.3"), True),
+        (("prod", "latest"), False),
+        (("v1.2.3-rc1",), False),
+    ],
+)
+def test_a_caller_names_only_tags_that_the_rule_gives(asked: tuple[str, ...], *, admitted: bool) -> None:
+    """`to` and `to_matching` together bound what may be named; one tag too many refuses all."""
+    rules = policy(rule(to_matching=[r"v\d+\.\d+\.\d+"]))
+
+    if admitted:
+        assert rules.admit(wish(image_tags=asked))[1] == asked
+    else:
+        with pytest.raises(NotAllowed, match=asked[-1]):
+            rules.admit(wish(image_tags=asked))
+
+
+@pytest.mark.parametrize(
+    ("callers", "caller", "admitted"),
+    [
+        (None, None, True),
+        (["arn:aws:sts::*:assumed-role/deployer/*"], "arn:aws:sts::1:assumed-role/deployer/run-7", True),
+        (["arn:aws:sts::*:assumed-role/deployer/*"], "arn:aws:sts::1:assumed-role/deployer2/run-7", False),
+        (["arn:aws:iam::1:user/ann", "arn:aws:iam::1:user/bob"], "arn:aws:iam::1:user/bob", True),
+        (["arn:aws:iam::1:user/ann"], "arn:aws:iam::1:user/Ann", False),
+        (["*"], None, True),
+        (["arn:*"], None, False),
+    ],
+)
+def test_callers_are_matched_by_arn(callers: list[str] | None, caller: str | None, *, admitted: bool) -> None:
+    """Globs over the ARN that API Gateway authenticated; case counts."""
+    rules = policy(rule(callers=callers))
+
+    if admitted:
+        rules.admit(wish(caller=caller))
+    else:
+        with pytest.raises(NotAllowed):
+            rules.admit(wish(caller=caller))
+
+
+@pytest.mark.parametrize(
+    ("registry", "asked", "covered"),
+    [(None, ACCOUNT, True), (None, "999999999999", False), ("999999999999", "999999999999", True)],
+)
+def test_a_rule_serves_one_registry(registry: str | None, asked: str, *, covered: bool) -> None:
+    """The function's own account, unless the rule names another."""
+    rules = policy(rule(registry=registry))
+    asking = wish(repository="team/web")
+
+    if covered:
+        rules.admit(Promotion("p", Trigger.REQUEST, Repository(asked, "team/web"), asking.source))
+    else:
+        with pytest.raises(NotAllowed):
+            rules.admit(Promotion("p", Trigger.REQUEST, Repository(asked, "team/web"), asking.source))
+
+
+def test_a_rule_serves_one_trigger() -> None:
+    """No pipeline calls a scan rule, and no scan fires a request rule."""
+    rules = policy(rule(name="a", on="scan", to=["a"]), rule(name="b", on="request", to=["b"]))
+
+    assert rules.admit(wish(trigger=Trigger.SCAN))[1] == ("a",)
+    assert rules.admit(wish())[1] == ("b",)
+
+
+def test_two_rules_that_serve_a_request_need_the_tags_named() -> None:
+    """Which of them is meant is not guessed."""
+    rules = policy(rule(name="one", to=["a"]), rule(name="two", to=["b"]))
+
+    with pytest.raises(InvalidRequest, match="one, two"):
+        rules.admit(wish())
+    assert rules.admit(wish(image_tags=("b",)))[0].name == "two"
+
+
+def test_a_rule_without_to_needs_the_tags_named() -> None:
+    """`to_matching` alone says what may be put, not what is."""
+    with pytest.raises(InvalidRequest, match="imageTags"):
+        policy(rule(to=[], to_matching=["v.*"])).admit(wish())
+
+
+def test_every_rule_of_a_scan_fires() -> None:
+    """Two scan rules that serve one image are two promotions."""
+    rules = policy(rule(name="a", on="scan", to=["a"]), rule(name="b", on="scan", to=["b"]))
+
+    assert [r.name for r in rules.serving(wish(trigger=Trigger.SCAN))] == ["a", "b"]
