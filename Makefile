@@ -1,0 +1,54 @@
+# Everything runs from here; each target sets up what it needs. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -ec
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+POLICY ?= promotions.yaml
+BIN := .venv/bin
+SET_UP := .venv/.set-up
+CODE := app.py infra lambda local tests
+
+.PHONY: help demo test lint format policy local stop setup pins clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(SET_UP) ## the main job on a local AWS, step by step; leaves nothing running
+	@$(BIN)/python -m local demo
+
+test: lint ## style, types and every test, on a local AWS
+	@echo "== tests"
+	@$(BIN)/pytest
+
+lint: $(SET_UP) ## style, types, format
+	@echo "== style, format, types"
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/mypy
+
+format: $(SET_UP) ## rewrite the formatting
+	@$(BIN)/ruff format $(CODE)
+	@$(BIN)/ruff check --fix $(CODE)
+
+policy: $(SET_UP) ## check promotions.yaml, or POLICY=another.yaml
+	@$(BIN)/python -m infra.policy_check $(POLICY)
+
+local: $(SET_UP) ## start a local AWS with the stack deployed, POLICY=another.yaml if you like
+	@$(BIN)/python -m local up --policy $(POLICY)
+
+stop: ## end the local AWS
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local stop; fi
+
+setup: $(SET_UP) ## install everything into .venv and node_modules
+
+$(SET_UP): requirements-dev.txt lambda/requirements.txt package-lock.json scripts/setup.sh
+	@scripts/setup.sh $(PYTHON)
+	@touch $@
+
+pins: $(SET_UP) ## resolve the pinned versions anew
+	@scripts/pins.sh
+
+clean: stop ## remove all that was made here
+	rm -rf .venv .local node_modules cdk.out
