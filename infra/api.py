@@ -1,0 +1,70 @@
+"""The HTTP API: every route needs a signature or a token, and every call is in the access log."""
+
+from __future__ import annotations
+
+import json
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_apigatewayv2 as api
+from aws_cdk import aws_apigatewayv2_authorizers as authorizers
+from aws_cdk import aws_apigatewayv2_integrations as integrations
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.function import retention
+from infra.settings import Settings
+
+ROUTES = {"/promotions": [api.HttpMethod.POST]}
+
+# API Gateway, "Customize HTTP API access logs": who called what, when, and how it ended; no bodies.
+ACCESS_LOG = {
+    name: f"$context.{variable}"
+    for name, variable in {
+        "requestId": "requestId",
+        "time": "requestTime",
+        "ip": "identity.sourceIp",
+        "caller": "identity.userArn",
+        "subject": "authorizer.claims.sub",
+        "route": "routeKey",
+        "status": "status",
+        "milliseconds": "responseLatency",
+        "error": "error.message",
+        "integrationError": "integrationErrorMessage",
+    }.items()
+}
+
+
+class PromotionApi(Construct):
+    """An HTTP API in front of the function; `url` ends without a slash."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, function: lambda_.IFunction, settings: Settings
+    ) -> None:
+        super().__init__(scope, construct_id)
+        http = api.HttpApi(self, "Http", default_authorizer=authorizer(settings), create_default_stage=False)
+        integration = integrations.HttpLambdaIntegration("Promoter", function)
+        for path, methods in ROUTES.items():
+            http.add_routes(path=path, methods=methods, integration=integration)
+        stage = http.add_stage(
+            "Stage",
+            auto_deploy=True,
+            throttle=api.ThrottleSettings(rate_limit=settings.apiRate, burst_limit=settings.apiBurst),
+        )
+        log_group = logs.LogGroup(
+            self, "AccessLog", retention=retention(settings), removal_policy=RemovalPolicy.DESTROY
+        )
+        resource = stage.node.default_child
+        if not isinstance(resource, api.CfnStage):
+            raise TypeError("the stage is not an AWS::ApiGatewayV2::Stage")
+        resource.access_log_settings = api.CfnStage.AccessLogSettingsProperty(
+            destination_arn=log_group.log_group_arn, format=json.dumps(ACCESS_LOG)
+        )
+        self.url = stage.url.rstrip("/") if stage.url else ""
+
+
+def authorizer(settings: Settings) -> api.IHttpRouteAuthorizer:
+    """Return what guards every route: SigV4, or tokens of one issuer."""
+    if settings.authorization == "iam":
+        return authorizers.HttpIamAuthorizer()
+    return authorizers.HttpJwtAuthorizer("Jwt", settings.jwtIssuer or "", jwt_audience=settings.jwtAudience)

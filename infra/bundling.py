@@ -1,0 +1,102 @@
+"""The function's asset: made by pip from hashed pins, without Docker, and the same bytes wherever it is made."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import jsii
+from aws_cdk import AssetHashType, BundlingOptions, DockerImage, ILocalBundling
+from aws_cdk import aws_lambda as lambda_
+
+from infra.policy_file import PolicyFile
+
+SOURCE = Path(__file__).parents[1] / "lambda"
+PLATFORMS = {"arm64": "manylinux2014_aarch64", "x86_64": "manylinux2014_x86_64"}
+UNWANTED = ("bin", "*.dist-info", "**/__pycache__")  # of what pip installs
+
+
+def bundle(policy: PolicyFile, *, architecture: lambda_.Architecture) -> lambda_.Code:
+    """Return the asset. It changes with the code, the pins, the policy, the runtime and the architecture."""
+    compiled = json.dumps(policy.compiled(), sort_keys=True, indent=1)
+    return lambda_.Code.from_asset(
+        str(SOURCE),
+        asset_hash_type=AssetHashType.CUSTOM,
+        asset_hash=fingerprint(compiled, architecture.name),
+        bundling=BundlingOptions(
+            image=DockerImage.from_registry("scratch"),
+            local=PipBundling(compiled, architecture.name),  # type: ignore[arg-type]  # jsii passes options as one
+        ),
+    )
+
+
+def fingerprint(policy: str, architecture: str) -> str:
+    """Return a hash of all that goes into the asset; the pins stand for what pip installs."""
+    parts = [policy.encode(), architecture.encode(), f"{sys.version_info[:2]}".encode()]
+    for file in sources():
+        parts += [file.relative_to(SOURCE).as_posix().encode(), file.read_bytes()]
+    return sha256(b"\0".join(sha256(part).digest() for part in parts)).hexdigest()
+
+
+def sources() -> list[Path]:
+    """Return the files that make the asset, in a stable order."""
+    return [*sorted((SOURCE / "promoter").rglob("*.py")), SOURCE / "requirements.txt"]
+
+
+@jsii.implements(ILocalBundling)
+class PipBundling:
+    """Bundles on this machine; CDK calls it before it would think of Docker."""
+
+    def __init__(self, policy: str, architecture: str) -> None:
+        self._policy = policy
+        self._architecture = architecture
+
+    def try_bundle(self, output_dir: str, options: Any) -> bool:  # noqa: ARG002 - CDK's signature
+        """Fill the folder. Raises CalledProcessError where pip cannot."""
+        build(Path(output_dir), policy=self._policy, architecture=self._architecture)
+        return True
+
+
+def build(target: Path, *, policy: str, architecture: str) -> None:
+    """Install the pins for Lambda's platform, add the code and the policy, and compile all of it."""
+    install(target, architecture)
+    for file in sources():
+        copy = target / file.relative_to(SOURCE)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copyfile(file, copy)
+    (target / "requirements.txt").unlink()
+    (target / "promoter" / "policy.json").write_text(policy, encoding="utf-8")
+    for pattern in UNWANTED:
+        for path in target.glob(pattern):
+            shutil.rmtree(path)
+    # A function's folder is read-only: what is not compiled here is compiled at every cold start. Checked
+    # against nothing (unchecked-hash), so that a file's time is no part of it.
+    command = [
+        "-m",
+        "compileall",
+        "-q",
+        "-s",
+        str(target),
+        "-p",
+        "/var/task",
+        "--invalidation-mode",
+        "unchecked-hash",
+    ]
+    subprocess.run([sys.executable, *command, str(target)], check=True)  # noqa: S603 - our own words
+
+
+def install(target: Path, architecture: str) -> None:
+    """Install the function's packages, from wheels whose hashes are pinned."""
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    command = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    wheels = ["--require-hashes", "--no-deps", "--no-compile", "--only-binary=:all:", "--implementation=cp"]
+    lambdas = ["--platform", PLATFORMS[architecture], "--python-version", version]
+    paths = ["--target", str(target), "--requirement", str(SOURCE / "requirements.txt")]
+    subprocess.run(  # noqa: S603 - our own words
+        [sys.executable, *command, *wheels, *lambdas, *paths], check=True, stdout=sys.stderr
+    )

@@ -1,0 +1,102 @@
+"""The function and its role."""
+
+from __future__ import annotations
+
+import platform
+import sys
+
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_destinations as destinations
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.bundling import bundle
+from infra.nag import acknowledge
+from infra.policy_file import PolicyFile
+from infra.settings import Settings
+
+DAYS = logs.RetentionDays
+RETENTION = {
+    1: DAYS.ONE_DAY,
+    7: DAYS.ONE_WEEK,
+    14: DAYS.TWO_WEEKS,
+    30: DAYS.ONE_MONTH,
+    90: DAYS.THREE_MONTHS,
+    180: DAYS.SIX_MONTHS,
+    365: DAYS.ONE_YEAR,
+    731: DAYS.TWO_YEARS,
+    1827: DAYS.FIVE_YEARS,
+    3653: DAYS.TEN_YEARS,
+}
+
+
+class PromoterFunction(Construct):
+    """The Lambda function, its log and its role; events that fail for good go to `failed_events`."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        policy: PolicyFile,
+        settings: Settings,
+        failed_events: sqs.IQueue,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        arch = architecture(settings)
+        self.log_group = logs.LogGroup(
+            self, "Log", retention=retention(settings), removal_policy=RemovalPolicy.DESTROY
+        )
+        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        self.log_group.grant_write(self.role)
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            description="Promotes container images in Amazon ECR",
+            runtime=runtime(),
+            architecture=arch,
+            handler="promoter.handler.lambda_handler",
+            code=bundle(policy, architecture=arch),
+            role=self.role,
+            memory_size=settings.memory,
+            timeout=Duration.seconds(settings.timeout),
+            reserved_concurrent_executions=settings.concurrency,
+            environment={
+                "PROMOTER_REGISTRY_ID": Stack.of(self).account,
+                "POWERTOOLS_LOG_LEVEL": settings.logLevel,
+            },
+            log_group=self.log_group,
+            tracing=lambda_.Tracing.ACTIVE,
+            retry_attempts=2,
+            max_event_age=Duration.hours(6),
+            on_failure=destinations.SqsDestination(failed_events),
+        )
+        acknowledge(
+            self.role,
+            "AwsSolutions-IAM5[Resource::*]",
+            "Only xray:PutTraceSegments and xray:PutTelemetryRecords, which support no resource.",
+        )
+        acknowledge(
+            self.function,
+            "AwsSolutions-L1",
+            "The runtime is the Python that deploys: docs/decisions/0001-python-runtime-of-the-deployer.md.",
+        )
+
+
+def runtime() -> lambda_.Runtime:
+    """Return the runtime of the Python that deploys: what was tested is what is shipped."""
+    return lambda_.Runtime(f"python{sys.version_info[0]}.{sys.version_info[1]}", lambda_.RuntimeFamily.PYTHON)
+
+
+def architecture(settings: Settings) -> lambda_.Architecture:
+    """Return arm64, the cheaper one; the local AWS runs functions on this machine's own processor."""
+    local_intel = settings.stage == "local" and platform.machine() in ("x86_64", "AMD64")
+    return lambda_.Architecture.X86_64 if local_intel else lambda_.Architecture.ARM_64
+
+
+def retention(settings: Settings) -> logs.RetentionDays:
+    """Return CDK's word for the days that logs are kept."""
+    return RETENTION[settings.logRetentionDays]

@@ -1,0 +1,75 @@
+"""EventBridge rules: the finished scans of the policy's repositories, and no other event, reach the function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.policy_file import PolicyFile
+
+
+class ScanRules(Construct):
+    """A rule for each scanner and registry that the policy's scan rules name; none without scan rules."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        policy: PolicyFile,
+        function: lambda_.IFunction,
+        undelivered: sqs.IQueue,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        target = targets.LambdaFunction(
+            function, dead_letter_queue=undelivered, max_event_age=Duration.hours(24), retry_attempts=185
+        )
+        for registry, globs in scanned(policy, Stack.of(self).account).items():
+            suffix = "" if registry == Stack.of(self).account else registry
+            for scanner, pattern in patterns(registry, globs, Stack.of(self)).items():
+                events.Rule(self, f"{scanner}{suffix}", event_pattern=pattern, targets=[target])
+
+
+def scanned(policy: PolicyFile, account: str) -> Mapping[str, list[str]]:
+    """Return the repository globs of the scan rules by registry."""
+    globs: dict[str, set[str]] = {}
+    for rule in policy.rules:
+        if rule.on == "scan":
+            globs.setdefault(rule.registry or account, set()).update(rule.repositories)
+    return {registry: sorted(names) for registry, names in globs.items()}
+
+
+def patterns(registry: str, globs: list[str], stack: Stack) -> dict[str, events.EventPattern]:
+    """Return the pattern for each scanner. ECR names a repository by name, Inspector by ARN."""
+    arns = [
+        stack.format_arn(service="ecr", account=registry, resource="repository", resource_name=glob)
+        for glob in globs
+    ]
+    return {
+        "Basic": events.EventPattern(
+            account=[registry],
+            source=["aws.ecr"],
+            detail_type=["ECR Image Scan"],
+            detail={"scan-status": ["COMPLETE"], "repository-name": [matcher(glob) for glob in globs]},
+        ),
+        "Enhanced": events.EventPattern(
+            account=[registry],
+            source=["aws.inspector2"],
+            detail_type=["Inspector2 Scan"],
+            detail={"scan-status": ["INITIAL_SCAN_COMPLETE"], "repository-name": [matcher(arn) for arn in arns]},
+        ),
+    }
+
+
+def matcher(glob: str) -> Any:
+    """Return EventBridge's way to say a name or, with `*`, a wildcard; it allows no two `*` in a row."""
+    while "**" in glob:
+        glob = glob.replace("**", "*")
+    return {"wildcard": glob} if "*" in glob else glob

@@ -1,0 +1,77 @@
+"""The deployment's settings: cdk.json's context, parsed once. docs/operations.md says what each means."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from constructs import Node
+
+RETENTION_DAYS = (1, 7, 14, 30, 90, 180, 365, 731, 1827, 3653)
+OLDEST, NEWEST = (3, 11), (3, 14)  # of Lambda's Python runtimes
+
+
+class SettingsError(Exception):
+    """A setting of cdk.json, or of `cdk -c`, that cannot be deployed; its text names it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Memory in MB, timeout in seconds, retention in days, API rates in requests a second."""
+
+    policy: str
+    stage: Literal["aws", "local"]
+    memory: int
+    timeout: int
+    concurrency: int | None
+    logRetentionDays: int  # noqa: N815 - the names are those of cdk.json
+    logLevel: str  # noqa: N815
+    authorization: Literal["iam", "jwt"]
+    jwtIssuer: str | None  # noqa: N815
+    jwtAudience: list[str]  # noqa: N815
+    apiRate: int  # noqa: N815
+    apiBurst: int  # noqa: N815
+
+    @classmethod
+    def read(cls, node: Node) -> Settings:
+        """Read the context. Raises SettingsError naming the setting, also for a Python no runtime matches."""
+        if not OLDEST <= sys.version_info[:2] <= NEWEST:
+            raise SettingsError("the function runs on the Python that deploys it: use 3.11, 3.12, 3.13 or 3.14")
+        values = {field.name: node.try_get_context(field.name) for field in fields(cls)}
+        for name in ("memory", "timeout", "concurrency", "logRetentionDays", "apiRate", "apiBurst"):
+            values[name] = _number(name, values[name])
+        settings = cls(**values)
+        settings._check()
+        return settings
+
+    def _check(self) -> None:
+        _one_of("stage", self.stage, ("aws", "local"))
+        _one_of("authorization", self.authorization, ("iam", "jwt"))
+        _one_of("logLevel", self.logLevel, tuple(logging.getLevelNamesMapping()))
+        _one_of("logRetentionDays", self.logRetentionDays, RETENTION_DAYS)
+        _between("memory", self.memory, 128, 10240)
+        _between("timeout", self.timeout, 10, 29)  # API Gateway answers 504 after 30 s
+        if self.authorization == "jwt" and not (self.jwtIssuer and self.jwtAudience):
+            raise SettingsError("authorization jwt needs jwtIssuer and jwtAudience")
+
+
+def _number(name: str, value: Any) -> int | None:
+    """`cdk -c name=value` hands over text."""
+    if value is None and name != "concurrency":
+        raise SettingsError(f"setting {name} is missing from cdk.json")
+    try:
+        return None if value in (None, "", "null") else int(value)
+    except ValueError as error:
+        raise SettingsError(f"setting {name} must be a number, not {value!r}") from error
+
+
+def _one_of(name: str, value: Any, known: tuple[Any, ...]) -> None:
+    if value not in known:
+        raise SettingsError(f"setting {name} must be one of {', '.join(map(str, known))}, not {value!r}")
+
+
+def _between(name: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise SettingsError(f"setting {name} must be between {least} and {most}, not {value}")

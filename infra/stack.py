@@ -1,0 +1,47 @@
+"""The stack: wires the constructs together and grants what the policy needs, nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_cdk import CfnOutput, CliCredentialsStackSynthesizer, DefaultStackSynthesizer, Stack
+from constructs import Construct
+
+from infra.api import PromotionApi
+from infra.dead_letters import DeadLetters
+from infra.function import PromoterFunction
+from infra.policy_file import PolicyFile
+from infra.rights import grant_images
+from infra.scan_rules import ScanRules
+from infra.settings import Settings
+
+
+class PromoterStack(Stack):
+    """One function between EventBridge, an HTTP API and Amazon ECR."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, policy: PolicyFile, settings: Settings, **kwargs: Any
+    ) -> None:
+        # The local AWS enforces IAM, and there the bootstrap's publishing role cannot read its own bucket.
+        local = settings.stage == "local"
+        synthesizer = CliCredentialsStackSynthesizer() if local else DefaultStackSynthesizer()
+        super().__init__(
+            scope,
+            construct_id,
+            synthesizer=synthesizer,
+            description="Promotes container images in Amazon ECR under a policy",
+            **kwargs,
+        )
+        dead_letters = DeadLetters(self, "DeadLetters")
+        promoter = PromoterFunction(
+            self, "Promoter", policy=policy, settings=settings, failed_events=dead_letters.failed
+        )
+        grant_images(promoter.role, policy)
+        ScanRules(self, "Scans", policy=policy, function=promoter.function, undelivered=dead_letters.undelivered)
+        api = PromotionApi(self, "Api", function=promoter.function, settings=settings)
+
+        CfnOutput(self, "ApiUrl", value=api.url)
+        CfnOutput(self, "FunctionName", value=promoter.function.function_name)
+        CfnOutput(self, "LogGroup", value=promoter.log_group.log_group_name)
+        CfnOutput(self, "FailedEventsQueue", value=dead_letters.failed.queue_url)
+        CfnOutput(self, "UndeliveredEventsQueue", value=dead_letters.undelivered.queue_url)
