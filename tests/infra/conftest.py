@@ -1,0 +1,59 @@
+"""The stack, synthesized as `cdk synth` does it, without the bundling that has its own tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import assertions
+
+from infra import policy_file
+from infra.settings import Settings
+from infra.stack import PromoterStack
+
+CONTEXT = json.loads((Path(__file__).parents[2] / "cdk.json").read_text())["context"]
+ACCOUNT, REGION = "123456789012", "eu-central-1"
+POLICY = r"""
+rules:
+  - {name: scans, on: scan, repositories: ["team/*", "solo"], from: 'build-.*', to: [staging]}
+  - {name: mirror, on: scan, registry: "999999999999", repositories: ["mirror/web"], to: [seen]}
+  - {name: prod, on: request, repositories: ["team/*", "apps/*-api"], to: [prod]}
+"""
+
+Synthesize = Callable[..., assertions.Template]
+
+
+@pytest.fixture(scope="session")
+def synthesize(tmp_path_factory: pytest.TempPathFactory) -> Synthesize:
+    """Return a function that makes the template of a policy under changed settings."""
+
+    def template(policy: str = POLICY, **context: Any) -> assertions.Template:
+        file = tmp_path_factory.mktemp("policy") / "promotions.yaml"
+        file.write_text(policy)
+        app = cdk.App(context=CONTEXT | context | {"aws:cdk:bundling-stacks": []})
+        stack = PromoterStack(
+            app,
+            "EcrPromoter",
+            policy=policy_file.read(file),
+            settings=Settings.read(app.node),
+            env=cdk.Environment(account=ACCOUNT, region=REGION),
+        )
+        return assertions.Template.from_stack(stack)
+
+    return template
+
+
+@pytest.fixture(scope="session")
+def template(synthesize: Synthesize) -> assertions.Template:
+    """The template of POLICY under the settings of cdk.json."""
+    return synthesize()
+
+
+def resources(template: assertions.Template, kind: str) -> list[dict[str, Any]]:
+    """Return the properties of every resource of a type."""
+    found = template.find_resources(kind)
+    return [resource.get("Properties", {}) for resource in found.values()]

@@ -1,0 +1,102 @@
+"""Which events the EventBridge rules let through, by EventBridge's own matching of the local AWS."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from aws_cdk import assertions
+from ministack.services import eventbridge
+
+from tests.infra.conftest import ACCOUNT, REGION, Synthesize, resources
+from tests.infra.test_stack import flat
+
+
+def let_through(template: assertions.Template, event: dict[str, Any]) -> bool:
+    """Say whether any rule's pattern matches the event."""
+    return any(
+        eventbridge._test_event_pattern(
+            {"EventPattern": _resolved(rule["EventPattern"]), "Event": json.dumps(event)}
+        )[2]
+        == b'{"Result": true}'
+        for rule in resources(template, "AWS::Events::Rule")
+    )
+
+
+def _resolved(pattern: Any) -> str:
+    def plain(node: Any) -> Any:
+        if isinstance(node, dict) and "Fn::Join" in node:
+            return flat(node).replace("<AWS::Partition>", "aws")
+        if isinstance(node, dict):
+            return {key: plain(value) for key, value in node.items()}
+        return [plain(item) for item in node] if isinstance(node, list) else node
+
+    return json.dumps(plain(pattern))
+
+
+def scan(kind: str, repository: str, *, account: str = ACCOUNT, **detail: Any) -> dict[str, Any]:
+    """Return a finished scan as AWS sends it: `kind` is basic or enhanced."""
+    basic = kind == "basic"
+    arn = f"arn:aws:ecr:{REGION}:{account}:repository/{repository}"
+    return {
+        "id": "e",
+        "version": "0",
+        "time": "2026-11-23T10:00:00Z",
+        "account": account,
+        "region": REGION,
+        "resources": [arn],
+        "source": "aws.ecr" if basic else "aws.inspector2",
+        "detail-type": "ECR Image Scan" if basic else "Inspector2 Scan",
+        "detail": {
+            "scan-status": "COMPLETE" if basic else "INITIAL_SCAN_COMPLETE",
+            "repository-name": repository if basic else arn,
+            "image-digest": "sha256:" + "0" * 64,
+            "image-tags": [],
+        }
+        | detail,
+    }
+
+
+@pytest.mark.parametrize("kind", ["basic", "enhanced"])
+@pytest.mark.parametrize(
+    ("repository", "account", "passes"),
+    [
+        ("team/web", ACCOUNT, True),
+        ("team/sub/web", ACCOUNT, True),
+        ("solo", ACCOUNT, True),
+        ("mirror/web", "999999999999", True),
+        ("mirror/web", ACCOUNT, False),
+        ("team/web", "999999999999", False),
+        ("solo2", ACCOUNT, False),
+        ("apps/x-api", ACCOUNT, False),  # only a request rule names it
+        ("others/web", ACCOUNT, False),
+    ],
+)
+def test_finished_scans_of_the_policys_repositories_pass(
+    template: assertions.Template, kind: str, repository: str, account: str, *, passes: bool
+) -> None:
+    """By repository and registry, for both scanners; other teams' scans never start the function."""
+    assert let_through(template, scan(kind, repository, account=account)) is passes
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        scan("basic", "team/web", **{"scan-status": "FAILED"}),
+        scan("basic", "team/web") | {"detail-type": "ECR Image Action"},
+        scan("enhanced", "team/web") | {"detail-type": "Inspector2 Finding"},
+        scan("enhanced", "team/web", **{"repository-name": None, "instance-id": "i-1"}),
+        scan("basic", "team/web") | {"source": "my.own"},
+    ],
+)
+def test_other_events_do_not(template: assertions.Template, event: dict[str, Any]) -> None:
+    """Failed scans, findings, EC2 scans and look-alikes stay outside."""
+    assert not let_through(template, event)
+
+
+def test_without_scan_rules_there_is_no_rule(synthesize: Synthesize) -> None:
+    """A policy for pipelines only listens to nothing."""
+    policy = "rules: [{name: prod, on: request, repositories: [web], to: [prod]}]"
+
+    assert resources(synthesize(policy), "AWS::Events::Rule") == []

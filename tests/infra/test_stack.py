@@ -1,0 +1,159 @@
+"""What the stack promises."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import assertions
+
+from infra.settings import Settings, SettingsError
+from tests.infra.conftest import ACCOUNT, CONTEXT, REGION, Synthesize, resources
+
+ARNS = f"arn:<AWS::Partition>:ecr:{REGION}:"
+
+
+def flat(value: Any) -> str:
+    """Return an ARN that CloudFormation joins as one text."""
+    if isinstance(value, str):
+        return value
+    return "".join(part if isinstance(part, str) else f"<{part['Ref']}>" for part in value["Fn::Join"][1])
+
+
+def statements(template: assertions.Template) -> list[dict[str, Any]]:
+    """Return every statement of every identity policy."""
+    return [
+        statement
+        for properties in resources(template, "AWS::IAM::Policy")
+        for statement in properties["PolicyDocument"]["Statement"]
+    ]
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_the_function_can_touch_images_only_where_a_rule_says(template: assertions.Template) -> None:
+    """Read and put, on the repositories of the policy in their registries, in this Region."""
+    image_statements = [s for s in statements(template) if any(a.startswith("ecr:") for a in listed(s["Action"]))]
+
+    assert [set(s["Action"]) for s in image_statements] == [{"ecr:BatchGetImage", "ecr:PutImage"}]
+    assert sorted(flat(arn) for arn in image_statements[0]["Resource"]) == [
+        f"{ARNS}{ACCOUNT}:repository/apps/*-api",
+        f"{ARNS}{ACCOUNT}:repository/solo",
+        f"{ARNS}{ACCOUNT}:repository/team/*",
+        f"{ARNS}999999999999:repository/mirror/web",
+    ]
+
+
+def test_only_what_has_no_resources_is_granted_on_all(template: assertions.Template) -> None:
+    """X-Ray's two writes, which take no resource, and nothing else."""
+    everywhere = [s["Action"] for s in statements(template) if "*" in listed(s["Resource"])]
+
+    assert everywhere == [["xray:PutTraceSegments", "xray:PutTelemetryRecords"]]
+
+
+def test_the_role_brings_no_managed_policy(template: assertions.Template) -> None:
+    """AWS's managed policies write to every log group."""
+    assert all("ManagedPolicyArns" not in role for role in resources(template, "AWS::IAM::Role"))
+
+
+def test_every_route_needs_a_signature(template: assertions.Template) -> None:
+    """No route is open."""
+    routes = resources(template, "AWS::ApiGatewayV2::Route")
+
+    assert {route["RouteKey"] for route in routes} == {"POST /promotions"}
+    assert {route["AuthorizationType"] for route in routes} == {"AWS_IAM"}
+
+
+def test_every_route_needs_a_token_where_jwt_is_chosen(synthesize: Synthesize) -> None:
+    """Of the issuer and for the audience that the settings name."""
+    template = synthesize(authorization="jwt", jwtIssuer="https://issuer.example", jwtAudience=["promoter"])
+
+    assert {route["AuthorizationType"] for route in resources(template, "AWS::ApiGatewayV2::Route")} == {"JWT"}
+    (authorizer,) = resources(template, "AWS::ApiGatewayV2::Authorizer")
+    assert authorizer["JwtConfiguration"] == {"Audience": ["promoter"], "Issuer": "https://issuer.example"}
+
+
+def test_calls_are_logged_and_limited(template: assertions.Template) -> None:
+    """The access log says who called; bodies are not in it."""
+    (stage,) = resources(template, "AWS::ApiGatewayV2::Stage")
+
+    assert "$context.identity.userArn" in stage["AccessLogSettings"]["Format"]
+    assert "body" not in stage["AccessLogSettings"]["Format"].lower()
+    assert stage["DefaultRouteSettings"] == {"ThrottlingBurstLimit": 100, "ThrottlingRateLimit": 50}
+
+
+def test_every_log_ends_some_day(template: assertions.Template) -> None:
+    """No log group is kept for ever."""
+    groups = resources(template, "AWS::Logs::LogGroup")
+
+    assert len(groups) == 2
+    assert {group["RetentionInDays"] for group in groups} == {90}
+
+
+def test_the_function_runs_as_it_was_tested(template: assertions.Template) -> None:
+    """On the deployer's Python, traced, within API Gateway's 30 seconds, on Arm."""
+    (function,) = resources(template, "AWS::Lambda::Function")
+
+    assert function["Runtime"] == f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    assert function["Architectures"] == ["arm64"]
+    assert function["TracingConfig"] == {"Mode": "Active"}
+    assert function["Timeout"] < 30
+    assert function["Environment"]["Variables"]["PROMOTER_REGISTRY_ID"] == ACCOUNT
+
+
+def test_events_that_fail_for_good_are_kept_with_their_cause(template: assertions.Template) -> None:
+    """Two more tries, then the failure destination, whose record names the error."""
+    (config,) = resources(template, "AWS::Lambda::EventInvokeConfig")
+
+    assert config["MaximumRetryAttempts"] == 2
+    assert "Failed" in config["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0]
+
+
+def test_events_that_cannot_be_handed_over_are_kept(template: assertions.Template) -> None:
+    """Every target of every rule has a dead-letter queue, tried for first as long as EventBridge allows."""
+    targets = [target for rule in resources(template, "AWS::Events::Rule") for target in rule["Targets"]]
+
+    assert targets
+    for target in targets:
+        assert "Undelivered" in target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
+        assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185}
+
+
+def test_dead_letters_are_encrypted_kept_and_private(template: assertions.Template) -> None:
+    """At rest and on the way, for as long as SQS keeps messages, and when the stack is gone."""
+    queues = template.find_resources("AWS::SQS::Queue").values()
+
+    assert len(queues) == 2
+    for queue in queues:
+        assert queue["Properties"]["SqsManagedSseEnabled"] is True
+        assert queue["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
+        assert queue["DeletionPolicy"] == "RetainExceptOnCreate"
+    for policy in resources(template, "AWS::SQS::QueuePolicy"):
+        assert '"aws:SecureTransport": "false"' in json.dumps(policy)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("stage", "prod"),
+        ("memory", 64),
+        ("memory", "much"),
+        ("timeout", 60),
+        ("logRetentionDays", 8),
+        ("logLevel", "LOUD"),
+        ("authorization", "none"),
+        ("authorization", "jwt"),
+        ("apiRate", None),
+    ],
+)
+def test_a_setting_that_cannot_be_deployed_is_named(setting: str, value: Any) -> None:
+    """Before anything is deployed."""
+    app = cdk.App(context={key: v for key, v in (CONTEXT | {setting: value}).items() if v is not None})
+
+    with pytest.raises(SettingsError, match=setting):
+        Settings.read(app.node)

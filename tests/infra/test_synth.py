@@ -1,0 +1,74 @@
+"""`cdk synth` as an operator runs it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+
+
+def synth(folder: Path, *, policy: str) -> subprocess.CompletedProcess[str]:
+    """Run the real CDK command line with its output in `folder`."""
+    file = folder / "promotions.yaml"
+    file.write_text(policy)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return subprocess.run(
+        [
+            PROJECT / "node_modules/.bin/cdk",
+            "synth",
+            "--quiet",
+            "--output",
+            folder / "cdk.out",
+            "-c",
+            f"policy={file}",
+        ],
+        cwd=PROJECT,
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's own policy, synthesized; cdk-nag's checks are part of it."""
+    folder = tmp_path_factory.mktemp("synth")
+    done = synth(folder, policy=(PROJECT / "promotions.yaml").read_text())
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "cdk.out"
+
+
+def test_the_projects_policy_deploys_and_passes_cdk_nag(assembly: Path) -> None:
+    """An unacknowledged finding would have failed the synth; the report says that the checks ran."""
+    assert "AwsSolutions" in (assembly / "validation-report.json").read_text()
+
+
+def test_the_template_is_what_cloudformation_takes(assembly: Path) -> None:
+    """cfn-lint has nothing to say but of a DependsOn that CDK itself writes (W3005)."""
+    lint = shutil.which("cfn-lint", path=str(Path(sys.executable).parent))
+    assert lint
+
+    done = subprocess.run(
+        [lint, "--ignore-checks", "W3005", "--", assembly / "EcrPromoter.template.json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_mistake_in_the_policy_stops_the_synth_with_its_line(tmp_path: Path) -> None:
+    """File, line and remedy, and no traceback."""
+    done = synth(tmp_path, policy="rules:\n  - name: a\n    on: push\n")
+
+    assert done.returncode != 0
+    assert f"{tmp_path}/promotions.yaml:3:5: rules[0].on: input should be 'scan' or 'request'" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
