@@ -77,7 +77,7 @@ def test_the_asset_holds_the_code_the_policy_and_nothing_to_spare(asset: Path) -
     assert {"promoter", "aws_lambda_powertools", "msgspec", "jmespath", "typing_extensions.py"} <= top
     assert not top & {"boto3", "botocore", "s3transfer", "urllib3", "pydantic", "yaml", "bin", "requirements.txt"}
     assert not [name for name in top if name.endswith(".dist-info")]
-    assert not [path for path in asset.rglob("tests")]
+    assert not list(asset.rglob("tests"))
     assert json.loads((asset / "promoter" / "policy.json").read_text()) == {"rules": []}
     for source in asset.rglob("*.py"):
         assert list((source.parent / "__pycache__").glob(f"{source.stem}.*.pyc")), source

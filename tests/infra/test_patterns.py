@@ -35,7 +35,7 @@ def _resolved(pattern: Any) -> str:
     return json.dumps(plain(pattern))
 
 
-def scan(kind: str, repository: str, *, account: str = ACCOUNT, **detail: Any) -> dict[str, Any]:
+def scan(kind: str, repository: str, *, account: str = ACCOUNT, detail: Any = None) -> dict[str, Any]:
     """Return a finished scan as AWS sends it: `kind` is basic or enhanced."""
     basic = kind == "basic"
     arn = f"arn:aws:ecr:{REGION}:{account}:repository/{repository}"
@@ -54,7 +54,7 @@ def scan(kind: str, repository: str, *, account: str = ACCOUNT, **detail: Any) -
             "image-digest": "sha256:" + "0" * 64,
             "image-tags": [],
         }
-        | detail,
+        | (detail or {}),
     }
 
 
@@ -83,10 +83,10 @@ def test_finished_scans_of_the_policys_repositories_pass(
 @pytest.mark.parametrize(
     "event",
     [
-        scan("basic", "team/web", **{"scan-status": "FAILED"}),
+        scan("basic", "team/web", detail={"scan-status": "FAILED"}),
         scan("basic", "team/web") | {"detail-type": "ECR Image Action"},
         scan("enhanced", "team/web") | {"detail-type": "Inspector2 Finding"},
-        scan("enhanced", "team/web", **{"repository-name": None, "instance-id": "i-1"}),
+        scan("enhanced", "team/web", detail={"repository-name": None, "instance-id": "i-1"}),
         scan("basic", "team/web") | {"source": "my.own"},
     ],
 )

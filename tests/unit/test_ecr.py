@@ -41,7 +41,9 @@ def ecr() -> Any:
         stub.assert_no_pending_responses()
 
 
-def answered(body: bytes = IMAGE.body, *, tag: str | None = "staging", digest: str = IMAGE.digest) -> dict[str, Any]:
+def answered(
+    body: bytes = IMAGE.body, *, tag: str | None = "staging", digest: str = IMAGE.digest
+) -> dict[str, Any]:
     """Return one image of a BatchGetImage answer."""
     return {
         "imageId": {"imageDigest": digest, **({"imageTag": tag} if tag else {})},
@@ -204,7 +206,9 @@ def test_put_image_carries_everything_that_keeps_bytes_safe(ecr: Stubber) -> Non
 
 
 @pytest.mark.parametrize("call", ["read", "put"])
-def test_a_registry_that_does_not_answer_is_a_retryable_failure(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_that_does_not_answer_is_a_retryable_failure(
+    call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No exception of the SDK reaches the core."""
     client = boto3.client("ecr", region_name="eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
 
