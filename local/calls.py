@@ -1,0 +1,41 @@
+"""Remembers the calls that came in: `GET /_local/calls`, `DELETE /_local/calls`."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from msgspec import Struct, to_builtins
+
+REMEMBERED = 10_000
+
+
+class Call(Struct, rename="camel", omit_defaults=True):
+    """An AWS API call, or a request to the registry (`service` "registry", `operation` such as "GET blob")."""
+
+    service: str
+    operation: str
+    status: int
+    request_bytes: int
+    response_bytes: int
+    principal: str | None = None
+
+
+class Calls:
+    """The newest calls, in the order in which they were answered."""
+
+    def __init__(self) -> None:
+        self._calls: deque[Call] = deque(maxlen=REMEMBERED)
+
+    def add(self, call: Call) -> None:
+        """Remember one."""
+        self._calls.append(call)
+
+    def listed(self) -> dict[str, Any]:
+        """Return all that came since the last `clear`."""
+        return {"calls": to_builtins(list(self._calls))}
+
+    def clear(self) -> dict[str, Any]:
+        """Forget all."""
+        self._calls.clear()
+        return self.listed()

@@ -1,0 +1,1 @@
+"""Amazon ECR as the service behaves: the JSON API and the registry HTTP API over one store."""

@@ -1,0 +1,167 @@
+"""What a scan found, and how ECR tells it: DescribeImageScanFindings (API reference) and the two events.
+
+Basic scans answer `findings`, enhanced ones (Amazon Inspector) `enhancedFindings`, each in its own shape.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from local import emulator
+from local.ecr import values
+from local.ecr.errors import EcrError, printed
+from local.ecr.store import Image, Repository, repository
+
+# The statuses under which ECR shows what it found; all others say that it has nothing to show, or no longer.
+SHOWN = {"COMPLETE", "ACTIVE"}
+DESCRIPTIONS = {
+    "COMPLETE": "The scan was completed successfully.",
+    "ACTIVE": "Continuous scan is selected for image.",
+}
+# Amazon Inspector's event counts these and everything together; LOW and below are in TOTAL only.
+EVENT_SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One vulnerability in one package."""
+
+    id: str
+    severity: str
+    package: str
+    version: str
+    fixed_in: str | None
+    first_observed_at: datetime
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The newest scan of an image."""
+
+    scanner: Literal["basic", "enhanced"]
+    status: str
+    findings: tuple[Finding, ...]
+    completed_at: float
+
+    @property
+    def severities(self) -> Counter[str]:
+        """How many findings there are of each severity."""
+        return Counter(finding.severity for finding in self.findings)
+
+
+def describe(request: dict[str, Any]) -> dict[str, Any]:
+    """DescribeImageScanFindings. The counts cover all pages. Before the first scan: ScanNotFoundException."""
+    found = repository(request)
+    image_id = values.required(request, "imageId")
+    image = found.find(image_id)
+    scan: Scan | None = found.scans.get(image.manifest.digest)
+    if scan is None:
+        raise EcrError(
+            "ScanNotFoundException",
+            f"Image scan does not exist for the image with '{printed(image_id)}'"
+            f" in the repository with name '{found.name}' in the registry with id '{found.registry_id}'",
+        )
+    shown, more = values.page(list(scan.findings), request, default=100, most=1000)
+    answer: dict[str, Any] = {
+        "registryId": found.registry_id,
+        "repositoryName": found.name,
+        "imageId": {"imageDigest": image.manifest.digest, **image_id},
+        "imageScanStatus": {
+            "status": scan.status,
+            "description": DESCRIPTIONS.get(scan.status, f"The status of the scan is {scan.status}."),
+        },
+    }
+    if scan.status in SHOWN:
+        answer["imageScanFindings"] = {
+            "imageScanCompletedAt": scan.completed_at,
+            "vulnerabilitySourceUpdatedAt": scan.completed_at,
+            "findingSeverityCounts": dict(scan.severities),
+            **_listed(found, image, scan, shown),
+        }
+    return answer | more
+
+
+def announce(found: Repository, image: Image, scan: Scan) -> None:
+    """Put the event on the bus that AWS sends for this status, if it sends one."""
+    arn = found.settings["repositoryArn"]
+    detail: dict[str, Any] = {
+        "scan-status": scan.status,
+        "repository-name": found.name,
+        "image-digest": image.manifest.digest,
+        "image-tags": list(image.tags),
+    }
+    if scan.scanner == "basic" and scan.status in {"COMPLETE", "FAILED"}:
+        if scan.findings:
+            detail["finding-severity-counts"] = dict(scan.severities)
+        emulator.emit("aws.ecr", "ECR Image Scan", detail, [arn])
+    elif scan.scanner == "enhanced" and scan.status == "ACTIVE":
+        counts = {severity: scan.severities[severity] for severity in EVENT_SEVERITIES}
+        detail |= {
+            "scan-status": "INITIAL_SCAN_COMPLETE",
+            "repository-name": arn,
+            "finding-severity-counts": counts | {"TOTAL": len(scan.findings)},
+            "version": "1.0",
+        }
+        emulator.emit("aws.inspector2", "Inspector2 Scan", detail, [arn])
+
+
+def _listed(found: Repository, image: Image, scan: Scan, shown: list[Finding]) -> dict[str, Any]:
+    if scan.scanner == "basic":
+        return {"findings": [_basic(finding) for finding in shown]}
+    return {"enhancedFindings": [_enhanced(found, image, finding) for finding in shown]}
+
+
+def _basic(finding: Finding) -> dict[str, Any]:
+    return {
+        "name": finding.id,
+        "uri": f"https://nvd.nist.gov/vuln/detail/{finding.id}",
+        "severity": finding.severity,
+        "attributes": [
+            {"key": "package_version", "value": finding.version},
+            {"key": "package_name", "value": finding.package},
+        ],
+    }
+
+
+def _enhanced(found: Repository, image: Image, finding: Finding) -> dict[str, Any]:
+    digest = image.manifest.digest
+    key = hashlib.md5(f"{digest} {finding.id} {finding.package} {finding.version}".encode()).hexdigest()
+    package = {"name": finding.package, "version": finding.version, "packageManager": "OS"}
+    return {
+        "awsAccountId": found.registry_id,
+        "findingArn": f"arn:aws:inspector2:{emulator.region()}:{found.registry_id}:finding/{key}",
+        "type": "PACKAGE_VULNERABILITY",
+        "title": f"{finding.id} - {finding.package}",
+        "severity": finding.severity,
+        "status": "ACTIVE",
+        "fixAvailable": "YES" if finding.fixed_in else "NO",
+        "firstObservedAt": finding.first_observed_at.timestamp(),
+        "lastObservedAt": time.time(),
+        "updatedAt": time.time(),
+        "packageVulnerabilityDetails": {
+            "vulnerabilityId": finding.id,
+            "source": "NVD",
+            "vulnerablePackages": [package | ({"fixedInVersion": finding.fixed_in} if finding.fixed_in else {})],
+        },
+        "resources": [
+            {
+                "type": "AWS_ECR_CONTAINER_IMAGE",
+                "id": f"{found.settings['repositoryArn']}/{digest}",
+                "details": {
+                    "awsEcrContainerImage": {
+                        "registry": found.registry_id,
+                        "repositoryName": found.name,
+                        "imageHash": digest,
+                        "imageTags": list(image.tags),
+                        "pushedAt": image.pushed_at,
+                        "platform": "LINUX",
+                    }
+                },
+            }
+        ],
+    }

@@ -1,0 +1,123 @@
+"""Layers through the JSON API (Amazon ECR API reference), over the blobs that the registry side serves."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import uuid
+from typing import Any
+
+from local import emulator
+from local.ecr import values
+from local.ecr.errors import EcrError
+from local.ecr.store import Repository, repository
+
+PART_BYTES = 10 * 1024 * 1024
+SMALLEST_PART = 5 * 1024 * 1024
+
+
+def check_availability(request: dict[str, Any]) -> dict[str, Any]:
+    """BatchCheckLayerAvailability."""
+    found = repository(request)
+    layers, failures = [], []
+    for digest in values.listed(request, "layerDigests", 100):
+        if not re.fullmatch(values.DIGEST, digest):
+            failures.append(
+                {
+                    "layerDigest": digest,
+                    "failureCode": "InvalidLayerDigest",
+                    "failureReason": f"Invalid layer digest: should satisfy the regex '{values.DIGEST}'",
+                }
+            )
+        elif digest in found.blobs:
+            layers.append(
+                {"layerDigest": digest, "layerAvailability": "AVAILABLE", "layerSize": len(found.blobs[digest])}
+            )
+        else:
+            layers.append({"layerDigest": digest, "layerAvailability": "UNAVAILABLE"})
+    return {"layers": layers, "failures": failures}
+
+
+def download_url(request: dict[str, Any]) -> dict[str, Any]:
+    """GetDownloadUrlForLayer: an address that needs no signature, as the presigned one of AWS."""
+    found = repository(request)
+    digest = values.required(request, "layerDigest")
+    if digest not in found.blobs:
+        raise EcrError(
+            "LayersNotFoundException",
+            f"Layers with digests '[{digest}]' do not exist in the repository with name '{found.name}'"
+            f" in the registry with id '{found.registry_id}'",
+        )
+    return {"downloadUrl": f"{emulator.endpoint()}/v2/{found.name}/blobs/{digest}", "layerDigest": digest}
+
+
+def initiate_upload(request: dict[str, Any]) -> dict[str, Any]:
+    """InitiateLayerUpload."""
+    upload_id = str(uuid.uuid4())
+    repository(request).uploads[upload_id] = []
+    return {"uploadId": upload_id, "partSize": PART_BYTES}
+
+
+def upload_part(request: dict[str, Any]) -> dict[str, Any]:
+    """UploadLayerPart: parts follow each other without a gap; an error says where the next one starts."""
+    found = repository(request)
+    parts = _upload(found, request)
+    part = base64.b64decode(values.required(request, "layerPartBlob"))
+    received = sum(map(len, parts))
+    first, last = request.get("partFirstByte"), request.get("partLastByte")
+    if first != received or last != received + len(part) - 1:
+        raise EcrError(
+            "InvalidLayerPartException",
+            f"The layer part does not follow the last byte received: {received - 1}",
+            registryId=found.registry_id,
+            repositoryName=found.name,
+            uploadId=request["uploadId"],
+            lastValidByteReceived=received - 1,
+        )
+    parts.append(part)
+    return {
+        "registryId": found.registry_id,
+        "repositoryName": found.name,
+        "uploadId": request["uploadId"],
+        "lastByteReceived": last,
+    }
+
+
+def complete_upload(request: dict[str, Any]) -> dict[str, Any]:
+    """CompleteLayerUpload: the digest given must be that of the bytes received."""
+    found = repository(request)
+    parts = _upload(found, request)
+    asked = values.listed(request, "layerDigests", 100)
+    if not parts:
+        raise EcrError("EmptyUploadException", f"The upload with id '{request['uploadId']}' has no parts")
+    if any(len(part) < SMALLEST_PART for part in parts[:-1]):
+        raise EcrError("LayerPartTooSmallException", f"Layer parts must be at least {SMALLEST_PART} bytes in size")
+    layer = b"".join(parts)
+    digest = f"sha256:{hashlib.sha256(layer).hexdigest()}"
+    if digest not in asked:
+        raise EcrError("InvalidLayerException", f"The layer digest {digest} is none of {asked}")
+    if digest in found.blobs:
+        raise EcrError(
+            "LayerAlreadyExistsException",
+            f"Layer with digest '{digest}' already exists in the repository with name '{found.name}'"
+            f" in registry with id '{found.registry_id}'",
+        )
+    found.blobs[digest] = layer
+    del found.uploads[request["uploadId"]]
+    return {
+        "registryId": found.registry_id,
+        "repositoryName": found.name,
+        "uploadId": request["uploadId"],
+        "layerDigest": digest,
+    }
+
+
+def _upload(found: Repository, request: dict[str, Any]) -> list[bytes]:
+    upload_id = values.required(request, "uploadId")
+    if upload_id not in found.uploads:
+        raise EcrError(
+            "UploadNotFoundException",
+            f"The upload with id '{upload_id}' does not exist in the repository with name '{found.name}'",
+        )
+    return found.uploads[upload_id]

@@ -1,0 +1,114 @@
+"""The places where this package stands in for ministack's functions. Called once, before the first request."""
+
+# ruff: noqa: SLF001  see local.emulator
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
+
+from ministack import app
+from ministack.core import iam_actions, lambda_runtime
+from ministack.services import ecr, eventbridge, lambda_svc
+
+from local import delivery, emulator
+from local.ecr import api, registry, repositories
+from local.emulator import Answer
+
+# Called around each request: with the service, the operation, the body and what answers it.
+Around = Callable[[str, str, bytes, Callable[[], Awaitable[Answer]]], Awaitable[Answer]]
+
+# What ministack's IAM calls otherwise than the operation.
+OPERATIONS = {"InvokeFunction": "Invoke"}
+
+
+def install(around: Around) -> Any:
+    """Put everything in place and return ministack's ASGI application."""
+    _requests(around)
+    _permissions()
+    _registry()
+    _deliveries()
+    return app.app
+
+
+def end_functions() -> None:
+    """End the processes in which Lambda functions run."""
+    lambda_runtime.reset()
+
+
+def _requests(around: Around) -> None:
+    dispatch, registry_request = app._dispatch_service_request, app._handle_ecr_registry_request
+
+    async def api_call(*request: Any) -> Answer:
+        method, path, headers, body, query, _ = request
+        parameters = app._routing_params(method, path, headers, body, query)
+        service = app.detect_service(method, path, headers, parameters)
+        action = iam_actions.extract_iam_action(service, method, path, headers, body, parameters)
+        name = (action or f"{method} {path}").rpartition(":")[2]
+        return await around(service, OPERATIONS.get(name, name), body, partial(dispatch, *request))
+
+    async def registry_call(
+        method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
+    ) -> Answer | None:
+        name, separator, digest = path.removeprefix("/v2/").partition("/referrers/")
+        if path.startswith("/v2/") and separator:
+            emulator.act_for(name)
+            return await around(
+                "registry", f"{method} referrers", body, partial(_later, registry.list_referrers, name, digest)
+            )
+        if not app._is_ecr_registry_path(path):
+            return None
+        kind = (ecr._parse_v2_path(path) or ("unknown",))[0].replace("_", " ")
+        answer = partial(registry_request, method, path, headers, body, query)
+        return await around("registry", f"{method} {kind}", body, answer)
+
+    app._dispatch_service_request = api_call
+    app._handle_ecr_registry_request = registry_call
+
+
+async def _later(function: Callable[..., Answer], *arguments: str) -> Answer:
+    return function(*arguments)
+
+
+def _permissions() -> None:
+    """Correct two things that ministack's IAM sees differently from AWS's."""
+    action_of, pin_origin = iam_actions.extract_iam_action, app.pin_request_origin
+
+    def action(*request: Any) -> str | None:
+        # "ListImageReferrers ... is authorized with ecr:BatchGetImage": Amazon ECR API reference.
+        named = action_of(*request)
+        return "ecr:BatchGetImage" if named == "ecr:ListImageReferrers" else named
+
+    def origin(address: str, _: bool) -> None:
+        # The loopback interface stands for TLS, or every policy that demands aws:SecureTransport would refuse.
+        pin_origin(address, True)
+
+    iam_actions.extract_iam_action = action
+    app.pin_request_origin = origin
+
+
+def _registry() -> None:
+    ecr.handle_request = partial(api.serve, ecr.handle_request)
+    # CloudFormation calls these two without going through the API.
+    ecr._create_repository = partial(api.call, repositories.create)
+    ecr._delete_repository = partial(api.call, repositories.delete)
+    ecr._v2_put_manifest = registry.put_manifest
+    ecr._v2_get_manifest = registry.get_manifest
+    ecr._v2_head_manifest = registry.head_manifest
+    ecr._v2_delete_manifest = registry.delete_manifest
+    ecr._v2_list_tags = registry.list_tags
+
+
+def _deliveries() -> None:
+    invoke_target, route_failure = eventbridge._invoke_target, lambda_svc._route_async_failure
+
+    def target(entry: Mapping[str, Any], event: Any, rule: Mapping[str, Any], view: Any = None) -> None:
+        view = view or eventbridge._pattern_event_view(event)
+        arn = eventbridge._rule_arn(rule["Name"], rule.get("EventBusName", "default"))
+        with delivery.for_rule(arn, entry, view.event_with_detail()):
+            invoke_target(entry, event, rule, view)
+
+    eventbridge._invoke_target = target
+    eventbridge._dispatch_to_lambda = partial(delivery.invoke, lambda_svc.invoke_async_with_retry)
+    lambda_svc._route_async_failure = partial(delivery.give_up_invoking, route_failure)

@@ -1,0 +1,68 @@
+"""Finishes image scans on demand: `POST /_local/scans`."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, convert, field, structs
+
+from local.ecr import findings
+from local.ecr.store import repository
+
+Status = Literal[
+    "IN_PROGRESS",
+    "COMPLETE",
+    "FAILED",
+    "UNSUPPORTED_IMAGE",
+    "ACTIVE",
+    "PENDING",
+    "SCAN_ELIGIBILITY_EXPIRED",
+    "FINDINGS_UNAVAILABLE",
+    "LIMIT_EXCEEDED",
+    "IMAGE_ARCHIVED",
+    "IMAGE_SIZE_EXCEEDED",
+]
+Severity = Literal["CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNDEFINED", "UNTRIAGED"]
+
+
+class FindingRequest(Struct, rename="camel", forbid_unknown_fields=True):
+    """One vulnerability that the scan is to have found; without `fixedIn` there is no fix."""
+
+    id: str
+    severity: Severity
+    package: str = "openssl"
+    version: str = "3.0.1"
+    fixed_in: str | None = None
+    first_observed_at: Annotated[datetime, Meta(tz=True)] = field(default_factory=lambda: datetime.now(UTC))
+
+
+class ScanRequest(Struct, rename="camel", forbid_unknown_fields=True):
+    """A scan to finish: of which image, by which scanner, with what result."""
+
+    repository_name: str
+    image_digest: str
+    scanner: Literal["basic", "enhanced"] = "basic"
+    status: Status = "COMPLETE"
+    findings: list[FindingRequest] = []
+    announce: bool = True
+
+
+def finish(body: Any) -> dict[str, Any]:
+    """Store the result for DescribeImageScanFindings and tell the event bus.
+
+    Raises msgspec.ValidationError for a body that does not fit, naming the member, and EcrError for an image
+    that does not exist.
+    """
+    request = convert(body, ScanRequest)
+    found = repository({"repositoryName": request.repository_name})
+    image = found.find({"imageDigest": request.image_digest})
+    # Amazon Inspector never completes: an image it has scanned is under continuous watch.
+    status = "ACTIVE" if (request.scanner, request.status) == ("enhanced", "COMPLETE") else request.status
+    results = tuple(findings.Finding(**structs.asdict(finding)) for finding in request.findings)
+    scan = findings.Scan(request.scanner, status, results, completed_at=round(time.time(), 3))
+    found.scans[image.manifest.digest] = scan
+    if request.announce:
+        findings.announce(found, image, scan)
+    return {"repositoryName": found.name, "imageDigest": image.manifest.digest, "status": status}

@@ -1,0 +1,39 @@
+"""Puts a manifest in place as it is, for tests: `POST /_local/images`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, convert
+
+from local.ecr import events, images, values
+from local.ecr.manifests import parse, parse_anything
+from local.ecr.store import repository
+
+
+class ImageRequest(Struct, rename="camel", forbid_unknown_fields=True):
+    """Bytes to store (`manifestBase64`) and the tag to put on them.
+
+    `assumeReferences` stores them whatever they are, without the layers and images they refer to.
+    """
+
+    repository_name: str
+    manifest_base64: bytes
+    image_manifest_media_type: str
+    image_tag: str | None = None
+    assume_references: bool = True
+    announce: bool = False
+
+
+def put(body: Any) -> dict[str, Any]:
+    """Store the bytes. Raises msgspec.ValidationError for a body that does not fit, EcrError for a refusal."""
+    request = convert(body, ImageRequest)
+    found = repository({"repositoryName": request.repository_name})
+    tag = values.tag(request.image_tag) if request.image_tag else None
+    if not request.assume_references:
+        image = images.push(found, parse(request.manifest_base64, request.image_manifest_media_type), tag)
+    else:
+        image = found.add(parse_anything(request.manifest_base64, request.image_manifest_media_type), tag)
+        if request.announce:
+            events.pushed(found.name, image.manifest, tag)
+    return {"repositoryName": found.name, "imageDigest": image.manifest.digest}

@@ -1,0 +1,59 @@
+"""Every event of the corpus: promoted, or ignored with a reason that says why."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from promoter import events
+from promoter.policy import Policy
+from tests.corpus.conftest import files, name
+from tests.support.policies import policy, rule
+
+# The documents' own placeholders: digests that are none.
+PLACEHOLDER = {
+    "ecr-image-scan.complete.json": "no sha256 digest",
+    "ecr-image-scan.complete.no-findings.json": "no sha256 digest",
+    "inspector2-scan.ecr.findings.json": "no sha256 digest",
+    "ecr-image-scan.failed.json": "FAILED",
+    "inspector2-scan.ec2.json": "not of an image",
+}
+
+
+def all_of(account: str) -> Policy:
+    """Return a policy under which every finished scan with any tag or none would promote."""
+    return policy(rule(on="scan", repositories=["*"], registry=account, to=["seen"]))
+
+
+@pytest.mark.parametrize("file", [f for f in files("events") if not f.name.startswith("describe-")], ids=name)
+def test_every_event_is_read_right(file: Path) -> None:
+    """A finished scan with a real digest is a wish for that digest; all else is ignored, and says why."""
+    event = json.loads(file.read_bytes())
+
+    read = events.read(event)
+
+    if isinstance(read, events.Ignored):
+        assert PLACEHOLDER.get(file.name, "is no finished image scan") in read.reason
+        return
+    assert file.name == "inspector2-scan.ecr.zero.json"
+    assert read.repository.name == "inspector2"
+    wishes = events.wishes(read, all_of(event["account"]))
+    assert not isinstance(wishes, events.Ignored)
+    assert [wish.source.image_id.image_tag for wish in wishes] == ["ubuntu22"]
+    assert wishes[0].source.image_digest == event["detail"]["image-digest"]
+
+
+@pytest.mark.parametrize("file", [f for f in files("events") if "-scan.complete" in f.name], ids=name)
+def test_the_documents_own_scans_promote_once_their_digest_is_one(file: Path) -> None:
+    """With the placeholder mended: no tags, or no counts, are no reason to fail."""
+    event = json.loads(file.read_bytes())
+    event["detail"]["image-digest"] = "sha256:" + "7" * 64
+
+    read = events.read(event)
+
+    assert isinstance(read, events.Scan)
+    wishes = events.wishes(read, all_of(event["account"]))
+    assert not isinstance(wishes, events.Ignored)
+    assert wishes[0].source.image_id.image_tag is None

@@ -1,0 +1,107 @@
+"""Every manifest of the corpus, promoted through the real adapter on the local AWS: byte for byte, or refused."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local import process
+from local.aws import LocalAws
+from promoter import manifest
+from promoter.ecr import EcrRegistry
+from promoter.errors import InvalidRequest
+from promoter.model import ImageId, Manifest, Outcome, Promotion, Repository, Source, Trigger
+from promoter.promote import promote
+from tests.corpus.conftest import CORPUS, files, name
+from tests.support.policies import ACCOUNT, policy, rule
+
+NEGATIVE = {"not-json.manifest.json", "unknown-version.manifest.json"}
+MANIFESTS = [file for file in files("manifests") if file.name not in NEGATIVE]
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    """A local AWS for this module."""
+    directory = tmp_path_factory.mktemp("local-aws")
+    try:
+        yield process.start(directory)
+    finally:
+        process.stop(directory)
+
+
+@pytest.fixture
+def repository(aws: LocalAws) -> Repository:
+    """A repository of its own for a test."""
+    found = Repository(aws.account_id, f"team/{uuid.uuid4().hex[:8]}")
+    aws.client("ecr").create_repository(repositoryName=found.name)
+    return found
+
+
+def stated_digest(file: Path) -> str:
+    """Return the digest that the corpus's own list states; a signed schema 1 manifest is known by its payload's."""
+    relative = str(file.relative_to(CORPUS / "manifests"))
+    row = next(
+        r for r in (CORPUS / "manifests" / "SOURCES.md").read_text().splitlines() if f"| `{relative}` |" in r
+    )
+    digests = re.findall(r"\b[0-9a-f]{64}\b", row)
+    return "sha256:" + (digests[-1] if "signed schema1" in row and "NOT" in row else digests[-1])
+
+
+def store(aws: LocalAws, repository: Repository, file: Path) -> None:
+    """Put the file's bytes into the registry as a pushed image would lie there, tagged build-1."""
+    body = file.read_bytes()
+    request = {
+        "repositoryName": repository.name,
+        "manifestBase64": base64.b64encode(body).decode(),
+        "imageManifestMediaType": manifest.media_type_of(body),
+        "imageTag": "build-1",
+    }
+    urllib.request.urlopen(f"{aws.endpoint_url}/_local/images", json.dumps(request).encode(), timeout=30).close()
+
+
+@pytest.mark.parametrize("file", MANIFESTS, ids=name)
+def test_a_stored_manifest_is_promoted_byte_for_byte(aws: LocalAws, repository: Repository, file: Path) -> None:
+    """Read by tag, put, and read again: the same bytes under the same digest, whatever kind it is."""
+    store(aws, repository, file)
+    registry = EcrRegistry(aws.client("ecr"))
+    wish = Promotion("p", Trigger.REQUEST, repository, Source(ImageId("build-1")), ("prod",))
+
+    answer = promote(wish, policy=policy(rule()), registry=registry)
+
+    promoted = registry.read(repository, [ImageId("prod")])[ImageId("prod")]
+    assert answer.outcome is Outcome.PROMOTED
+    assert isinstance(promoted, Manifest)
+    assert promoted.body == file.read_bytes()
+    assert promoted.digest == stated_digest(file)
+
+
+@pytest.mark.parametrize("file", MANIFESTS, ids=name)
+def test_a_brought_manifest_is_read_as_what_it_is(file: Path) -> None:
+    """As PutImage's input: media type by the body or by its shape, the digest that the corpus states."""
+    read = manifest.parse(file.read_bytes())
+
+    assert read.body == file.read_bytes()
+    assert read.digest == stated_digest(file)
+    assert read.media_type == json.loads(read.body).get("mediaType", read.media_type)
+
+
+@pytest.mark.parametrize(
+    "file", [f for f in files("manifests") if f.name in NEGATIVE] or [Path("no corpus")], ids=name
+)
+def test_what_is_no_manifest_is_refused(file: Path) -> None:
+    """With a message that names the field."""
+    with pytest.raises(InvalidRequest) as caught:
+        manifest.parse(file.read_bytes())
+    assert caught.value.field == "imageManifest"
+
+
+def test_the_account_of_the_tests_is_the_local_one(aws: LocalAws) -> None:
+    """The policies of these tests are for the account that the local AWS has."""
+    assert aws.account_id == ACCOUNT

@@ -1,0 +1,265 @@
+"""Both ways in, on the deployed stack: what a pipeline and a scanner make happen to real images."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import pusher
+from tests.e2e.conftest import Stack, eventually
+
+INDEX = "application/vnd.oci.image.index.v1+json"
+
+
+def manifest(stack: Stack, repository: str, reference: str) -> bytes:
+    """Return a manifest as a docker client gets it."""
+    request = urllib.request.Request(
+        f"http://{stack.aws.registry}/v2/{repository}/manifests/{reference}", headers={"accept": INDEX}
+    )
+    with urllib.request.urlopen(request, timeout=30) as response:
+        body: bytes = response.read()
+    return body
+
+
+@pytest.mark.parametrize("scanner", ["basic", "enhanced"])
+def test_a_finished_scan_promotes_the_image(stack: Stack, image: tuple[str, str], scanner: str) -> None:
+    """Scan, EventBridge rule, function, ECR: the target tags are on the digest that was scanned."""
+    repository, digest = image
+
+    stack.scan(repository, digest, scanner=scanner)
+
+    expected = dict.fromkeys(["build-7", "staging", "staging-7"], digest)
+    assert eventually(lambda: stack.tags(repository), lambda tags: len(tags) == 3) == expected
+
+
+def test_a_call_promotes_the_image_byte_for_byte(stack: Stack, image: tuple[str, str]) -> None:
+    """The promoted tag is the same digest, the same bytes, with all platforms."""
+    repository, digest = image
+
+    status, answer = stack.post({"repositoryName": repository, "source": {"imageTag": "build-7"}})
+
+    assert (status, answer["outcome"]) == (200, "PROMOTED")
+    assert stack.tags(repository)["prod"] == digest
+    source = manifest(stack, repository, "build-7")
+    assert manifest(stack, repository, "prod") == source
+    assert answer["images"][0]["imageManifest"].encode() == source
+    assert answer["images"][0]["imageManifestMediaType"] == INDEX
+    platforms = {entry["platform"]["architecture"] for entry in json.loads(source)["manifests"]}
+    assert {"amd64", "arm64"} <= platforms
+
+
+def test_a_repeat_is_unchanged(stack: Stack, image: tuple[str, str]) -> None:
+    """The second call finds all done."""
+    repository, digest = image
+    ask = {"repositoryName": repository, "source": {"imageDigest": digest}}
+
+    assert [stack.post(ask)[1]["outcome"] for _ in range(2)] == ["PROMOTED", "UNCHANGED"]
+
+
+def test_a_promotion_makes_two_calls_an_unchanged_one_makes_one_and_n_tags_n_more(
+    stack: Stack, image: tuple[str, str]
+) -> None:
+    """Counted where they arrive."""
+    repository, _ = image
+    ask = {"repositoryName": repository, "source": {"imageTag": "build-7"}}
+    counts = []
+    for tags in (["prod"], ["prod"], ["v1", "v2", "v3"], ["v1", "v4"]):
+        stack.local("calls", method="DELETE")
+        assert stack.post(ask | {"imageTags": tags})[0] == 200
+        counts.append(stack.ecr_calls())
+
+    assert counts == [
+        ["BatchGetImage", "PutImage"],
+        ["BatchGetImage"],
+        ["BatchGetImage", "PutImage", "PutImage", "PutImage"],
+        ["BatchGetImage", "PutImage"],
+    ]
+
+
+def test_a_dry_run_moves_nothing(stack: Stack, image: tuple[str, str]) -> None:
+    """And makes one call only."""
+    repository, _ = image
+    stack.local("calls", method="DELETE")
+
+    _, answer = stack.post({"repositoryName": repository, "source": {"imageTag": "build-7"}, "dryRun": True})
+
+    assert answer["outcome"] == "PLANNED"
+    assert stack.ecr_calls() == ["BatchGetImage"]
+    assert set(stack.tags(repository)) == {"build-7"}
+
+
+def test_expected_digests_hold_or_nothing_moves(stack: Stack, image: tuple[str, str]) -> None:
+    """412 for a tag that is elsewhere, with the tag where it was."""
+    repository, digest = image
+    other = pusher.push_image(stack.aws.registry, repository, "build-8", seed="other").digest
+    ask = {"repositoryName": repository, "source": {"imageDigest": other}, "imageTag": "prod"}
+
+    assert stack.post(ask | {"expectedDigests": {"prod": None}})[0] == 200
+    status, problem = stack.post(ask | {"source": {"imageDigest": digest}, "expectedDigests": {"prod": digest}})
+
+    assert (status, problem["code"]) == (412, "tag_changed")
+    assert stack.tags(repository)["prod"] == other
+
+
+def test_an_index_is_assembled_from_pushed_children(stack: Stack, image: tuple[str, str]) -> None:
+    """PutImage's own input: the manifest is put as given; with a missing child it is refused."""
+    repository, _ = image
+    children = json.loads(manifest(stack, repository, "build-7"))["manifests"]
+    text = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": children[:1]}, indent=3) + "\n"
+    ask = {"repositoryName": repository, "imageManifest": text, "imageTag": "v9"}
+
+    assert stack.post(ask)[0] == 200
+    assert manifest(stack, repository, "v9") == text.encode()
+
+    status, problem = stack.post(
+        ask | {"imageManifest": text.replace(children[0]["digest"], "sha256:" + "0" * 64)}
+    )
+    assert (status, problem["code"]) == (424, "children_missing")
+
+
+def test_an_immutable_tag_stays_and_a_repeat_onto_it_is_unchanged(stack: Stack) -> None:
+    """Another digest: 409. The same digest, put by somebody else since the read: no error."""
+    repository = stack.repository(imageTagMutability="IMMUTABLE")
+    first = pusher.push_image(stack.aws.registry, repository, "build-1", seed="first").digest
+    second = pusher.push_image(stack.aws.registry, repository, "build-2", seed="second").digest
+
+    def ask(digest: str) -> tuple[int, Any]:
+        return stack.post({"repositoryName": repository, "source": {"imageDigest": digest}})
+
+    assert ask(first)[1]["outcome"] == "PROMOTED"
+    assert ask(first)[1]["outcome"] == "UNCHANGED"
+    status, problem = ask(second)
+    assert (status, problem["code"]) == (409, "tag_immutable")
+    assert stack.tags(repository)["prod"] == first
+
+
+def test_a_lost_answer_is_no_lost_promotion(stack: Stack, image: tuple[str, str]) -> None:
+    """PutImage does its work and its answer is lost: the SDK asks again, and the caller is told PROMOTED."""
+    repository, digest = image
+    stack.local(
+        "faults",
+        {
+            "service": "ecr",
+            "operation": "PutImage",
+            "code": "ServerException",
+            "status": 500,
+            "times": 1,
+            "after": True,
+        },
+    )
+
+    _, answer = stack.post({"repositoryName": repository, "source": {"imageTag": "build-7"}})
+
+    assert answer["outcome"] == "PROMOTED"
+    assert stack.tags(repository)["prod"] == digest
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [
+        ({"operation": "PutImage", "code": "ThrottlingException", "status": 400}, 429, "throttled"),
+        ({"operation": "BatchGetImage", "code": "ServerException", "status": 500}, 502, "registry_error"),
+    ],
+)
+def test_a_registry_that_fails_is_told_as_it_is(
+    stack: Stack, image: tuple[str, str], fault: dict[str, Any], status: int, code: str
+) -> None:
+    """After the SDK's own retries the caller learns what happened; nothing moved."""
+    repository, _ = image
+    stack.local("faults", {"service": "ecr", "times": 50} | fault)
+    try:
+        got, problem = stack.post({"repositoryName": repository, "source": {"imageTag": "build-7"}})
+    finally:
+        stack.local("faults", method="DELETE")
+
+    assert (got, problem["code"]) == (status, code)
+    assert set(stack.tags(repository)) == {"build-7"}
+
+
+GARBAGE: list[tuple[Any, int]] = [
+    ("", 400),
+    ("no JSON", 400),
+    ("[]", 400),
+    ("\ud800", 400),
+    ({"repositoryName": 7}, 400),
+    ({"repositoryName": "team/web", "source": {"imageTag": "x" * 400}}, 400),
+    ({"repositoryName": "team/web", "source": {"imageDigest": "sha256:1"}}, 400),
+    ({"repositoryName": "../../etc", "source": {"imageTag": "a"}}, 400),
+    ({"repositoryName": "team/web", "unknown": 1}, 400),
+    ({"repositoryName": "team/web", "imageManifest": " " * 5_000_000}, 400),
+    ({"repositoryName": "team/web", "imageManifest": "{}", "imageTag": "prod"}, 400),
+    ({"repositoryName": "somebody/elses", "source": {"imageTag": "a"}}, 403),
+]
+
+
+@pytest.mark.parametrize(("body", "status"), GARBAGE)
+def test_garbage_changes_nothing_and_is_never_a_fault_of_the_server(stack: Stack, body: Any, status: int) -> None:
+    """A problem document with a stable code; the registry is not even asked."""
+    stack.local("calls", method="DELETE")
+
+    got, problem = stack.post(body)
+
+    assert got == problem["status"] == status
+    assert problem["code"] == ("not_allowed" if status == 403 else "invalid_request")
+    assert status == 403 or problem["field"]
+    assert stack.ecr_calls() == []
+
+
+@pytest.mark.skipif(not shutil.which("skopeo"), reason="skopeo is not installed")
+def test_skopeo_pushes_and_pulls_what_is_promoted(stack: Stack, tmp_path: Path) -> None:
+    """A real client's push is promoted, and the promoted tag is pulled whole with the same digest."""
+    source, target = stack.repository(), tmp_path / "pulled"
+    digest = pusher.push_index(stack.aws.registry, source, "build-1", seed="skopeo").digest
+    registry = f"docker://{stack.aws.registry}"
+    copy = ["skopeo", "copy", "--quiet", "--all", "--preserve-digests"]
+    repository = stack.repository()
+    subprocess.run(
+        [*copy, "--src-tls-verify=false", "--dest-tls-verify=false", "--src-creds=AWS:x", "--dest-creds=AWS:x"]
+        + [f"{registry}/{source}:build-1", f"{registry}/{repository}:build-2"],
+        check=True,
+        capture_output=True,
+    )
+
+    assert stack.post({"repositoryName": repository, "source": {"imageTag": "build-2"}})[0] == 200
+    subprocess.run(
+        [*copy, "--src-tls-verify=false", "--src-creds=AWS:x", f"{registry}/{repository}:prod", f"oci:{target}"],
+        check=True,
+        capture_output=True,
+    )
+
+    assert (target / "blobs" / "sha256" / digest.removeprefix("sha256:")).is_file()
+    index = json.loads((target / "blobs" / "sha256" / digest.removeprefix("sha256:")).read_bytes())
+    for entry in index["manifests"]:
+        assert (target / "blobs" / "sha256" / entry["digest"].removeprefix("sha256:")).is_file()
+
+
+def test_the_aws_command_line_sees_and_does_the_same(stack: Stack, image: tuple[str, str], tmp_path: Path) -> None:
+    """`aws ecr put-image` and `batch-get-image` work beside the service, on the same images."""
+    repository, digest = image
+    stack.post({"repositoryName": repository, "source": {"imageTag": "build-7"}})
+    body = tmp_path / "manifest.json"
+    body.write_bytes(manifest(stack, repository, "prod"))
+
+    def aws(*words: str) -> Any:
+        done = subprocess.run(
+            ["aws", "ecr", *words, "--repository-name", repository],
+            env=stack.environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return json.loads(done.stdout)
+
+    put = aws("put-image", "--image-tag", "by-hand", "--image-manifest", f"file://{body}")
+    got = aws("batch-get-image", "--image-ids", "imageTag=prod", "imageTag=by-hand")
+
+    assert put["image"]["imageId"] == {"imageDigest": digest, "imageTag": "by-hand"}
+    assert {image["imageId"]["imageDigest"] for image in got["images"]} == {digest}
+    assert re.fullmatch(r"[0-9]{12}", put["image"]["registryId"])

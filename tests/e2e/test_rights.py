@@ -1,0 +1,176 @@
+"""Who may do what, enforced by IAM on the deployed stack; and what becomes of events that fail."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from local import pusher
+from tests.e2e.conftest import Stack, eventually
+
+
+@pytest.fixture
+def user(stack: Stack) -> Any:
+    """Return a function that makes an IAM user with a policy and returns the keys."""
+
+    def make(name: str = "", *actions: str) -> tuple[str, str]:
+        iam = stack.client("iam")
+        name = name or f"user-{uuid.uuid4().hex[:8]}"
+        iam.create_user(UserName=name)
+        if actions:
+            document = {
+                "Version": "2012-10-17",
+                "Statement": [{"Effect": "Allow", "Action": list(actions), "Resource": "*"}],
+            }
+            iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps(document))
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        return key["AccessKeyId"], key["SecretAccessKey"]
+
+    return make
+
+
+@contextmanager
+def without_right(stack: Stack, action: str) -> Iterator[None]:
+    """Take one right away from the function's role, and give it back."""
+    iam = stack.client("iam")
+    function = stack.client("lambda").get_function_configuration(FunctionName=stack.variables["PROMOTER_FUNCTION"])
+    role = function["Role"].rpartition("/")[2]
+    (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+    reduced = json.loads(json.dumps(document).replace(f'"{action}"', '"ecr:DescribeRegistry"'))
+    iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(reduced))
+    try:
+        yield
+    finally:
+        iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
+
+
+@pytest.mark.parametrize("action", ["ecr:BatchGetImage", "ecr:PutImage"])
+def test_without_its_right_the_function_promotes_nothing(
+    stack: Stack, image: tuple[str, str], action: str
+) -> None:
+    """IAM is what stands behind the policy: the function's role is all it has."""
+    repository, _ = image
+    ask = {"repositoryName": repository, "source": {"imageTag": "build-7"}}
+    with without_right(stack, action):
+        status, problem = stack.post(ask)
+
+    assert (status, problem["code"]) == (502, "registry_error")
+    assert "AccessDenied" in problem["detail"]
+    assert set(stack.tags(repository)) == {"build-7"}
+    assert stack.post(ask)[0] == 200
+
+
+def test_an_unsigned_call_is_forbidden(stack: Stack, image: tuple[str, str]) -> None:
+    """API Gateway turns it away; the function never sees it."""
+    status, _ = stack.post({"repositoryName": image[0], "source": {"imageTag": "build-7"}}, signed=False)
+
+    assert status == 403
+    assert set(stack.tags(image[0])) == {"build-7"}
+
+
+def test_a_caller_without_the_right_to_call_is_forbidden(stack: Stack, image: tuple[str, str], user: Any) -> None:
+    """A good signature is not enough; `execute-api:Invoke` is."""
+    ask = {"repositoryName": image[0], "source": {"imageTag": "build-7"}}
+
+    assert stack.post(ask, user=user())[0] == 403
+    assert stack.post(ask, user=user("", "execute-api:Invoke"))[0] == 200
+
+
+def test_a_rule_lets_in_its_callers_only(stack: Stack, user: Any) -> None:
+    """The ARN that API Gateway authenticated is matched against the rule's callers."""
+    repository = stack.repository("guarded")
+    pusher.push_image(stack.aws.registry, repository, "build-1", seed="guarded")
+    ask = {"repositoryName": repository, "source": {"imageTag": "build-1"}}
+
+    status, problem = stack.post(ask, user=user("", "execute-api:Invoke"))
+    assert (status, problem["code"]) == (403, "not_allowed")
+    assert "is not among its callers" in problem["reasons"][0]
+    assert stack.post(ask, user=user("deployer", "execute-api:Invoke"))[0] == 200
+
+
+def messages(stack: Stack, queue: str) -> list[dict[str, Any]]:
+    """Take what lies in a queue."""
+    sqs = stack.client("sqs")
+    taken = sqs.receive_message(
+        QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1, MessageAttributeNames=["All"]
+    ).get("Messages", [])
+    for message in taken:
+        sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    return list(taken)
+
+
+def test_an_event_that_fails_for_good_is_kept_with_its_cause(stack: Stack, image: tuple[str, str]) -> None:
+    """Three tries, then the event lies in the queue, whole, with the error that ended it."""
+    repository, digest = image
+    with without_right(stack, "ecr:PutImage"):
+        stack.scan(repository, digest)
+        found = eventually(lambda: messages(stack, stack.variables["PROMOTER_FAILED_EVENTS"]), bool, seconds=60)
+
+    record = json.loads(found[0]["Body"])
+    assert record["requestPayload"]["detail"]["image-digest"] == digest
+    assert record["requestContext"]["approximateInvokeCount"] == 3
+    assert "AccessDenied" in json.dumps(record["responsePayload"])
+    assert "staging" not in stack.tags(repository)
+
+
+def test_an_event_that_fails_once_is_carried_out_all_the_same(stack: Stack, image: tuple[str, str]) -> None:
+    """Lambda's next try succeeds."""
+    repository, digest = image
+    fault = {
+        "service": "ecr",
+        "operation": "BatchGetImage",
+        "code": "ThrottlingException",
+        "status": 400,
+        "times": 3,
+    }
+    stack.local("faults", fault)
+
+    stack.scan(repository, digest)
+
+    tags = eventually(lambda: stack.tags(repository), lambda tags: "staging-7" in tags, seconds=60)
+    assert tags["staging"] == digest
+
+
+def test_an_event_that_cannot_be_handed_over_is_kept(stack: Stack, image: tuple[str, str]) -> None:
+    """Without the right to invoke the function EventBridge puts the event into the rule's own queue."""
+    repository, digest = image
+    lambda_ = stack.client("lambda")
+    name = stack.variables["PROMOTER_FUNCTION"]
+    statements = json.loads(lambda_.get_policy(FunctionName=name)["Policy"])["Statement"]
+    of_rules = [s for s in statements if s["Principal"].get("Service") == "events.amazonaws.com"]
+    for statement in of_rules:
+        lambda_.remove_permission(FunctionName=name, StatementId=statement["Sid"])
+    try:
+        stack.scan(repository, digest)
+        found = eventually(lambda: messages(stack, stack.variables["PROMOTER_UNDELIVERED_EVENTS"]), bool)
+    finally:
+        for statement in of_rules:
+            lambda_.add_permission(
+                FunctionName=name,
+                StatementId=statement["Sid"],
+                Action="lambda:InvokeFunction",
+                Principal="events.amazonaws.com",
+                SourceArn=statement["Condition"]["ArnLike"]["AWS:SourceArn"],
+            )
+
+    assert json.loads(found[0]["Body"])["detail"]["image-digest"] == digest
+
+
+def test_what_the_function_does_is_in_its_log(stack: Stack, image: tuple[str, str]) -> None:
+    """One structured record a promotion, with the id that the caller was given."""
+    _, answer = stack.post({"repositoryName": image[0], "source": {"imageTag": "build-7"}})
+
+    def records() -> list[str]:
+        logs = stack.client("logs")
+        group = stack.variables["PROMOTER_LOG_GROUP"]
+        return [e["message"] for e in logs.filter_log_events(logGroupName=group, limit=10000)["events"]]
+
+    found = eventually(records, lambda lines: any(answer["promotionId"] in line for line in lines))
+    line = next(line for line in found if answer["promotionId"] in line)
+    assert json.loads(line[line.index("{") :])["outcome"] == "PROMOTED"
