@@ -36,8 +36,9 @@ def bundle(policy: PolicyFile, *, architecture: lambda_.Architecture) -> lambda_
 
 
 def fingerprint(policy: str, architecture: str) -> str:
-    """Return a hash of all that goes into the asset; the pins stand for what pip installs."""
-    parts = [policy.encode(), architecture.encode(), f"{sys.version_info[:2]}".encode()]
+    """Return a hash of all that makes the asset, this recipe too; the pins stand for what pip installs."""
+    recipe = Path(__file__).read_bytes()
+    parts = [recipe, policy.encode(), architecture.encode(), f"{sys.version_info[:2]}".encode()]
     for file in sources():
         parts += [file.relative_to(SOURCE).as_posix().encode(), file.read_bytes()]
     return sha256(b"\0".join(sha256(part).digest() for part in parts)).hexdigest()
@@ -74,20 +75,28 @@ def build(target: Path, *, policy: str, architecture: str) -> None:
     for pattern in UNWANTED:
         for path in target.glob(pattern):
             shutil.rmtree(path)
-    # A function's folder is read-only: what is not compiled here is compiled at every cold start. Checked
-    # against nothing (unchecked-hash), so that a file's time is no part of it.
-    command = [
-        "-m",
-        "compileall",
-        "-q",
-        "-s",
-        str(target),
-        "-p",
-        "/var/task",
-        "--invalidation-mode",
-        "unchecked-hash",
-    ]
-    subprocess.run([sys.executable, *command, str(target)], check=True)  # noqa: S603 - our own words
+    precompile(target)
+    open_up(target)
+
+
+def precompile(target: Path) -> None:
+    """Compile every module: a function's folder is read-only, so what is not compiled here is at each cold start.
+
+    Checked against nothing (unchecked-hash), so that a file's time is no part of it; `-I` keeps the environment
+    (PYTHONOPTIMIZE, PYTHONPYCACHEPREFIX) from changing what ships.
+    """
+    command = ["-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
+    paths = ["-s", str(target), "-p", "/var/task", str(target)]
+    subprocess.run([sys.executable, *command, *paths], check=True)  # noqa: S603 - our own words
+
+
+def open_up(target: Path) -> None:
+    """Let everyone read: Lambda runs as a user of its own, and a strict umask here would lock it out.
+
+    AWS Lambda developer guide, "Troubleshoot deployment issues in Lambda": 644 for files, 755 for folders.
+    """
+    for path in [target, *target.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def install(target: Path, architecture: str) -> None:

@@ -17,9 +17,8 @@ def main(file: str) -> int:
         return 1
     for rule in rules:
         tags = ", ".join([*rule.to, *(f"/{pattern}/" for pattern in rule.to_matching)])
-        print(
-            f"{rule.name}: on {rule.on}, {', '.join(rule.repositories)} from {rule.from_ or 'any source'} to {tags}"
-        )
+        repositories, source = ", ".join(rule.repositories), rule.from_ or "any source"
+        print(f"{rule.name}: on {rule.on}, {repositories} from {source} to {tags}")
     print(f"{file}: {len(rules)} rules, no mistakes")
     return 0
 

@@ -14,9 +14,16 @@ from constructs import Construct
 
 from infra.policy_file import PolicyFile
 
+# An event pattern has at most 2,048 characters (EventBridge quotas): so many are for repositories, and each
+# takes its name and about 80 for the ARN around it.
+ROOM, ARN_ROOM = 1800, 80
+
 
 class ScanRules(Construct):
-    """A rule for each scanner and registry that the policy's scan rules name; none without scan rules."""
+    """A rule for each scanner and registry that the policy's scan rules name; none without scan rules.
+
+    More of them where the repositories are too many for one event pattern.
+    """
 
     def __init__(
         self,
@@ -32,9 +39,11 @@ class ScanRules(Construct):
             function, dead_letter_queue=undelivered, max_event_age=Duration.hours(24), retry_attempts=185
         )
         for registry, globs in scanned(policy, Stack.of(self).account).items():
-            suffix = "" if registry == Stack.of(self).account else registry
-            for scanner, pattern in patterns(registry, globs, Stack.of(self)).items():
-                events.Rule(self, f"{scanner}{suffix}", event_pattern=pattern, targets=[target])
+            own = "" if registry == Stack.of(self).account else registry
+            for number, portion in enumerate(portions(globs), start=1):
+                suffix = own if number == 1 else f"{own}-{number}"
+                for scanner, pattern in patterns(registry, portion, Stack.of(self)).items():
+                    events.Rule(self, f"{scanner}{suffix}", event_pattern=pattern, targets=[target])
 
 
 def scanned(policy: PolicyFile, account: str) -> Mapping[str, list[str]]:
@@ -44,6 +53,20 @@ def scanned(policy: PolicyFile, account: str) -> Mapping[str, list[str]]:
         if rule.on == "scan":
             globs.setdefault(rule.registry or account, set()).update(rule.repositories)
     return {registry: sorted(names) for registry, names in globs.items()}
+
+
+def portions(globs: list[str]) -> list[list[str]]:
+    """Return the globs in their order, in as few lists as event patterns can hold."""
+    parts: list[list[str]] = [[]]
+    room = ROOM
+    for glob in globs:
+        needed = len(glob) + ARN_ROOM
+        if parts[-1] and needed > room:
+            parts.append([])
+            room = ROOM
+        parts[-1].append(glob)
+        room -= needed
+    return parts
 
 
 def patterns(registry: str, globs: list[str], stack: Stack) -> dict[str, events.EventPattern]:

@@ -42,6 +42,7 @@ class Settings:
         values = {field.name: node.try_get_context(field.name) for field in fields(cls)}
         for name in ("memory", "timeout", "concurrency", "logRetentionDays", "apiRate", "apiBurst"):
             values[name] = _number(name, values[name])
+        values["jwtAudience"] = _words("jwtAudience", values["jwtAudience"])
         settings = cls(**values)
         settings._check()
         return settings
@@ -53,18 +54,33 @@ class Settings:
         _one_of("logRetentionDays", self.logRetentionDays, RETENTION_DAYS)
         _between("memory", self.memory, 128, 10240)
         _between("timeout", self.timeout, 10, 29)  # API Gateway answers 504 after 30 s
+        _positive("concurrency", self.concurrency)  # 0 would stop the function
+        _positive("apiRate", self.apiRate)
+        _positive("apiBurst", self.apiBurst)
         if self.authorization == "jwt" and not (self.jwtIssuer and self.jwtAudience):
             raise SettingsError("authorization jwt needs jwtIssuer and jwtAudience")
+        if self.jwtIssuer and not self.jwtIssuer.startswith("https://"):
+            raise SettingsError(f"setting jwtIssuer must be an https:// address, not {self.jwtIssuer!r}")
 
 
 def _number(name: str, value: Any) -> int | None:
     """`cdk -c name=value` hands over text."""
     if value is None and name != "concurrency":
         raise SettingsError(f"setting {name} is missing from cdk.json")
+    if value in (None, "", "null"):
+        return None
     try:
-        return None if value in (None, "", "null") else int(value)
+        return int(str(value))
     except ValueError as error:
-        raise SettingsError(f"setting {name} must be a number, not {value!r}") from error
+        raise SettingsError(f"setting {name} must be a whole number, not {value!r}") from error
+
+
+def _words(name: str, value: Any) -> list[str]:
+    """Return a list of texts; `cdk -c name=a,b` hands over one text."""
+    words = value.split(",") if isinstance(value, str) else value or []
+    if not isinstance(words, list) or not all(isinstance(word, str) and word.strip() for word in words):
+        raise SettingsError(f"setting {name} must be a list of texts, not {value!r}")
+    return [word.strip() for word in words]
 
 
 def _one_of(name: str, value: Any, known: tuple[Any, ...]) -> None:
@@ -75,3 +91,8 @@ def _one_of(name: str, value: Any, known: tuple[Any, ...]) -> None:
 def _between(name: str, value: int, least: int, most: int) -> None:
     if not least <= value <= most:
         raise SettingsError(f"setting {name} must be between {least} and {most}, not {value}")
+
+
+def _positive(name: str, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise SettingsError(f"setting {name} must be at least 1, not {value}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import ValidationError
 
 from local import emulator, scanner, stored
-from local.ecr.errors import EcrError
+from local.ecr.errors import EcrError, InvalidParameter
 
 if TYPE_CHECKING:
     from local.gateway import Gateway
@@ -51,7 +51,7 @@ def answer(gateway: Gateway, scope: dict[str, Any], body: bytes) -> Document:
         document = json.loads(body)
         emulator.act_for(str(document.get("repositoryName", "")) if isinstance(document, dict) else "")
         return 200, taking[call](document)
-    except (ValueError, ValidationError) as error:
+    except (InvalidParameter, ValueError, ValidationError) as error:
         return 400, {"message": str(error)}
     except EcrError as error:
         return 404, {"code": error.code, "message": str(error)}

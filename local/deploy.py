@@ -26,8 +26,10 @@ def deploy(aws: LocalAws, directory: Path, policy: Path, *, tell: Callable[[str]
     All that CDK writes goes into `directory`, so that two deployments do not meet.
     """
     environment = environment_for(aws)
+    directory = directory.resolve()
     tell("   cdk bootstrap")
-    run(["bootstrap", f"aws://{aws.account_id}/{aws.region}"], environment, directory)
+    # Not in the project: beside a cdk.json, bootstrap would synthesize the app first, with another policy.
+    run(["bootstrap", f"aws://{aws.account_id}/{aws.region}"], environment, directory, cwd=directory)
     tell("   cdk deploy")
     outputs = directory / "outputs.json"
     options = ["--require-approval", "never", "--outputs-file", str(outputs)]
@@ -59,11 +61,11 @@ def environment_for(aws: LocalAws) -> Mapping[str, str]:
     return kept | aws.environment() | {"PATH": path, "CDK_DISABLE_VERSION_CHECK": "true"}
 
 
-def run(arguments: list[str], environment: Mapping[str, str], directory: Path) -> None:
-    """Run the CDK command line."""
+def run(arguments: list[str], environment: Mapping[str, str], directory: Path, *, cwd: Path = PROJECT) -> None:
+    """Run the CDK command line. Raises DeployError with the end of what it printed."""
     fixed = ["--output", str(directory / "cdk.out"), "--no-notices", "--ci"]
     done = subprocess.run(
-        [CDK, *arguments, *fixed], cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
+        [CDK, *arguments, *fixed], cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise DeployError(f"cdk {arguments[0]} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")

@@ -39,12 +39,13 @@ def end_functions() -> None:
 
 def _requests(around: Around) -> None:
     dispatch, registry_request = app._dispatch_service_request, app._handle_ecr_registry_request
+    action_of = iam_actions.extract_iam_action
 
     async def api_call(*request: Any) -> Answer:
         method, path, headers, body, query, _ = request
         parameters = app._routing_params(method, path, headers, body, query)
         service = app.detect_service(method, path, headers, parameters)
-        action = iam_actions.extract_iam_action(service, method, path, headers, body, parameters)
+        action = action_of(service, method, path, headers, body, parameters)
         name = (action or f"{method} {path}").rpartition(":")[2]
         return await around(service, OPERATIONS.get(name, name), body, partial(dispatch, *request))
 

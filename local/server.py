@@ -15,7 +15,7 @@ from hypercorn.config import Config
 from local.aws import ACCESS_KEY_ID, ACCOUNT_ID, SECRET_ACCESS_KEY
 
 # Nothing else of the caller's environment reaches the emulator or the functions it runs.
-KEPT = ("HOME", "LANG", "LC_ALL", "PATH", "VIRTUAL_ENV", "LAMBDA_ASYNC_RETRY_BASE_SECONDS")
+KEPT = ("LAMBDA_ASYNC_RETRY_BASE_SECONDS", "LANG", "LC_ALL", "PATH")
 
 
 def environment(port: int, region: str, directory: Path) -> dict[str, str]:
@@ -28,6 +28,8 @@ def environment(port: int, region: str, directory: Path) -> dict[str, str]:
         # No Docker: a socket that does not exist.
         "DOCKER_HOST": f"unix://{directory / 'no-docker.sock'}",
         "GATEWAY_PORT": str(port),
+        # Not the user's: the functions must not read that one's ~/.aws.
+        "HOME": str(directory),
         "IOT_MTLS_ENABLED": "0",
         "LAMBDA_ASYNC_RETRY_MAX_SECONDS": "300",
         "LAMBDA_EXECUTOR": "local",
@@ -37,6 +39,7 @@ def environment(port: int, region: str, directory: Path) -> dict[str, str]:
         "S3_DATA_DIR": str(directory / "s3"),
         "SFTP_ENABLED": "0",
         "TMPDIR": str(directory / "tmp"),
+        "TZ": "UTC",
     }
 
 

@@ -40,10 +40,10 @@ def put_manifest(name: str, reference: str, headers: Mapping[str, str], body: by
         images.push(found, manifest, tag)
     except EcrError as error:
         return refusal(400, CODES.get(error.code, "MANIFEST_INVALID"), str(error))
-    headers = {"Location": f"/v2/{name}/manifests/{manifest.digest}", "Docker-Content-Digest": manifest.digest}
+    answered = {"Location": f"/v2/{name}/manifests/{manifest.digest}", "Docker-Content-Digest": manifest.digest}
     if manifest.subject:
-        headers["OCI-Subject"] = manifest.subject
-    return 201, headers, b""
+        answered["OCI-Subject"] = manifest.subject
+    return 201, answered, b""
 
 
 def get_manifest(name: str, reference: str) -> emulator.Answer:

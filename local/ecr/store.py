@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local import emulator
+from local.ecr import values
 from local.ecr.errors import ImageNotFound, RepositoryNotFound
 from local.ecr.manifests import Manifest
 
@@ -55,8 +56,8 @@ class Repository:
 
 
 def repository(request: dict[str, Any]) -> Repository:
-    """Return the repository that a request of the JSON API names. Raises RepositoryNotFound."""
-    name, account = request.get("repositoryName", ""), emulator.account_id()
+    """Return the repository that a request of the JSON API names. Raises RepositoryNotFound, InvalidParameter."""
+    name, account = values.repository_name(values.required(request, "repositoryName")), emulator.account_id()
     registry_id = request.get("registryId") or account
     if registry_id != account or name not in emulator.repositories():
         raise RepositoryNotFound(name, registry_id)

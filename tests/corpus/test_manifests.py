@@ -45,13 +45,10 @@ def repository(aws: LocalAws) -> Repository:
 
 
 def stated_digest(file: Path) -> str:
-    """Return the digest that the corpus's own list states; a signed schema 1 manifest is known by its payload's."""
-    relative = str(file.relative_to(CORPUS / "manifests"))
-    row = next(
-        r for r in (CORPUS / "manifests" / "SOURCES.md").read_text().splitlines() if f"| `{relative}` |" in r
-    )
-    digests = re.findall(r"\b[0-9a-f]{64}\b", row)
-    return "sha256:" + (digests[-1] if "signed schema1" in row and "NOT" in row else digests[-1])
+    """Return the digest that the corpus's own list states, last where a signed manifest has two: the payload's."""
+    listed = (CORPUS / "manifests" / "SOURCES.md").read_text().splitlines()
+    row = next(line for line in listed if f"| `{file.relative_to(CORPUS / 'manifests')}` |" in line)
+    return f"sha256:{re.findall(r'[0-9a-f]{64}', row)[-1]}"
 
 
 def store(aws: LocalAws, repository: Repository, file: Path) -> None:

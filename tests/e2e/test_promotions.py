@@ -220,18 +220,14 @@ def test_skopeo_pushes_and_pulls_what_is_promoted(stack: Stack, tmp_path: Path) 
     registry = f"docker://{stack.aws.registry}"
     copy = ["skopeo", "copy", "--quiet", "--all", "--preserve-digests"]
     repository = stack.repository()
-    subprocess.run(
-        [*copy, "--src-tls-verify=false", "--dest-tls-verify=false", "--src-creds=AWS:x", "--dest-creds=AWS:x"]
-        + [f"{registry}/{source}:build-1", f"{registry}/{repository}:build-2"],
-        check=True,
-        capture_output=True,
-    )
+    there = ["--dest-tls-verify=false", "--dest-creds=AWS:x"]
+    here = ["--src-tls-verify=false", "--src-creds=AWS:x"]
+    images = [f"{registry}/{source}:build-1", f"{registry}/{repository}:build-2"]
+    subprocess.run([*copy, *here, *there, *images], check=True, capture_output=True)
 
     assert stack.post({"repositoryName": repository, "source": {"imageTag": "build-2"}})[0] == 200
     subprocess.run(
-        [*copy, "--src-tls-verify=false", "--src-creds=AWS:x", f"{registry}/{repository}:prod", f"oci:{target}"],
-        check=True,
-        capture_output=True,
+        [*copy, *here, f"{registry}/{repository}:prod", f"oci:{target}"], check=True, capture_output=True
     )
 
     assert (target / "blobs" / "sha256" / digest.removeprefix("sha256:")).is_file()

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+# The CDK starts Node.js when it is imported: the virtual environment's own, whatever else is installed or not.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 import aws_cdk as cdk
 import pytest
@@ -27,22 +32,26 @@ rules:
 Synthesize = Callable[..., assertions.Template]
 
 
+def stack_in(app: cdk.App, folder: Path, policy: str = POLICY) -> PromoterStack:
+    """Put the stack of a policy into an app; the policy is written into the folder."""
+    file = folder / "promotions.yaml"
+    file.write_text(policy)
+    return PromoterStack(
+        app,
+        "EcrPromoter",
+        policy=policy_file.read(file),
+        settings=Settings.read(app.node),
+        env=cdk.Environment(account=ACCOUNT, region=REGION),
+    )
+
+
 @pytest.fixture(scope="session")
 def synthesize(tmp_path_factory: pytest.TempPathFactory) -> Synthesize:
     """Return a function that makes the template of a policy under changed settings."""
 
     def template(policy: str = POLICY, **context: Any) -> assertions.Template:
-        file = tmp_path_factory.mktemp("policy") / "promotions.yaml"
-        file.write_text(policy)
         app = cdk.App(context=CONTEXT | context | {"aws:cdk:bundling-stacks": []})
-        stack = PromoterStack(
-            app,
-            "EcrPromoter",
-            policy=policy_file.read(file),
-            settings=Settings.read(app.node),
-            env=cdk.Environment(account=ACCOUNT, region=REGION),
-        )
-        return assertions.Template.from_stack(stack)
+        return assertions.Template.from_stack(stack_in(app, tmp_path_factory.mktemp("policy"), policy))
 
     return template
 

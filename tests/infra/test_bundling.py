@@ -16,6 +16,7 @@ import pytest
 from infra import bundling
 
 POLICY = json.dumps({"rules": []})
+ARCHITECTURE = os.uname().machine.replace("aarch64", "arm64")
 EVENT = {"detail-type": "Something Else", "source": "some.one", "id": "1"}
 
 
@@ -29,7 +30,7 @@ def contents(folder: Path) -> dict[str, str]:
 def asset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The asset for this machine's own architecture."""
     folder = tmp_path_factory.mktemp("asset")
-    bundling.build(folder, policy=POLICY, architecture=os.uname().machine.replace("aarch64", "arm64"))
+    bundling.build(folder, policy=POLICY, architecture=ARCHITECTURE)
     return folder
 
 
@@ -43,10 +44,25 @@ def test_two_builds_from_two_folders_are_the_same_bytes(
     (elsewhere / "promoter" / "__pycache__" / "stray.pyc").write_bytes(b"stray")
     before = bundling.fingerprint(POLICY, "arm64")
     monkeypatch.setattr(bundling, "SOURCE", elsewhere)
-    bundling.build(tmp_path / "asset", policy=POLICY, architecture=os.uname().machine.replace("aarch64", "arm64"))
+    bundling.build(tmp_path / "asset", policy=POLICY, architecture=ARCHITECTURE)
 
     assert contents(tmp_path / "asset") == contents(asset)
     assert bundling.fingerprint(POLICY, "arm64") == before
+
+
+def test_the_users_shell_leaves_no_trace(asset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's own variables change no byte, and what a strict umask would hide stays readable to Lambda."""
+    monkeypatch.setenv("PYTHONOPTIMIZE", "2")
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path / "cache"))
+    before = os.umask(0o077)
+    try:
+        bundling.build(tmp_path / "asset", policy=POLICY, architecture=ARCHITECTURE)
+    finally:
+        os.umask(before)
+
+    assert contents(tmp_path / "asset") == contents(asset)
+    for path in (tmp_path / "asset").rglob("*"):
+        assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644), path
 
 
 @pytest.mark.parametrize("file", ["promoter/promote.py", "requirements.txt"])

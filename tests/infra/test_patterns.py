@@ -95,6 +95,20 @@ def test_other_events_do_not(template: assertions.Template, event: dict[str, Any
     assert not let_through(template, event)
 
 
+def test_a_policy_with_many_repositories_fits_into_event_patterns(synthesize: Synthesize) -> None:
+    """No pattern is longer than the 2,048 characters that EventBridge takes, and each repository is in one."""
+    names = [f"a-team-with-a-name/a-service-with-a-name-{number}" for number in range(60)]
+    names.append("l" * 256)
+    template = synthesize(json.dumps({"rules": [{"name": "s", "on": "scan", "repositories": names, "to": ["x"]}]}))
+
+    for rule in resources(template, "AWS::Events::Rule"):
+        longest = _resolved(rule["EventPattern"]).replace("arn:aws:", "arn:aws-us-gov:")
+        assert len(longest) <= 2048
+    for name in names:
+        assert let_through(template, scan("basic", name)), name
+        assert let_through(template, scan("enhanced", name)), name
+
+
 def test_without_scan_rules_there_is_no_rule(synthesize: Synthesize) -> None:
     """A policy for pipelines only listens to nothing."""
     policy = "rules: [{name: prod, on: request, repositories: [web], to: [prod]}]"

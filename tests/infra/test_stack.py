@@ -133,7 +133,11 @@ def test_dead_letters_are_encrypted_kept_and_private(template: assertions.Templa
         assert queue["Properties"]["SqsManagedSseEnabled"] is True
         assert queue["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
         assert queue["DeletionPolicy"] == "RetainExceptOnCreate"
-    for policy in resources(template, "AWS::SQS::QueuePolicy"):
+    policies = resources(template, "AWS::SQS::QueuePolicy")
+    assert {queue["Ref"] for policy in policies for queue in policy["Queues"]} == set(
+        template.find_resources("AWS::SQS::Queue")
+    )
+    for policy in policies:
         assert '"aws:SecureTransport": "false"' in json.dumps(policy)
 
 
@@ -143,12 +147,19 @@ def test_dead_letters_are_encrypted_kept_and_private(template: assertions.Templa
         ("stage", "prod"),
         ("memory", 64),
         ("memory", "much"),
+        ("memory", 512.5),
+        ("concurrency", 0),
         ("timeout", 60),
         ("logRetentionDays", 8),
         ("logLevel", "LOUD"),
         ("authorization", "none"),
         ("authorization", "jwt"),
+        ("jwtAudience", [1]),
+        ("jwtAudience", "a,,b"),
+        ("jwtIssuer", "issuer.example"),
         ("apiRate", None),
+        ("apiRate", 0),
+        ("apiBurst", -3),
     ],
 )
 def test_a_setting_that_cannot_be_deployed_is_named(setting: str, value: Any) -> None:
@@ -157,3 +168,18 @@ def test_a_setting_that_cannot_be_deployed_is_named(setting: str, value: Any) ->
 
     with pytest.raises(SettingsError, match=setting):
         Settings.read(app.node)
+
+
+def test_settings_can_be_given_on_the_command_line() -> None:
+    """`cdk -c name=value` hands over text: numbers, and lists with commas."""
+    given = {
+        "authorization": "jwt",
+        "jwtIssuer": "https://issuer.example",
+        "jwtAudience": "a, b",
+        "concurrency": "5",
+    }
+
+    settings = Settings.read(cdk.App(context=CONTEXT | given).node)
+
+    assert settings.jwtAudience == ["a", "b"]
+    assert settings.concurrency == 5

@@ -8,6 +8,7 @@ import boto3
 import pytest
 from botocore.exceptions import ConnectTimeoutError
 from botocore.stub import ANY, Stubber
+
 from promoter.ecr import EcrRegistry
 from promoter.errors import (
     ChildrenMissing,
@@ -23,7 +24,6 @@ from promoter.errors import (
 )
 from promoter.model import ImageId, Repository
 from promoter.ports import Missing
-
 from tests.support.policies import ACCOUNT
 from tests.support.registries import manifest
 
@@ -56,7 +56,7 @@ def batch(*images: dict[str, Any], failures: Any = ()) -> dict[str, Any]:
     return {"images": list(images), "failures": list(failures)}
 
 
-def test_a_translated_manifest_is_read_again_by_digest(ecr: Stubber) -> None:
+def test_a_translated_manifest_is_read_again_by_digest(ecr: Any) -> None:
     """Bytes that do not have their digest are never used; ECR does not translate what is asked for by digest."""
     ecr.add_response("batch_get_image", batch(answered(b'{"translated": 1}')))
     ecr.add_response(
@@ -73,7 +73,7 @@ def test_a_translated_manifest_is_read_again_by_digest(ecr: Stubber) -> None:
     assert EcrRegistry(ecr.client).read(REPOSITORY, [TAG]) == {TAG: IMAGE}
 
 
-def test_bytes_that_are_wrong_by_digest_too_are_a_mismatch(ecr: Stubber) -> None:
+def test_bytes_that_are_wrong_by_digest_too_are_a_mismatch(ecr: Any) -> None:
     """Damage in the registry stops the promotion."""
     for _ in range(2):
         ecr.add_response("batch_get_image", batch(answered(b"{}")))
@@ -82,7 +82,7 @@ def test_bytes_that_are_wrong_by_digest_too_are_a_mismatch(ecr: Stubber) -> None
         EcrRegistry(ecr.client).read(REPOSITORY, [TAG])
 
 
-def test_a_media_type_that_ecr_leaves_out_is_read_off_the_manifest(ecr: Stubber) -> None:
+def test_a_media_type_that_ecr_leaves_out_is_read_off_the_manifest(ecr: Any) -> None:
     """BatchGetImage need not say it, and PutImage has to be told."""
     body = b'{"schemaVersion": 2, "manifests": []}'
     image = answered(body, digest=manifest(body.decode()).digest)
@@ -95,7 +95,7 @@ def test_a_media_type_that_ecr_leaves_out_is_read_off_the_manifest(ecr: Stubber)
     assert read.media_type == "application/vnd.oci.image.index.v1+json"
 
 
-def test_one_answer_serves_every_id_that_names_its_image(ecr: Stubber) -> None:
+def test_one_answer_serves_every_id_that_names_its_image(ecr: Any) -> None:
     """Answers come in any order, one an id; an id by digest may get the tag of another."""
     by_digest, pinned, gone = ImageId(None, IMAGE.digest), ImageId("staging", IMAGE.digest), ImageId("gone")
     failure = {"imageId": {"imageTag": "gone"}, "failureCode": "ImageNotFound", "failureReason": "not found"}
@@ -123,7 +123,7 @@ def test_one_answer_serves_every_id_that_names_its_image(ecr: Stubber) -> None:
         ("ImageInaccessible", RegistryError),
     ],
 )
-def test_every_failure_code_has_its_meaning(ecr: Stubber, code: str, expected: Any) -> None:
+def test_every_failure_code_has_its_meaning(ecr: Any, code: str, expected: Any) -> None:
     """BatchGetImage reports what it did not find with status 200: none of it is taken for success."""
     asked = ImageId("staging", IMAGE.digest)
     image_id = {"imageTag": "staging", "imageDigest": IMAGE.digest}
@@ -136,7 +136,7 @@ def test_every_failure_code_has_its_meaning(ecr: Stubber, code: str, expected: A
             EcrRegistry(ecr.client).read(REPOSITORY, [asked])
 
 
-def test_an_id_without_an_answer_is_a_failure_of_the_registry(ecr: Stubber) -> None:
+def test_an_id_without_an_answer_is_a_failure_of_the_registry(ecr: Any) -> None:
     """Silence is not taken for absence."""
     ecr.add_response("batch_get_image", batch())
 
@@ -160,7 +160,7 @@ def test_an_id_without_an_answer_is_a_failure_of_the_registry(ecr: Stubber) -> N
         ("SomethingNew", RegistryError),
     ],
 )
-def test_every_error_of_put_image_has_its_answer(ecr: Stubber, code: str, expected: type[PromoterError]) -> None:
+def test_every_error_of_put_image_has_its_answer(ecr: Any, code: str, expected: type[PromoterError]) -> None:
     """Translated in one table, with ECR's code and message kept for people."""
     ecr.add_client_error("put_image", code, "what ECR says", http_status_code=400)
 
@@ -170,7 +170,7 @@ def test_every_error_of_put_image_has_its_answer(ecr: Stubber, code: str, expect
 
 @pytest.mark.parametrize("code", ["ImageAlreadyExistsException", "ImageTagAlreadyExistsException"])
 @pytest.mark.parametrize(("retries", "moved"), [(0, False), (1, True)])
-def test_a_tag_that_is_there_already_is_read_back(ecr: Stubber, code: str, retries: int, *, moved: bool) -> None:
+def test_a_tag_that_is_there_already_is_read_back(ecr: Any, code: str, retries: int, *, moved: bool) -> None:
     """On the same digest all is well; after a retry of the SDK it was this very call that put it."""
     ecr.add_client_error("put_image", code, response_meta={"RetryAttempts": retries})
     ecr.add_response("batch_get_image", batch(answered(tag="prod")))
@@ -178,7 +178,7 @@ def test_a_tag_that_is_there_already_is_read_back(ecr: Stubber, code: str, retri
     assert EcrRegistry(ecr.client).put(REPOSITORY, IMAGE, "prod") is moved
 
 
-def test_an_immutable_tag_on_another_digest_stays(ecr: Stubber) -> None:
+def test_an_immutable_tag_on_another_digest_stays(ecr: Any) -> None:
     """Read back, and found elsewhere."""
     ecr.add_client_error("put_image", "ImageTagAlreadyExistsException")
     ecr.add_response("batch_get_image", batch(answered(OTHER.body, tag="prod", digest=OTHER.digest)))
@@ -187,7 +187,7 @@ def test_an_immutable_tag_on_another_digest_stays(ecr: Stubber) -> None:
         EcrRegistry(ecr.client).put(REPOSITORY, IMAGE, "prod")
 
 
-def test_put_image_carries_everything_that_keeps_bytes_safe(ecr: Stubber) -> None:
+def test_put_image_carries_everything_that_keeps_bytes_safe(ecr: Any) -> None:
     """Digest and media type go along, so that ECR checks what it stores."""
     ecr.add_response(
         "put_image",

@@ -1,0 +1,97 @@
+"""Layers through the ECR API of the local AWS, shared with the registry side."""
+
+from __future__ import annotations
+
+import urllib.request
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local import pusher
+from local.aws import LocalAws
+
+MEBIBYTE = 1024 * 1024
+
+
+def upload(ecr: Any, repository: str, *parts: bytes) -> str:
+    """Upload parts one after the other and return the upload's id."""
+    upload_id: str = ecr.initiate_layer_upload(repositoryName=repository)["uploadId"]
+    first = 0
+    for part in parts:
+        answer = ecr.upload_layer_part(
+            repositoryName=repository,
+            uploadId=upload_id,
+            partFirstByte=first,
+            partLastByte=first + len(part) - 1,
+            layerPartBlob=part,
+        )
+        first += len(part)
+        assert answer["lastByteReceived"] == first - 1
+    return upload_id
+
+
+def test_a_layer_is_copied_through_the_api(ecr: Any, local_aws: LocalAws, repository: str) -> None:
+    """What docker pushed is downloaded, uploaded in parts to another repository, and is available there."""
+    layer = b"layer" * (2 * MEBIBYTE)
+    digest = pusher.push_blob(local_aws.registry, repository, layer)
+    target = f"{repository}-target"
+    ecr.create_repository(repositoryName=target)
+    availability = ecr.batch_check_layer_availability(repositoryName=target, layerDigests=[digest, "latest"])
+    assert [layer["layerAvailability"] for layer in availability["layers"]] == ["UNAVAILABLE"]
+    assert [failure["failureCode"] for failure in availability["failures"]] == ["InvalidLayerDigest"]
+
+    url = ecr.get_download_url_for_layer(repositoryName=repository, layerDigest=digest)["downloadUrl"]
+    with urllib.request.urlopen(url) as response:
+        assert response.read() == layer
+    upload_id = upload(ecr, target, layer[: 6 * MEBIBYTE], layer[6 * MEBIBYTE :])
+    done = ecr.complete_layer_upload(repositoryName=target, uploadId=upload_id, layerDigests=[digest])
+    assert done["layerDigest"] == digest
+    found = ecr.batch_check_layer_availability(repositoryName=target, layerDigests=[digest])["layers"]
+    assert found == [{"layerDigest": digest, "layerAvailability": "AVAILABLE", "layerSize": len(layer)}]
+
+
+def test_a_part_out_of_order_says_where_to_go_on(ecr: Any, repository: str) -> None:
+    """InvalidLayerPartException carries the last valid byte, from which an upload is resumed."""
+    upload_id = upload(ecr, repository, b"0123")
+    with pytest.raises(ClientError, match="InvalidLayerPartException") as error:
+        ecr.upload_layer_part(
+            repositoryName=repository, uploadId=upload_id, partFirstByte=9, partLastByte=9, layerPartBlob=b"9"
+        )
+    assert error.value.response["lastValidByteReceived"] == 3  # type: ignore[typeddict-item]
+
+
+def test_a_layer_that_is_there_already_exists(ecr: Any, local_aws: LocalAws, repository: str) -> None:
+    """LayerAlreadyExistsException, which is a success for who copies."""
+    digest = pusher.push_blob(local_aws.registry, repository, b"layer")
+    upload_id = upload(ecr, repository, b"layer")
+    with pytest.raises(ClientError, match="LayerAlreadyExistsException"):
+        ecr.complete_layer_upload(repositoryName=repository, uploadId=upload_id, layerDigests=[digest])
+
+
+@pytest.mark.parametrize(
+    ("parts", "code"),
+    [
+        ([], "EmptyUploadException"),
+        ([b"other"], "InvalidLayerException"),
+        ([b"lay", b"er"], "LayerPartTooSmallException"),
+    ],
+)
+def test_an_upload_that_is_not_the_layer_is_refused(
+    ecr: Any, repository: str, parts: list[bytes], code: str
+) -> None:
+    """The digest given must be that of the bytes, and every part but the last 5 MiB or more."""
+    upload_id = upload(ecr, repository, *parts)
+    with pytest.raises(ClientError, match=code):
+        ecr.complete_layer_upload(
+            repositoryName=repository, uploadId=upload_id, layerDigests=[pusher.sha256(b"layer")]
+        )
+
+
+def test_an_unknown_layer_cannot_be_downloaded_nor_an_unknown_upload_completed(ecr: Any, repository: str) -> None:
+    """LayersNotFoundException and UploadNotFoundException."""
+    digest = pusher.sha256(b"nothing")
+    with pytest.raises(ClientError, match="LayersNotFoundException"):
+        ecr.get_download_url_for_layer(repositoryName=repository, layerDigest=digest)
+    with pytest.raises(ClientError, match="UploadNotFoundException"):
+        ecr.complete_layer_upload(repositoryName=repository, uploadId="none", layerDigests=[digest])
