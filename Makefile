@@ -20,17 +20,17 @@ demo: $(SET_UP) ## the main job on a local AWS, step by step; leaves nothing run
 
 test: lint ## style, types and every test, on a local AWS
 	@echo "== tests"
-	@$(BIN)/pytest
+	@$(BIN)/python -m pytest
 
 lint: $(SET_UP) ## style, types, format
 	@echo "== style, format, types"
-	@$(BIN)/ruff check $(CODE)
-	@$(BIN)/ruff format --check $(CODE)
-	@$(BIN)/mypy
+	@$(BIN)/python -m ruff check $(CODE)
+	@$(BIN)/python -m ruff format --check $(CODE)
+	@$(BIN)/python -m mypy
 
 format: $(SET_UP) ## rewrite the formatting
-	@$(BIN)/ruff format $(CODE)
-	@$(BIN)/ruff check --fix $(CODE)
+	@$(BIN)/python -m ruff format $(CODE)
+	@$(BIN)/python -m ruff check --fix $(CODE)
 
 policy: $(SET_UP) ## check promotions.yaml, or POLICY=another.yaml
 	@$(BIN)/python -m infra.policy_check $(POLICY)

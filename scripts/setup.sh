@@ -9,7 +9,7 @@ if not (3, 11) <= sys.version_info[:2] <= (3, 14):
     sys.exit(f"Python 3.11 to 3.14 is needed, this is {sys.version.split()[0]}: make PYTHON=python3.12 ...")
 PY
 
-echo "== set-up, once: about two minutes"
+echo "== set-up, once: a few minutes"
 echo "-- 1/3 virtual environment"
 if ! "$python" -m venv --clear .venv 2>/dev/null; then
     # Debian ships venv in a package of its own.
