@@ -10,7 +10,7 @@ BIN := .venv/bin
 SET_UP := .venv/.set-up
 CODE := app.py infra lambda local tests
 
-.PHONY: help demo test lint format policy local stop setup pins clean
+.PHONY: help demo test lint format policy explain schema local stop setup pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,7 +33,13 @@ format: $(SET_UP) ## rewrite the formatting
 	@$(BIN)/python -m ruff check --fix $(CODE)
 
 policy: $(SET_UP) ## check promotions.yaml, or POLICY=another.yaml
-	@$(BIN)/python -m infra.policy_check $(POLICY)
+	@$(BIN)/python -m infra.policy.check $(POLICY)
+
+explain: $(SET_UP) ## what a policy would decide: WHY="--repository team/web --tag build-1 --findings f.json"
+	@$(BIN)/python -m infra.policy.explain --policy $(POLICY) $(if $(WHY),$(WHY),--help) || [ $$? -eq 1 ]
+
+schema: $(SET_UP) ## write docs/policy.schema.json anew, after a change of the model
+	@$(BIN)/python -m infra.policy.schema > docs/policy.schema.json
 
 local: $(SET_UP) ## start a local AWS with the stack deployed, POLICY=another.yaml if you like
 	@$(BIN)/python -m local up --policy $(POLICY)

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
-from infra.policy_file import PolicyError, read
+from infra.policy.file import PolicyError, read
 from infra.settings import Settings, SettingsError
 from infra.stack import PromoterStack
 
@@ -19,7 +20,7 @@ def main() -> None:
     app = cdk.App()
     try:
         settings = Settings.read(app.node)
-        policy = read(Path(settings.policy))
+        policy = read(Path(settings.policy), account=os.environ.get("CDK_DEFAULT_ACCOUNT"))
     except (PolicyError, SettingsError) as error:
         sys.exit(f"{error}")
     PromoterStack(app, "EcrPromoter", policy=policy, settings=settings)

@@ -14,7 +14,7 @@ import jsii
 from aws_cdk import AssetHashType, BundlingOptions, DockerImage, ILocalBundling
 from aws_cdk import aws_lambda as lambda_
 
-from infra.policy_file import PolicyFile
+from infra.policy.file import PolicyFile
 
 SOURCE = Path(__file__).parents[1] / "lambda"
 PLATFORMS = {"arm64": "manylinux2014_aarch64", "x86_64": "manylinux2014_x86_64"}

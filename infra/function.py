@@ -6,6 +6,7 @@ import platform
 import sys
 
 from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_destinations as destinations
@@ -15,7 +16,7 @@ from constructs import Construct
 
 from infra.bundling import bundle
 from infra.nag import acknowledge
-from infra.policy_file import PolicyFile
+from infra.policy.file import PolicyFile
 from infra.settings import Settings
 
 DAYS = logs.RetentionDays
@@ -43,6 +44,7 @@ class PromoterFunction(Construct):
         *,
         policy: PolicyFile,
         settings: Settings,
+        table: dynamodb.ITableV2,
         failed_events: sqs.IQueue,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -66,6 +68,7 @@ class PromoterFunction(Construct):
             reserved_concurrent_executions=settings.concurrency,
             environment={
                 "PROMOTER_REGISTRY_ID": Stack.of(self).account,
+                "PROMOTER_TABLE": table.table_name,
                 "POWERTOOLS_LOG_LEVEL": settings.logLevel,
             },
             log_group=self.log_group,
@@ -77,7 +80,8 @@ class PromoterFunction(Construct):
         acknowledge(
             self.role,
             "AwsSolutions-IAM5[Resource::*]",
-            "Only xray:PutTraceSegments and xray:PutTelemetryRecords, which support no resource.",
+            "xray:PutTraceSegments, xray:PutTelemetryRecords, inspector2:ListFindings and inspector2:ListCoverage "
+            "support no resource (Service Authorization Reference); nothing else is granted on *.",
         )
         acknowledge(
             self.function,

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 
 from infra.nag import acknowledge
-from infra.policy_file import PolicyFile
+from infra.policy.file import PolicyFile
 
 # Amazon ECR, "Actions, resources, and condition keys". Nothing here reads a layer or deletes an image.
-PROMOTE = ["ecr:BatchGetImage", "ecr:PutImage"]
+PROMOTE = ("ecr:BatchGetImage", "ecr:PutImage")
+# What a gate needs beside; ListImageReferrers is authorized by BatchGetImage.
+FINDINGS = ("ecr:DescribeImageScanFindings", "ecr:DescribeImages")
+SOAK = ("ecr:DescribeImages",)
+SIGNED = ("ecr:DescribeImageSigningStatus",)
+# DescribeImageScanFindings reads enhanced findings with the caller's rights on Amazon Inspector.
+ENHANCED = ("inspector2:ListCoverage", "inspector2:ListFindings")
 
 
 def grant_images(role: iam.Role, policy: PolicyFile) -> None:
-    """Give the role what promotions need, on the policy's repositories and nowhere else."""
-    arns = repository_arns(policy, Stack.of(role))
-    role.add_to_principal_policy(iam.PolicyStatement(actions=PROMOTE, resources=arns))
-    for arn in arns:
+    """Give the role what promotions and gates need, on the repositories of the rules that need it."""
+    stack = Stack.of(role)
+    for arns, named in sorted(image_rights(policy, stack).items()):
+        role.add_to_principal_policy(iam.PolicyStatement(actions=named, resources=list(arns)))
+    if any(needs_findings(rule) for rule in policy.compiled()["rules"]):
+        role.add_to_principal_policy(iam.PolicyStatement(actions=list(ENHANCED), resources=["*"]))
+    for arn in repository_arns(policy.compiled()["rules"], stack):
         if "*" in arn:
             acknowledge(
                 role,
@@ -25,16 +37,43 @@ def grant_images(role: iam.Role, policy: PolicyFile) -> None:
             )
 
 
-def repository_arns(policy: PolicyFile, stack: Stack) -> list[str]:
-    """Return the ARNs of all repositories that rules name; `*` means to IAM what it means to the policy."""
-    arns = {
-        stack.format_arn(
-            service="ecr", account=rule.registry or stack.account, resource="repository", resource_name=glob
-        )
-        for rule in policy.rules
-        for glob in rule.repositories
+def image_rights(policy: PolicyFile, stack: Stack) -> dict[tuple[str, ...], list[str]]:
+    """Return the actions on images by the repository ARNs that they are needed on."""
+    needed: dict[str, set[str]] = {}
+    for rule in policy.compiled()["rules"]:
+        for action in actions(rule):
+            needed.setdefault(action, set()).update(repository_arns([rule], stack))
+    rights: dict[tuple[str, ...], list[str]] = {}
+    for action, arns in sorted(needed.items()):
+        rights.setdefault(tuple(sorted(arns)), []).append(action)
+    return rights
+
+
+def actions(rule: Mapping[str, Any]) -> set[str]:
+    """Return what the function does with images for a (compiled) rule."""
+    gate = rule["gate"] or {}
+    return {
+        *PROMOTE,
+        *(FINDINGS if needs_findings(rule) else ()),
+        *(SOAK if gate.get("soak") else ()),
+        *(SIGNED if gate.get("signed") else ()),
     }
-    return sorted(arns)
+
+
+def needs_findings(rule: Mapping[str, Any]) -> bool:
+    """Say whether the rule's gate looks at scans."""
+    return rule["gate"] is not None and rule["gate"]["findings"] is not None
+
+
+def repository_arns(rules: Iterable[Mapping[str, Any]], stack: Stack) -> set[str]:
+    """Return the ARNs of the repositories that rules name; `*` means to IAM what it means to the policy."""
+    return {
+        stack.format_arn(
+            service="ecr", account=rule["registry"] or stack.account, resource="repository", resource_name=glob
+        )
+        for rule in rules
+        for glob in rule["repositories"]
+    }
 
 
 def readable(arn: str, role: iam.Role) -> str:

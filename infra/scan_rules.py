@@ -1,4 +1,4 @@
-"""EventBridge rules: the finished scans of the policy's repositories, and no other event, reach the function."""
+"""EventBridge rules: scans and pushes in the policy's repositories reach the function, and nothing else does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.policy_file import PolicyFile
+from infra.policy.file import PolicyFile
 
 # An event pattern has at most 2,048 characters (EventBridge quotas): so many are for repositories, and each
 # takes its name and about 80 for the ARN around it.
@@ -20,7 +20,7 @@ ROOM, ARN_ROOM = 1800, 80
 
 
 class ScanRules(Construct):
-    """A rule for each scanner and registry that the policy's scan rules name; none without scan rules.
+    """Rules for both scanners and for pushes, for each registry that the policy's scan rules name.
 
     More of them where the repositories are too many for one event pattern.
     """
@@ -70,17 +70,32 @@ def portions(globs: list[str]) -> list[list[str]]:
 
 
 def patterns(registry: str, globs: list[str], stack: Stack) -> dict[str, events.EventPattern]:
-    """Return the pattern for each scanner. ECR names a repository by name, Inspector by ARN."""
+    """Return the pattern for each kind of event. ECR names a repository by name, Inspector by ARN.
+
+    A push by tag matters because the tag, or the index, may come after the scan.
+    """
     arns = [
         stack.format_arn(service="ecr", account=registry, resource="repository", resource_name=glob)
         for glob in globs
     ]
+    names = [matcher(glob) for glob in globs]
     return {
+        "Pushed": events.EventPattern(
+            account=[registry],
+            source=["aws.ecr"],
+            detail_type=["ECR Image Action"],
+            detail={
+                "action-type": ["PUSH"],
+                "result": ["SUCCESS"],
+                "image-tag": [{"anything-but": ""}],
+                "repository-name": names,
+            },
+        ),
         "Basic": events.EventPattern(
             account=[registry],
             source=["aws.ecr"],
             detail_type=["ECR Image Scan"],
-            detail={"scan-status": ["COMPLETE"], "repository-name": [matcher(glob) for glob in globs]},
+            detail={"scan-status": ["COMPLETE"], "repository-name": names},
         ),
         "Enhanced": events.EventPattern(
             account=[registry],

@@ -10,10 +10,11 @@ from constructs import Construct
 from infra.api import PromotionApi
 from infra.dead_letters import DeadLetters
 from infra.function import PromoterFunction
-from infra.policy_file import PolicyFile
+from infra.policy.file import PolicyFile
 from infra.rights import grant_images
 from infra.scan_rules import ScanRules
 from infra.settings import Settings
+from infra.table import PromoterTable
 
 
 class PromoterStack(Stack):
@@ -33,9 +34,16 @@ class PromoterStack(Stack):
             **kwargs,
         )
         dead_letters = DeadLetters(self, "DeadLetters")
+        memory = PromoterTable(self, "Memory", settings=settings)
         promoter = PromoterFunction(
-            self, "Promoter", policy=policy, settings=settings, failed_events=dead_letters.failed
+            self,
+            "Promoter",
+            policy=policy,
+            settings=settings,
+            table=memory.table,
+            failed_events=dead_letters.failed,
         )
+        memory.grant(promoter.role)
         grant_images(promoter.role, policy)
         ScanRules(self, "Scans", policy=policy, function=promoter.function, undelivered=dead_letters.undelivered)
         api = PromotionApi(self, "Api", function=promoter.function, settings=settings)
@@ -43,5 +51,6 @@ class PromoterStack(Stack):
         CfnOutput(self, "ApiUrl", value=api.url)
         CfnOutput(self, "FunctionName", value=promoter.function.function_name)
         CfnOutput(self, "LogGroup", value=promoter.log_group.log_group_name)
+        CfnOutput(self, "TableName", value=memory.table.table_name)
         CfnOutput(self, "FailedEventsQueue", value=dead_letters.failed.queue_url)
         CfnOutput(self, "UndeliveredEventsQueue", value=dead_letters.undelivered.queue_url)

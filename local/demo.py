@@ -16,8 +16,9 @@ from typing import Any
 from local import process, pusher
 from local.aws import LocalAws
 from local.deploy import PROJECT, deploy
+from local.pusher import PushedImage
 
-REPOSITORY = "team/web"
+REPOSITORY, UPSTREAM = "team/web", "upstream"
 IN_TIME = 30.0  # seconds for an event to arrive
 
 
@@ -42,10 +43,10 @@ class Stage:
         for tag, digest in sorted(self.tags().items()):
             print(f"   {REPOSITORY}:{tag:<12} {digest[:23]}…")
 
-    def scanned(self, digest: str) -> None:
-        """Finish a vulnerability scan, as ECR does by itself in AWS."""
+    def scanned(self, digest: str, *findings: Any) -> None:
+        """Finish the vulnerability scan of one platform, as ECR does by itself in AWS."""
         scan = {"repositoryName": REPOSITORY, "imageDigest": digest, "scanner": "basic", "status": "COMPLETE"}
-        body = json.dumps(scan | {"findings": [], "announce": True}).encode()
+        body = json.dumps(scan | {"findings": findings, "announce": True}).encode()
         urllib.request.urlopen(f"{self.aws.endpoint_url}/_local/scans", body, timeout=30).close()
 
     def call(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -82,62 +83,65 @@ def eventually(condition: Callable[[], bool], promise: str) -> None:
         time.sleep(0.1)
 
 
-def push(aws: LocalAws) -> str:
+def push(aws: LocalAws, tag: str) -> PushedImage:
     """Push an image of two platforms with skopeo, where it is installed, or with our own small client."""
-    source = pusher.push_index(aws.registry, "upstream", "v1", seed="demo")
-    if shutil.which("skopeo"):
-        place = f"docker://{aws.registry}"
-        words = ["--quiet", "--all", "--src-tls-verify=false", "--dest-tls-verify=false"]
-        credentials = ["--src-creds=AWS:x", "--dest-creds=AWS:x"]
-        print(f"   skopeo copy --all … docker://$REGISTRY/{REPOSITORY}:build-42")
-        command = [
-            "skopeo",
-            "copy",
-            *words,
-            *credentials,
-            f"{place}/upstream:v1",
-            f"{place}/{REPOSITORY}:build-42",
-        ]
-        subprocess.run(command, check=True)
-    else:
+    if not shutil.which("skopeo"):
         print("   skopeo is not installed: pushed with the project's own client over the registry API")
-        pusher.push_index(aws.registry, REPOSITORY, "build-42", seed="demo")
-    return source.digest
+        return pusher.push_index(aws.registry, REPOSITORY, tag, seed=tag)
+    pushed = pusher.push_index(aws.registry, UPSTREAM, tag, seed=tag)
+    words = ["--quiet", "--all", "--src-tls-verify=false", "--dest-tls-verify=false"]
+    credentials = ["--src-creds=AWS:x", "--dest-creds=AWS:x"]
+    places = [f"docker://{aws.registry}/{name}:{tag}" for name in (UPSTREAM, REPOSITORY)]
+    print(f"   skopeo copy --all … docker://$REGISTRY/{REPOSITORY}:{tag}")
+    subprocess.run(["skopeo", "copy", *words, *credentials, *places], check=True)
+    return pushed
 
 
 def story(stage: Stage) -> None:
     """Tell it. Raises DemoFailed where a promise does not hold."""
-    step(3, "A build pushes an image of two platforms")
     ecr = stage.aws.client("ecr")
-    for name in (REPOSITORY, "upstream"):
+    for name in (REPOSITORY, UPSTREAM):
         ecr.create_repository(repositoryName=name)
-    digest = push(stage.aws)
+    step(3, "A build pushes an image of two platforms")
+    image = push(stage.aws, "build-42")
     stage.show_tags()
 
-    step(4, "Its vulnerability scan finishes: EventBridge wakes the function, which promotes to staging")
-    stage.scanned(digest)
-    eventually(lambda: stage.tags().get("staging-42") == digest, "the scan should have put staging-42")
+    step(4, "The scans of its platforms finish clean: EventBridge wakes the function, which promotes to staging")
+    for platform, child in image.children.items():
+        print(f"   scan of {platform} finished, nothing found")
+        stage.scanned(child.digest)
+    eventually(lambda: stage.tags().get("staging-42") == image.digest, "the scans should have put staging-42")
     stage.show_tags()
 
-    step(5, "A pipeline promotes what is staging to prod and names a version, over HTTP")
+    step(5, "Another build has a critical vulnerability on one platform: staging stays where it is")
+    bad = push(stage.aws, "build-43")
+    findings = [{"id": "CVE-2026-1234", "severity": "CRITICAL", "package": "openssl"}]
+    for platform, child in bad.children.items():
+        stage.scanned(child.digest, *(findings if platform == "linux/arm64" else []))
     answer = stage.call(
-        {"repositoryName": REPOSITORY, "source": {"imageTag": "staging"}, "imageTags": ["prod", "v1.0.0"]}
+        {"repositoryName": REPOSITORY, "source": {"imageTag": "build-43"}, "imageTags": ["canary"]}
     )
-    require(answer.get("outcome") == "PROMOTED", "the call should have promoted")
-    stage.show_tags()
+    require(answer.get("code") == "gate_refused", "the gate should have refused build-43")
+    require(stage.tags()["staging"] == image.digest, "staging should not have moved")
 
-    step(6, "The pipeline runs again: nothing to do, nothing written")
-    answer = stage.call({"repositoryName": REPOSITORY, "source": {"imageTag": "staging"}})
+    step(6, "A pipeline promotes what is staging to prod and names a version, over HTTP")
+    ask = {"repositoryName": REPOSITORY, "source": {"imageTag": "staging"}}
+    answer = stage.call(ask | {"imageTags": ["prod", "v1.0.0"]})
+    require(answer.get("outcome") == "PROMOTED", "the call should have promoted")
+
+    step(7, "The pipeline runs again: nothing to do, nothing written")
+    answer = stage.call(ask | {"imageTags": ["prod"]})
     require(answer.get("outcome") == "UNCHANGED", "the repeat should be unchanged")
 
-    step(7, "Somebody tries to go from the build to prod past staging: no rule allows it")
-    answer = stage.call({"repositoryName": REPOSITORY, "source": {"imageTag": "build-42"}, "imageTags": ["prod"]})
+    step(8, "Somebody tries to go from the build to prod past staging: no rule allows it")
+    answer = stage.call(ask | {"source": {"imageTag": "build-42"}, "imageTags": ["prod"]})
     require(answer.get("code") == "not_allowed", "the shortcut should be refused")
 
-    step(8, "Byte for byte the image that was pushed, with all its platforms")
+    step(9, "Byte for byte the image that was pushed, with all its platforms")
+    stage.show_tags()
     names = [{"imageTag": "build-42"}, {"imageTag": "prod"}]
     images = ecr.batch_get_image(repositoryName=REPOSITORY, imageIds=names)["images"]
-    before, after = (image["imageManifest"] for image in images)
+    before, after = (each["imageManifest"] for each in images)
     require(before == after, "the manifests should be the same bytes")
     for entry in json.loads(after)["manifests"]:
         print(f"   {entry['platform']['os']}/{entry['platform']['architecture']:<8} {entry['digest'][:23]}…")

@@ -42,6 +42,7 @@ def deploy(aws: LocalAws, directory: Path, policy: Path, *, tell: Callable[[str]
     return {
         "PROMOTER_API_URL": plain_url(aws, made["ApiUrl"]),
         "PROMOTER_FUNCTION": made["FunctionName"],
+        "PROMOTER_TABLE": made["TableName"],
         "PROMOTER_LOG_GROUP": made["LogGroup"],
         "PROMOTER_FAILED_EVENTS": made["FailedEventsQueue"],
         "PROMOTER_UNDELIVERED_EVENTS": made["UndeliveredEventsQueue"],

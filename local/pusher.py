@@ -50,7 +50,7 @@ class PushedImage:
     attestations: tuple[str, ...] = ()
 
 
-def push_image(  # noqa: PLR0913  what makes an image, by name
+def push_image(
     registry: str,
     repository: str,
     tag: str | None,
@@ -78,7 +78,7 @@ def push_image(  # noqa: PLR0913  what makes an image, by name
     return push_manifest(registry, repository, json.dumps(manifest, indent=2).encode(), media_type, tag)
 
 
-def push_index(  # noqa: PLR0913  what makes an image, by name
+def push_index(
     registry: str,
     repository: str,
     tag: str | None,

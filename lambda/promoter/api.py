@@ -17,6 +17,7 @@ from promoter.model import Promoted, Repository, TagMove
 from promoter.service import attempt
 from promoter.settings import Settings
 
+GITHUB = "https://token.actions.githubusercontent.com"
 PROBLEM = "application/problem+json"  # RFC 9457
 MAX_MANIFEST_BYTES = 5_000_000  # of manifests in one answer; Lambda answers with 6 MB at most
 
@@ -55,9 +56,21 @@ def promote(event: Mapping[str, Any]) -> Response[str]:
 
 
 def caller(event: Mapping[str, Any]) -> str | None:
-    """Return the ARN that API Gateway authenticated with SigV4; None without one."""
+    """Return who API Gateway authenticated, as a rule's `callers` name it; None for nobody.
+
+    With SigV4 the IAM ARN. With a token `github:` and the subject of GitHub's OIDC token without its `repo:`,
+    `github:OWNER/REPO:environment:prod`, or `jwt:` and the subject of any other issuer's.
+    """
     authorizer = event["requestContext"].get("authorizer") or {}
-    return (authorizer.get("iam") or {}).get("userArn")
+    if "iam" in authorizer:
+        return (authorizer["iam"] or {}).get("userArn")
+    claims = (authorizer.get("jwt") or {}).get("claims") or {}
+    subject = claims.get("sub")
+    if not subject:
+        return None
+    if claims.get("iss") == GITHUB:
+        return f"github:{str(subject).removeprefix('repo:')}"
+    return f"jwt:{subject}"
 
 
 def body(event: Mapping[str, Any]) -> bytes:
@@ -109,7 +122,8 @@ def refused(
         "detail": error.detail,
         "code": error.code,
     }
-    extension = {"promotionId": promotion_id, "field": error.field, "reasons": error.reasons, "images": images}
+    reasons = [telemetry.reason(each) for each in error.reasons]
+    extension = {"promotionId": promotion_id, "field": error.field, "reasons": reasons, "images": images}
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
     return respond(error.http_status, PROBLEM, document | {k: v for k, v in extension.items() if v}, headers)
 

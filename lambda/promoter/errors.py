@@ -2,10 +2,13 @@
 
 PromoterError
 ├── InvalidRequest          400 invalid_request
-├── Refusal                 a rule says no: normal, never retried
+├── Refusal                 a rule says no: normal, and final but for "not yet"
 │   ├── NotAllowed          403 not_allowed
+│   ├── ScanPending         409 scan_pending       retryable
 │   ├── Superseded          409 superseded
-│   └── TagChanged          412 tag_changed
+│   ├── TagChanged          412 tag_changed
+│   ├── GateRefused         422 gate_refused
+│   └── Frozen              423 frozen
 └── Failure                 something broke
     ├── SourceNotFound      404 source_not_found
     ├── RepositoryNotFound  404 repository_not_found
@@ -16,6 +19,7 @@ PromoterError
     ├── Throttled           429 throttled          retryable
     ├── RegistryError       502 registry_error     retryable
     ├── DigestMismatch      502 digest_mismatch
+    ├── LedgerError         503 ledger_error       retryable
     └── InternalError       500 internal_error     retryable
 
 Codes are part of the API and never change. Each message says what happened and what to do about it.
@@ -25,7 +29,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from promoter.model import Outcome, TagMove
+from promoter.model import Outcome, Reason, TagMove
 
 
 class PromoterError(Exception):
@@ -42,7 +46,7 @@ class PromoterError(Exception):
     retryable: ClassVar[bool] = False
     retry_after: ClassVar[int | None] = None  # seconds
 
-    def __init__(self, detail: str, *, reasons: tuple[str, ...] = (), field: str | None = None) -> None:
+    def __init__(self, detail: str, *, reasons: tuple[Reason, ...] = (), field: str | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         self.reasons = reasons
@@ -69,6 +73,32 @@ class NotAllowed(Refusal):
     code = "not_allowed"
     title = "No rule allows this promotion"
     http_status = 403
+
+
+class ScanPending(Refusal):
+    """The gate cannot judge yet: scans that are under way are named in `reasons`."""
+
+    code = "scan_pending"
+    title = "The image has not been scanned yet"
+    http_status = 409
+    retryable = True
+    retry_after = 30
+
+
+class GateRefused(Refusal):
+    """The image does not meet the rule's gate; `reasons` says all that is in the way."""
+
+    code = "gate_refused"
+    title = "The image does not pass the gate"
+    http_status = 422
+
+
+class Frozen(Refusal):
+    """A freeze of the policy is in force."""
+
+    code = "frozen"
+    title = "Promotions are frozen"
+    http_status = 423
 
 
 class Superseded(Refusal):
@@ -166,6 +196,16 @@ class DigestMismatch(Failure):
     code = "digest_mismatch"
     title = "The manifest does not have the digest it should"
     http_status = 502
+
+
+class LedgerError(Failure):
+    """The table did not take or give what it should."""
+
+    code = "ledger_error"
+    title = "The ledger failed"
+    http_status = 503
+    retryable = True
+    retry_after = 2
 
 
 class InternalError(Failure):

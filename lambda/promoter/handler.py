@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from promoter import events, wiring
+from promoter import events, service
 from promoter.errors import PromoterError
-from promoter.service import attempt
 from promoter.telemetry import logger
 
 if TYPE_CHECKING:
@@ -33,15 +32,16 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 
 def serve_event(event: dict[str, Any]) -> dict[str, Any]:
-    """Promote what a finished scan asks for; raises the first retryable failure after all were tried."""
-    scan = events.read(event)
-    wishes = scan if isinstance(scan, events.Ignored) else events.wishes(scan, wiring.policy())
-    if isinstance(wishes, events.Ignored):
-        logger.info("event ignored", reason=wishes.reason)
-        return {"outcome": "IGNORED", "reason": wishes.reason}
-    answers = [attempt(wish) for wish in wishes]
+    """Promote what a scan or a push asks for; raises the first answer that needs the event again, after all."""
+    image_event = events.read(event)
+    wishes = image_event if isinstance(image_event, events.Ignored) else service.wishes(image_event)
+    if isinstance(image_event, events.Ignored) or isinstance(wishes, events.Ignored):
+        reason = wishes.reason if isinstance(wishes, events.Ignored) else ""
+        logger.info("event ignored", reason=reason)
+        return {"outcome": "IGNORED", "reason": reason}
+    answers = [service.attempt(wish) for wish in wishes]
     for answer in answers:
-        if isinstance(answer, PromoterError) and answer.retryable:
+        if isinstance(answer, PromoterError) and service.must_come_again(image_event, answer):
             raise answer
     return {
         "promotions": [

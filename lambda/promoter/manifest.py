@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from promoter.errors import InvalidRequest
@@ -20,7 +21,38 @@ DOCKER_V1 = "application/vnd.docker.distribution.manifest.v1+json"
 MEDIA_TYPES = (OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST, DOCKER_SIGNED_V1, DOCKER_V1)
 """Every kind ECR stores. All are asked for, so that ECR has no reason to translate one into another."""
 
+INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
+
 MAX_BYTES = 4 * 1024 * 1024  # PutImage's limit for imageManifest
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One entry of an index. `platform` reads `linux/arm64/v8`, or `unknown` where the entry names none."""
+
+    digest: str
+    platform: str
+    is_index: bool = False
+    is_attestation: bool = False
+
+
+def children(body: bytes) -> tuple[Child, ...]:
+    """Return the entries of an index (OCI image index, "manifests")."""
+    entries = _document(body).get("manifests")
+    return tuple(_child(entry) for entry in entries or () if isinstance(entry, dict))
+
+
+def _child(entry: dict[str, Any]) -> Child:
+    platform = entry.get("platform") or {}
+    parts = [str(platform[key]) for key in ("os", "architecture", "variant") if platform.get(key)]
+    mark = (entry.get("annotations") or {}).get("vnd.docker.reference.type")
+    return Child(
+        digest=str(entry.get("digest")),
+        platform="/".join(parts) or "unknown",
+        is_index=entry.get("mediaType") in INDEXES,
+        # Both of buildx's marks: by one alone an index could hide from the gate what somebody would pull.
+        is_attestation=mark == "attestation-manifest" and parts == ["unknown", "unknown"],
+    )
 
 
 def digest_of(body: bytes, media_type: str) -> str:

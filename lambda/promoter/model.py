@@ -26,6 +26,21 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a promotion is refused: `sentence` for people, the rest for programs; None where it does not apply."""
+
+    code: str
+    sentence: str
+    rule: str | None = None
+    platform: str | None = None
+    image_digest: str | None = None
+    vulnerability: str | None = None
+    package: str | None = None
+    severity: str | None = None
+    fixed_in: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Repository:
     """An ECR repository: `registry_id` is the 12-digit account that owns it."""
 
@@ -112,3 +127,44 @@ class Promoted:
         """PROMOTED or PLANNED as soon as one tag is; UNCHANGED when no tag had to move."""
         changed = (move.outcome for move in self.moves if move.outcome is not Outcome.UNCHANGED)
         return next(changed, Outcome.UNCHANGED)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One vulnerability that a scanner sees in an image.
+
+    `fixable` is None where the scanner does not say; `fixed_in` and `first_observed_at` likewise.
+    """
+
+    id: str
+    severity: str
+    package: str
+    fixed_in: str | None = None
+    first_observed_at: datetime | None = None
+    fixable: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What the registry knows of one manifest's vulnerabilities; `status` is ECR's ScanStatus, None: no scan."""
+
+    status: str | None
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One image that has to pass the gate: the source itself, or one platform of an index."""
+
+    image_digest: str
+    platform: str
+    scan: Scan
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that a gate judges; what the gate does not ask for is None."""
+
+    subjects: tuple[Subject, ...] | None = None
+    signed: bool | None = None
+    pushed_at: datetime | None = None

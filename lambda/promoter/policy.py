@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
-from promoter.errors import InvalidRequest, NotAllowed
-from promoter.model import Promotion, Trigger
+from promoter import gate
+from promoter.errors import Frozen, InvalidRequest, NotAllowed
+from promoter.gate import Gate
+from promoter.model import Promotion, Reason, Trigger
 from promoter.templates import is_tag, names_in, render
 
 
@@ -26,6 +28,7 @@ class Rule:
     to: tuple[str, ...]
     to_matching: tuple[re.Pattern[str], ...]
     callers: tuple[str, ...] | None
+    gate: Gate | None
 
     @property
     def needs_digest(self) -> bool:
@@ -87,11 +90,42 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Freeze:
+    """A time in which rules rest; None for `rules` or `repositories` means all."""
+
+    start: datetime
+    end: datetime
+    reason: str
+    rules: tuple[str, ...] | None
+    repositories: tuple[str, ...] | None
+
+    def holds(self, rule: Rule, wish: Promotion, now: datetime) -> bool:
+        """Say whether the rule rests for this wish now."""
+        return (
+            self.start <= now < self.end
+            and (self.rules is None or rule.name in self.rules)
+            and (
+                self.repositories is None
+                or any(fnmatchcase(wish.repository.name, glob) for glob in self.repositories)
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """All rules, in the order of the file. `registry_id` is the account the function runs in."""
 
     rules: tuple[Rule, ...]
+    freezes: tuple[Freeze, ...]
     registry_id: str
+
+    def thaw(self, rule: Rule, wish: Promotion, *, now: datetime) -> None:
+        """Raise Frozen while a freeze holds for the rule and the wish."""
+        for freeze in self.freezes:
+            if freeze.holds(rule, wish, now):
+                until = f"{freeze.end:%Y-%m-%dT%H:%M:%SZ}"
+                sentence = f"rule {rule.name} is frozen until {until}: {freeze.reason}"
+                raise Frozen(sentence, reasons=(Reason("frozen", sentence, rule=rule.name),))
 
     def serving(self, wish: Promotion) -> tuple[Rule, ...]:
         """Return the rules that serve the wish. Raises NotAllowed, with each rule's reason, where none does."""
@@ -101,7 +135,7 @@ class Policy:
         if not serving:
             raise NotAllowed(
                 f"no {wish.trigger} rule of the policy serves this source in repository {wish.repository.name}",
-                reasons=tuple(f"{name}: {objection}" for name, objection in objections.items()),
+                reasons=tuple(_reason(name, f"{objection}") for name, objection in objections.items()),
             )
         return serving
 
@@ -125,13 +159,13 @@ class Policy:
                 return rule, wish.image_tags
         raise NotAllowed(
             f"no rule lets this caller put {', '.join(wish.image_tags)} on {wish.repository.name}",
-            reasons=tuple(f"{name}: may not put {', '.join(tags)}" for name, tags in foreign.items()),
+            reasons=tuple(_reason(name, f"may not put {', '.join(tags)}") for name, tags in foreign.items()),
         )
 
 
 def load(document: Mapping[str, Any], *, registry_id: str) -> Policy:
-    """Make a Policy of the compiled JSON (see infra/policy_file.py, which also checked it)."""
-    return Policy(tuple(_rules(document["rules"])), registry_id)
+    """Make a Policy of the compiled JSON (see infra/policy/file.py, which also checked it)."""
+    return Policy(tuple(_rules(document["rules"])), tuple(_freezes(document["freeze"])), registry_id)
 
 
 def _rules(entries: Sequence[Mapping[str, Any]]) -> Iterator[Rule]:
@@ -144,5 +178,25 @@ def _rules(entries: Sequence[Mapping[str, Any]]) -> Iterator[Rule]:
             source_tag=re.compile(entry["from"]) if entry["from"] is not None else None,
             to=tuple(entry["to"]),
             to_matching=tuple(re.compile(pattern) for pattern in entry["to_matching"]),
-            callers=tuple(entry["callers"]) if entry["callers"] is not None else None,
+            callers=_tuple(entry["callers"]),
+            gate=gate.load(entry["gate"]) if entry["gate"] is not None else None,
         )
+
+
+def _freezes(entries: Sequence[Mapping[str, Any]]) -> Iterator[Freeze]:
+    for entry in entries:
+        yield Freeze(
+            start=datetime.fromtimestamp(entry["from"], UTC),
+            end=datetime.fromtimestamp(entry["to"], UTC),
+            reason=entry["reason"],
+            rules=_tuple(entry["rules"]),
+            repositories=_tuple(entry["repositories"]),
+        )
+
+
+def _tuple(values: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if values is None else tuple(values)
+
+
+def _reason(rule: str, objection: str) -> Reason:
+    return Reason("rule", f"{rule}: {objection}", rule=rule)

@@ -4,27 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
-from promoter.errors import InvalidRequest, PromoterError, SourceNotFound, Superseded, TagChanged
-from promoter.model import ImageId, Manifest, Outcome, Promoted, Promotion, Source, TagMove, Trigger
+from promoter.errors import (
+    GateRefused,
+    InvalidRequest,
+    PromoterError,
+    ScanPending,
+    SourceNotFound,
+    Superseded,
+    TagChanged,
+)
+from promoter.evidence import gather
+from promoter.gate import PENDING
+from promoter.model import ImageId, Manifest, Outcome, Promoted, Promotion, Reason, Source, TagMove, Trigger
 from promoter.policy import Policy
-from promoter.ports import Missing, Registry
+from promoter.ports import Findings, Missing, Registry
 
 Heads = Mapping[str, str | None]
 """By target tag, the digest that it points at now; None: the tag does not exist."""
 
 
-def promote(wish: Promotion, *, policy: Policy, registry: Registry) -> Promoted:
+def promote(
+    wish: Promotion, *, policy: Policy, registry: Registry, findings: Findings, now: datetime | None = None
+) -> Promoted:
     """Carry out the wish, or say why not. A repeat is not an error.
 
-    One read for the source and all target tags, then one write for each tag that has to move. Raises an
-    InvalidRequest or a Refusal before anything is written, or a Failure whose `moves` are the tags that
-    were put before it happened.
+    One read for the source and all target tags, what the rule's gate asks for, then one write for each tag
+    that has to move. Raises an InvalidRequest or a Refusal before anything is written, or a Failure whose
+    `moves` are the tags that were put before it happened.
     """
+    now = now or datetime.now(UTC)
     wish = settle_digest(wish, policy=policy, registry=registry)
     rule, tags = policy.admit(wish)
+    policy.thaw(rule, wish, now=now)
     manifest, heads = survey(wish, tags, registry=registry)
     check_expectations(wish, heads)
+    if rule.gate is not None:
+        evidence = gather(rule.gate, wish.repository, manifest, registry=registry, findings=findings)
+        pass_gate(rule.gate.judge(evidence, now=now))
     moves: list[TagMove] = []
     try:
         for tag in tags:
@@ -76,6 +94,17 @@ def check_expectations(wish: Promotion, heads: Heads) -> None:
                 f"tag {tag} of {wish.repository.name} is expected at {expected or 'no image'} "
                 f"but is at {heads[tag] or 'no image'}; look again before you promote"
             )
+
+
+def pass_gate(reasons: tuple[Reason, ...]) -> None:
+    """Raise ScanPending where only scans are missing that may still come, GateRefused where more is in the way."""
+    if not reasons:
+        return
+    if all(reason.code == PENDING for reason in reasons):
+        raise ScanPending(f"{reasons[0].sentence}: try again when it is done", reasons=reasons)
+    final = [reason for reason in reasons if reason.code != PENDING]
+    more = f" and {len(final) - 1} more reasons" if len(final) > 1 else ""
+    raise GateRefused(f"{final[0].sentence}{more}", reasons=reasons)
 
 
 def move(wish: Promotion, manifest: Manifest, tag: str, head: str | None, *, registry: Registry) -> TagMove:

@@ -8,7 +8,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from promoter.errors import PromoterError
-from promoter.model import Outcome, Promoted, Promotion
+from promoter.model import Outcome, Promoted, Promotion, Reason
 
 SERVICE = "ecr-promoter"
 NAMESPACE = "EcrPromoter"
@@ -34,8 +34,36 @@ def report(wish: Promotion, answer: Promoted | PromoterError, *, milliseconds: f
         logger.info("promotion", **record, rule=answer.rule, digest=answer.manifest.digest)
     else:
         log = logger.error if answer.outcome is Outcome.FAILED else logger.warning
-        log("promotion", **record, rule=wish.rule, code=answer.code, detail=answer.detail, reasons=answer.reasons)
+        reasons = [reason(each) for each in answer.reasons]
+        log("promotion", **record, rule=wish.rule, code=answer.code, detail=answer.detail, reasons=reasons)
+        if answer.outcome is Outcome.REFUSED:
+            count_reasons({each.code for each in answer.reasons} or {answer.code})
     count(wish.trigger, answer.outcome, milliseconds)
+
+
+def reason(each: Reason) -> dict[str, str]:
+    """Return a reason's document: `code`, `detail`, and what applies of the rest, in the API's names."""
+    members = {
+        "code": each.code,
+        "detail": each.sentence,
+        "rule": each.rule,
+        "platform": each.platform,
+        "imageDigest": each.image_digest,
+        "vulnerability": each.vulnerability,
+        "package": each.package,
+        "severity": each.severity,
+        "fixedIn": each.fixed_in,
+    }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def count_reasons(codes: set[str]) -> None:
+    """Emit the metric Refusals for each kind of reason."""
+    for code in sorted(codes):
+        metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
+        metrics.add_dimension("reason", code)
+        metrics.add_metric(name="Refusals", unit=MetricUnit.Count, value=1)
+        metrics.flush_metrics()
 
 
 def count(trigger: str, outcome: str, milliseconds: float) -> None:

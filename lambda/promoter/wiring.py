@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import functools
 import json
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
 
 from promoter.ecr import EcrRegistry
+from promoter.ecr_findings import EcrFindings
+from promoter.evidence import AT_ONCE
 from promoter.policy import Policy, load
 from promoter.settings import Settings
+from promoter.watches import DynamoWatches
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecr import ECRClient
 
 # API Gateway waits 30 s at most: three tries of a slow call have to fit in.
-CLIENT = Config(connect_timeout=2, read_timeout=6, retries={"mode": "standard", "max_attempts": 3})
+CLIENT = Config(
+    connect_timeout=2,
+    read_timeout=6,
+    retries={"mode": "standard", "max_attempts": 3},
+    max_pool_connections=AT_ONCE,
+)
 
 
 @functools.cache
@@ -26,4 +38,21 @@ def policy() -> Policy:
 @functools.cache
 def registry() -> EcrRegistry:
     """Connect to Amazon ECR in the function's own Region."""
-    return EcrRegistry(boto3.client("ecr", config=CLIENT))
+    return EcrRegistry(_ecr())
+
+
+@functools.cache
+def findings() -> EcrFindings:
+    """Ask the same Amazon ECR for what is known of images."""
+    return EcrFindings(_ecr())
+
+
+@functools.cache
+def watches() -> DynamoWatches:
+    """Connect to the function's table; only events need it."""
+    return DynamoWatches(boto3.client("dynamodb", config=CLIENT), Settings.read().table)
+
+
+@functools.cache
+def _ecr() -> ECRClient:
+    return boto3.client("ecr", config=CLIENT)

@@ -12,13 +12,22 @@ from promoter.policy import Policy
 from tests.corpus.conftest import files, name
 from tests.support.policies import policy, rule
 
-# The documents' own placeholders: digests that are none.
-PLACEHOLDER = {
+# Why: the documents' placeholders for digests are none, and the rest asks for nothing.
+IGNORED = {
     "ecr-image-scan.complete.json": "no sha256 digest",
     "ecr-image-scan.complete.no-findings.json": "no sha256 digest",
     "inspector2-scan.ecr.findings.json": "no sha256 digest",
     "ecr-image-scan.failed.json": "FAILED",
     "inspector2-scan.ec2.json": "not of an image",
+    "ecr-image-action.push.json": "no sha256 digest",
+    "ecr-image-action.push.untagged-real.json": "pushed without a tag",
+    "ecr-image-action.delete.json": "action-type is DELETE",
+    "ecr-image-action.archive.json": "action-type is UPDATE_STORAGE_CLASS",
+    "ecr-image-action.restore.json": "action-type is UPDATE_STORAGE_CLASS",
+}
+READ = {
+    "inspector2-scan.ecr.zero.json": ("inspector2", "ubuntu22"),
+    "ecr-image-action.push.tagged-real.json": ("node", "20-alpine3.16"),
 }
 
 
@@ -29,19 +38,19 @@ def all_of(account: str) -> Policy:
 
 @pytest.mark.parametrize("file", [f for f in files("events") if not f.name.startswith("describe-")], ids=name)
 def test_every_event_is_read_right(file: Path) -> None:
-    """A finished scan with a real digest is a wish for that digest; all else is ignored, and says why."""
+    """A finished scan or a push by tag is a wish for its digest; all else is ignored and says why."""
     event = json.loads(file.read_bytes())
 
     read = events.read(event)
 
     if isinstance(read, events.Ignored):
-        assert PLACEHOLDER.get(file.name, "is no finished image scan") in read.reason
+        assert IGNORED.get(file.name, "is no finished image scan") in read.reason
         return
-    assert file.name == "inspector2-scan.ecr.zero.json"
-    assert read.repository.name == "inspector2"
+    repository, tag = READ[file.name]
+    assert read.repository.name == repository
     wishes = events.wishes(read, all_of(event["account"]))
     assert not isinstance(wishes, events.Ignored)
-    assert [wish.source.image_id.image_tag for wish in wishes] == ["ubuntu22"]
+    assert [wish.source.image_id.image_tag for wish in wishes] == [tag]
     assert wishes[0].source.image_digest == event["detail"]["image-digest"]
 
 
@@ -53,7 +62,7 @@ def test_the_documents_own_scans_promote_once_their_digest_is_one(file: Path) ->
 
     read = events.read(event)
 
-    assert isinstance(read, events.Scan)
+    assert isinstance(read, events.ImageEvent)
     wishes = events.wishes(read, all_of(event["account"]))
     assert not isinstance(wishes, events.Ignored)
     assert wishes[0].source.image_id.image_tag is None

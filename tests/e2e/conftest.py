@@ -11,6 +11,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -89,24 +90,32 @@ class Stack:
         return json.loads(text) if text else None
 
     def scan(self, repository: str, digest: str, *, scanner: str = "basic", **members: Any) -> None:
-        """Finish a scan: the registry knows the findings and the event goes out."""
-        self.local(
-            "scans",
-            {
-                "repositoryName": repository,
-                "imageDigest": digest,
-                "scanner": scanner,
-                "status": "COMPLETE",
-                "findings": [],
-                "announce": True,
-            }
-            | members,
-        )
+        """Finish the scan of one manifest: the registry knows the findings and the event goes out."""
+        document = {"repositoryName": repository, "imageDigest": digest, "scanner": scanner, "status": "COMPLETE"}
+        self.local("scans", document | {"findings": [], "announce": True} | members)
+
+    def records(self, text: str) -> list[dict[str, Any]]:
+        """Return the function's log records that hold the text."""
+        pages = self.client("logs").get_paginator("filter_log_events")
+        lines = [
+            event["message"]
+            for page in pages.paginate(logGroupName=self.variables["PROMOTER_LOG_GROUP"])
+            for event in page["events"]
+        ]
+        return [json.loads(line[line.index("{") :]) for line in lines if text in line and '"level"' in line]
+
+    def settle(self, repository: str, *, events: int) -> None:
+        """Wait until the function has told what it did about so many events of the repository."""
+        eventually(lambda: len(self.records(repository)), lambda told: told >= events)
+
+    def calls(self) -> list[dict[str, Any]]:
+        """Return the calls that the server saw since they were cleared."""
+        seen: list[dict[str, Any]] = self.local("calls", method="GET")["calls"]
+        return seen
 
     def ecr_calls(self) -> list[str]:
-        """Return the ECR operations that the server saw since the calls were cleared."""
-        calls = self.local("calls", method="GET")["calls"]
-        return [call["operation"] for call in calls if call["service"] == "ecr"]
+        """Return the ECR operations among them."""
+        return [call["operation"] for call in self.calls() if call["service"] == "ecr"]
 
 
 def eventually(look: Callable[[], T], holds: Callable[[T], bool], *, seconds: float = 30) -> T:
@@ -119,18 +128,54 @@ def eventually(look: Callable[[], T], holds: Callable[[T], bool], *, seconds: fl
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The policy of these tests, with an exemption that ends tomorrow."""
+    text = Path(__file__).with_name("policy.yaml").read_text()
+    file = tmp_path_factory.mktemp("policy") / "promotions.yaml"
+    file.write_text(text.replace("TOMORROW", str((datetime.now(UTC) + timedelta(days=1)).date())))
+    return file
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, policy: Path) -> Iterator[Stack]:
     """Deploy once; the retries of asynchronous invocations come quickly here."""
     directory = tmp_path_factory.mktemp("local-aws")
     aws = process.start(directory, retry_seconds=0.1)
     try:
-        yield Stack(aws, deploy(aws, directory, Path(__file__).with_name("policy.yaml")))
+        yield Stack(aws, deploy(aws, directory, policy))
     finally:
         process.stop(directory)
 
 
-@pytest.fixture
-def image(stack: Stack) -> tuple[str, str]:
-    """A repository with a multi-platform image tagged build-7; returns the repository and the digest."""
+@dataclass(frozen=True)
+class Image:
+    """A pushed index: its repository, digest and tag, and the digests of its platforms."""
+
+    repository: str
+    digest: str
+    tag: str
+    platforms: tuple[str, ...]
+
+
+def ask(repository: str, **members: Any) -> dict[str, Any]:
+    """Return the body of a request that wants `prod` on `candidate`, changed by the members given."""
+    return {"repositoryName": repository, "source": {"imageTag": "candidate"}, "imageTag": "prod"} | members
+
+
+def push(stack: Stack, tag: str) -> Image:
+    """Push an index of two platforms and their two attestations, as buildx makes it, into a new repository."""
     repository = stack.repository()
-    return repository, pusher.push_index(stack.aws.registry, repository, "build-7", seed=repository).digest
+    pushed = pusher.push_index(stack.aws.registry, repository, tag, seed=repository, attestations=True)
+    return Image(repository, pushed.digest, tag, tuple(child.digest for child in pushed.children.values()))
+
+
+@pytest.fixture
+def image(stack: Stack) -> Image:
+    """An index with a tag that no scan rule knows: nothing happens to it by itself."""
+    return push(stack, "candidate")
+
+
+@pytest.fixture
+def build(stack: Stack) -> Image:
+    """An index with a tag that a scan rule waits for."""
+    return push(stack, "build-7")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from local import pusher
-from tests.e2e.conftest import Stack, eventually
+from tests.e2e.conftest import Image, Stack, ask, eventually
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 
@@ -29,25 +29,26 @@ def manifest(stack: Stack, repository: str, reference: str) -> bytes:
 
 
 @pytest.mark.parametrize("scanner", ["basic", "enhanced"])
-def test_a_finished_scan_promotes_the_image(stack: Stack, image: tuple[str, str], scanner: str) -> None:
+def test_a_finished_scan_promotes_the_image(stack: Stack, build: Image, scanner: str) -> None:
     """Scan, EventBridge rule, function, ECR: the target tags are on the digest that was scanned."""
-    repository, digest = image
+    repository, digest = build.repository, build.digest
 
-    stack.scan(repository, digest, scanner=scanner)
+    for platform in build.platforms:
+        stack.scan(repository, platform, scanner=scanner)
 
     expected = dict.fromkeys(["build-7", "staging", "staging-7"], digest)
     assert eventually(lambda: stack.tags(repository), lambda tags: len(tags) == 3) == expected
 
 
-def test_a_call_promotes_the_image_byte_for_byte(stack: Stack, image: tuple[str, str]) -> None:
+def test_a_call_promotes_the_image_byte_for_byte(stack: Stack, image: Image) -> None:
     """The promoted tag is the same digest, the same bytes, with all platforms."""
-    repository, digest = image
+    repository, digest = image.repository, image.digest
 
-    status, answer = stack.post({"repositoryName": repository, "source": {"imageTag": "build-7"}})
+    status, answer = stack.post(ask(repository))
 
     assert (status, answer["outcome"]) == (200, "PROMOTED")
     assert stack.tags(repository)["prod"] == digest
-    source = manifest(stack, repository, "build-7")
+    source = manifest(stack, repository, "candidate")
     assert manifest(stack, repository, "prod") == source
     assert answer["images"][0]["imageManifest"].encode() == source
     assert answer["images"][0]["imageManifestMediaType"] == INDEX
@@ -55,24 +56,24 @@ def test_a_call_promotes_the_image_byte_for_byte(stack: Stack, image: tuple[str,
     assert {"amd64", "arm64"} <= platforms
 
 
-def test_a_repeat_is_unchanged(stack: Stack, image: tuple[str, str]) -> None:
+def test_a_repeat_is_unchanged(stack: Stack, image: Image) -> None:
     """The second call finds all done."""
-    repository, digest = image
-    ask = {"repositoryName": repository, "source": {"imageDigest": digest}}
+    repository, digest = image.repository, image.digest
+    body = ask(repository, source={"imageDigest": digest})
 
-    assert [stack.post(ask)[1]["outcome"] for _ in range(2)] == ["PROMOTED", "UNCHANGED"]
+    assert [stack.post(body)[1]["outcome"] for _ in range(2)] == ["PROMOTED", "UNCHANGED"]
 
 
 def test_a_promotion_makes_two_calls_an_unchanged_one_makes_one_and_n_tags_n_more(
-    stack: Stack, image: tuple[str, str]
+    stack: Stack, image: Image
 ) -> None:
     """Counted where they arrive."""
-    repository, _ = image
-    ask = {"repositoryName": repository, "source": {"imageTag": "build-7"}}
+    repository = image.repository
+    body = {"repositoryName": repository, "source": {"imageTag": "candidate"}}
     counts = []
     for tags in (["prod"], ["prod"], ["v1", "v2", "v3"], ["v1", "v4"]):
         stack.local("calls", method="DELETE")
-        assert stack.post(ask | {"imageTags": tags})[0] == 200
+        assert stack.post(body | {"imageTags": tags})[0] == 200
         counts.append(stack.ecr_calls())
 
     assert counts == [
@@ -83,43 +84,43 @@ def test_a_promotion_makes_two_calls_an_unchanged_one_makes_one_and_n_tags_n_mor
     ]
 
 
-def test_a_dry_run_moves_nothing(stack: Stack, image: tuple[str, str]) -> None:
+def test_a_dry_run_moves_nothing(stack: Stack, image: Image) -> None:
     """And makes one call only."""
-    repository, _ = image
+    repository = image.repository
     stack.local("calls", method="DELETE")
 
-    _, answer = stack.post({"repositoryName": repository, "source": {"imageTag": "build-7"}, "dryRun": True})
+    _, answer = stack.post(ask(repository, dryRun=True))
 
     assert answer["outcome"] == "PLANNED"
     assert stack.ecr_calls() == ["BatchGetImage"]
-    assert set(stack.tags(repository)) == {"build-7"}
+    assert set(stack.tags(repository)) == {"candidate"}
 
 
-def test_expected_digests_hold_or_nothing_moves(stack: Stack, image: tuple[str, str]) -> None:
+def test_expected_digests_hold_or_nothing_moves(stack: Stack, image: Image) -> None:
     """412 for a tag that is elsewhere, with the tag where it was."""
-    repository, digest = image
+    repository, digest = image.repository, image.digest
     other = pusher.push_image(stack.aws.registry, repository, "build-8", seed="other").digest
-    ask = {"repositoryName": repository, "source": {"imageDigest": other}, "imageTag": "prod"}
+    body = ask(repository, source={"imageDigest": other})
 
-    assert stack.post(ask | {"expectedDigests": {"prod": None}})[0] == 200
-    status, problem = stack.post(ask | {"source": {"imageDigest": digest}, "expectedDigests": {"prod": digest}})
+    assert stack.post(body | {"expectedDigests": {"prod": None}})[0] == 200
+    status, problem = stack.post(body | {"source": {"imageDigest": digest}, "expectedDigests": {"prod": digest}})
 
     assert (status, problem["code"]) == (412, "tag_changed")
     assert stack.tags(repository)["prod"] == other
 
 
-def test_an_index_is_assembled_from_pushed_children(stack: Stack, image: tuple[str, str]) -> None:
+def test_an_index_is_assembled_from_pushed_children(stack: Stack, image: Image) -> None:
     """PutImage's own input: the manifest is put as given; with a missing child it is refused."""
-    repository, _ = image
-    children = json.loads(manifest(stack, repository, "build-7"))["manifests"]
+    repository = image.repository
+    children = json.loads(manifest(stack, repository, "candidate"))["manifests"]
     text = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": children[:1]}, indent=3) + "\n"
-    ask = {"repositoryName": repository, "imageManifest": text, "imageTag": "v9"}
+    body = {"repositoryName": repository, "imageManifest": text, "imageTag": "v9"}
 
-    assert stack.post(ask)[0] == 200
+    assert stack.post(body)[0] == 200
     assert manifest(stack, repository, "v9") == text.encode()
 
     status, problem = stack.post(
-        ask | {"imageManifest": text.replace(children[0]["digest"], "sha256:" + "0" * 64)}
+        body | {"imageManifest": text.replace(children[0]["digest"], "sha256:" + "0" * 64)}
     )
     assert (status, problem["code"]) == (424, "children_missing")
 
@@ -130,19 +131,19 @@ def test_an_immutable_tag_stays_and_a_repeat_onto_it_is_unchanged(stack: Stack) 
     first = pusher.push_image(stack.aws.registry, repository, "build-1", seed="first").digest
     second = pusher.push_image(stack.aws.registry, repository, "build-2", seed="second").digest
 
-    def ask(digest: str) -> tuple[int, Any]:
-        return stack.post({"repositoryName": repository, "source": {"imageDigest": digest}})
+    def put(digest: str) -> tuple[int, Any]:
+        return stack.post(ask(repository, source={"imageDigest": digest}))
 
-    assert ask(first)[1]["outcome"] == "PROMOTED"
-    assert ask(first)[1]["outcome"] == "UNCHANGED"
-    status, problem = ask(second)
+    assert put(first)[1]["outcome"] == "PROMOTED"
+    assert put(first)[1]["outcome"] == "UNCHANGED"
+    status, problem = put(second)
     assert (status, problem["code"]) == (409, "tag_immutable")
     assert stack.tags(repository)["prod"] == first
 
 
-def test_a_lost_answer_is_no_lost_promotion(stack: Stack, image: tuple[str, str]) -> None:
+def test_a_lost_answer_is_no_lost_promotion(stack: Stack, image: Image) -> None:
     """PutImage does its work and its answer is lost: the SDK asks again, and the caller is told PROMOTED."""
-    repository, digest = image
+    repository, digest = image.repository, image.digest
     stack.local(
         "faults",
         {
@@ -155,7 +156,7 @@ def test_a_lost_answer_is_no_lost_promotion(stack: Stack, image: tuple[str, str]
         },
     )
 
-    _, answer = stack.post({"repositoryName": repository, "source": {"imageTag": "build-7"}})
+    _, answer = stack.post(ask(repository))
 
     assert answer["outcome"] == "PROMOTED"
     assert stack.tags(repository)["prod"] == digest
@@ -169,18 +170,18 @@ def test_a_lost_answer_is_no_lost_promotion(stack: Stack, image: tuple[str, str]
     ],
 )
 def test_a_registry_that_fails_is_told_as_it_is(
-    stack: Stack, image: tuple[str, str], fault: dict[str, Any], status: int, code: str
+    stack: Stack, image: Image, fault: dict[str, Any], status: int, code: str
 ) -> None:
     """After the SDK's own retries the caller learns what happened; nothing moved."""
-    repository, _ = image
+    repository = image.repository
     stack.local("faults", {"service": "ecr", "times": 50} | fault)
     try:
-        got, problem = stack.post({"repositoryName": repository, "source": {"imageTag": "build-7"}})
+        got, problem = stack.post(ask(repository))
     finally:
         stack.local("faults", method="DELETE")
 
     assert (got, problem["code"]) == (status, code)
-    assert set(stack.tags(repository)) == {"build-7"}
+    assert set(stack.tags(repository)) == {"candidate"}
 
 
 GARBAGE: list[tuple[Any, int]] = [
@@ -225,7 +226,7 @@ def test_skopeo_pushes_and_pulls_what_is_promoted(stack: Stack, tmp_path: Path) 
     images = [f"{registry}/{source}:build-1", f"{registry}/{repository}:build-2"]
     subprocess.run([*copy, *here, *there, *images], check=True, capture_output=True)
 
-    assert stack.post({"repositoryName": repository, "source": {"imageTag": "build-2"}})[0] == 200
+    assert stack.post(ask(repository, source={"imageTag": "build-2"}))[0] == 200
     subprocess.run(
         [*copy, *here, f"{registry}/{repository}:prod", f"oci:{target}"], check=True, capture_output=True
     )
@@ -236,10 +237,10 @@ def test_skopeo_pushes_and_pulls_what_is_promoted(stack: Stack, tmp_path: Path) 
         assert (target / "blobs" / "sha256" / entry["digest"].removeprefix("sha256:")).is_file()
 
 
-def test_the_aws_command_line_sees_and_does_the_same(stack: Stack, image: tuple[str, str], tmp_path: Path) -> None:
+def test_the_aws_command_line_sees_and_does_the_same(stack: Stack, image: Image, tmp_path: Path) -> None:
     """`aws ecr put-image` and `batch-get-image` work beside the service, on the same images."""
-    repository, digest = image
-    stack.post({"repositoryName": repository, "source": {"imageTag": "build-7"}})
+    repository, digest = image.repository, image.digest
+    stack.post(ask(repository))
     body = tmp_path / "manifest.json"
     body.write_bytes(manifest(stack, repository, "prod"))
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from local import pusher
-from tests.e2e.conftest import Stack, eventually
+from tests.e2e.conftest import Image, Stack, ask, eventually
 
 
 @pytest.fixture
@@ -51,47 +51,45 @@ def without_right(stack: Stack, action: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("action", ["ecr:BatchGetImage", "ecr:PutImage"])
-def test_without_its_right_the_function_promotes_nothing(
-    stack: Stack, image: tuple[str, str], action: str
-) -> None:
+def test_without_its_right_the_function_promotes_nothing(stack: Stack, image: Image, action: str) -> None:
     """IAM is what stands behind the policy: the function's role is all it has."""
-    repository, _ = image
-    ask = {"repositoryName": repository, "source": {"imageTag": "build-7"}}
+    repository = image.repository
+    body = ask(repository)
     with without_right(stack, action):
-        status, problem = stack.post(ask)
+        status, problem = stack.post(body)
 
     assert (status, problem["code"]) == (502, "registry_error")
     assert "AccessDenied" in problem["detail"]
-    assert set(stack.tags(repository)) == {"build-7"}
-    assert stack.post(ask)[0] == 200
+    assert set(stack.tags(repository)) == {"candidate"}
+    assert stack.post(body)[0] == 200
 
 
-def test_an_unsigned_call_is_forbidden(stack: Stack, image: tuple[str, str]) -> None:
+def test_an_unsigned_call_is_forbidden(stack: Stack, image: Image) -> None:
     """API Gateway turns it away; the function never sees it."""
-    status, _ = stack.post({"repositoryName": image[0], "source": {"imageTag": "build-7"}}, signed=False)
+    status, _ = stack.post(ask(image.repository), signed=False)
 
     assert status == 403
-    assert set(stack.tags(image[0])) == {"build-7"}
+    assert set(stack.tags(image.repository)) == {"candidate"}
 
 
-def test_a_caller_without_the_right_to_call_is_forbidden(stack: Stack, image: tuple[str, str], user: Any) -> None:
+def test_a_caller_without_the_right_to_call_is_forbidden(stack: Stack, image: Image, user: Any) -> None:
     """A good signature is not enough; `execute-api:Invoke` is."""
-    ask = {"repositoryName": image[0], "source": {"imageTag": "build-7"}}
+    body = ask(image.repository)
 
-    assert stack.post(ask, user=user())[0] == 403
-    assert stack.post(ask, user=user("", "execute-api:Invoke"))[0] == 200
+    assert stack.post(body, user=user())[0] == 403
+    assert stack.post(body, user=user("", "execute-api:Invoke"))[0] == 200
 
 
 def test_a_rule_lets_in_its_callers_only(stack: Stack, user: Any) -> None:
     """The ARN that API Gateway authenticated is matched against the rule's callers."""
     repository = stack.repository("guarded")
     pusher.push_image(stack.aws.registry, repository, "build-1", seed="guarded")
-    ask = {"repositoryName": repository, "source": {"imageTag": "build-1"}}
+    body = ask(repository, source={"imageTag": "build-1"})
 
-    status, problem = stack.post(ask, user=user("", "execute-api:Invoke"))
+    status, problem = stack.post(body, user=user("", "execute-api:Invoke"))
     assert (status, problem["code"]) == (403, "not_allowed")
-    assert "is not among its callers" in problem["reasons"][0]
-    assert stack.post(ask, user=user("deployer", "execute-api:Invoke"))[0] == 200
+    assert "is not among its callers" in problem["reasons"][0]["detail"]
+    assert stack.post(body, user=user("deployer", "execute-api:Invoke"))[0] == 200
 
 
 def messages(stack: Stack, queue: str) -> list[dict[str, Any]]:
@@ -105,23 +103,23 @@ def messages(stack: Stack, queue: str) -> list[dict[str, Any]]:
     return list(taken)
 
 
-def test_an_event_that_fails_for_good_is_kept_with_its_cause(stack: Stack, image: tuple[str, str]) -> None:
+def test_an_event_that_fails_for_good_is_kept_with_its_cause(stack: Stack, build: Image) -> None:
     """Three tries, then the event lies in the queue, whole, with the error that ended it."""
-    repository, digest = image
     with without_right(stack, "ecr:PutImage"):
-        stack.scan(repository, digest)
+        for platform in build.platforms:
+            stack.scan(build.repository, platform)
         found = eventually(lambda: messages(stack, stack.variables["PROMOTER_FAILED_EVENTS"]), bool, seconds=60)
 
     record = json.loads(found[0]["Body"])
-    assert record["requestPayload"]["detail"]["image-digest"] == digest
+    assert record["requestPayload"]["detail"]["image-digest"] in build.platforms
     assert record["requestContext"]["approximateInvokeCount"] == 3
     assert "AccessDenied" in json.dumps(record["responsePayload"])
-    assert "staging" not in stack.tags(repository)
+    assert "staging" not in stack.tags(build.repository)
 
 
-def test_an_event_that_fails_once_is_carried_out_all_the_same(stack: Stack, image: tuple[str, str]) -> None:
+def test_an_event_that_fails_once_is_carried_out_all_the_same(stack: Stack, build: Image) -> None:
     """Lambda's next try succeeds."""
-    repository, digest = image
+    repository, digest = build.repository, build.digest
     fault = {
         "service": "ecr",
         "operation": "BatchGetImage",
@@ -131,15 +129,15 @@ def test_an_event_that_fails_once_is_carried_out_all_the_same(stack: Stack, imag
     }
     stack.local("faults", fault)
 
-    stack.scan(repository, digest)
+    for platform in build.platforms:
+        stack.scan(repository, platform)
 
     tags = eventually(lambda: stack.tags(repository), lambda tags: "staging-7" in tags, seconds=60)
     assert tags["staging"] == digest
 
 
-def test_an_event_that_cannot_be_handed_over_is_kept(stack: Stack, image: tuple[str, str]) -> None:
+def test_an_event_that_cannot_be_handed_over_is_kept(stack: Stack, build: Image) -> None:
     """Without the right to invoke the function EventBridge puts the event into the rule's own queue."""
-    repository, digest = image
     lambda_ = stack.client("lambda")
     name = stack.variables["PROMOTER_FUNCTION"]
     statements = json.loads(lambda_.get_policy(FunctionName=name)["Policy"])["Statement"]
@@ -147,7 +145,8 @@ def test_an_event_that_cannot_be_handed_over_is_kept(stack: Stack, image: tuple[
     for statement in of_rules:
         lambda_.remove_permission(FunctionName=name, StatementId=statement["Sid"])
     try:
-        stack.scan(repository, digest)
+        for platform in build.platforms:
+            stack.scan(build.repository, platform)
         found = eventually(lambda: messages(stack, stack.variables["PROMOTER_UNDELIVERED_EVENTS"]), bool)
     finally:
         for statement in of_rules:
@@ -159,12 +158,12 @@ def test_an_event_that_cannot_be_handed_over_is_kept(stack: Stack, image: tuple[
                 SourceArn=statement["Condition"]["ArnLike"]["AWS:SourceArn"],
             )
 
-    assert json.loads(found[0]["Body"])["detail"]["image-digest"] == digest
+    assert json.loads(found[0]["Body"])["detail"]["image-digest"] in build.platforms
 
 
-def test_what_the_function_does_is_in_its_log(stack: Stack, image: tuple[str, str]) -> None:
+def test_what_the_function_does_is_in_its_log(stack: Stack, image: Image) -> None:
     """One structured record a promotion, with the id that the caller was given."""
-    _, answer = stack.post({"repositoryName": image[0], "source": {"imageTag": "build-7"}})
+    _, answer = stack.post(ask(image.repository))
 
     def records() -> list[str]:
         logs = stack.client("logs")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from promoter import handler, telemetry, wiring
-from tests.support.policies import ACCOUNT, policy, rule
-from tests.support.registries import InMemoryRegistry
+from tests.support.policies import ACCOUNT, gate, policy, rule
+from tests.support.registries import InMemoryRegistry, KnownFindings, RememberedWatches
 
 REGION = "eu-central-1"
 CALLER = f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/run-7"
@@ -34,6 +34,16 @@ def registry() -> InMemoryRegistry:
 
 
 @pytest.fixture
+def findings() -> KnownFindings:
+    return KnownFindings()
+
+
+@pytest.fixture
+def watches() -> RememberedWatches:
+    return RememberedWatches()
+
+
+@pytest.fixture
 def logs(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], list[dict[str, Any]]]:
@@ -49,17 +59,32 @@ def logs(
 
 @pytest.fixture
 def invoke(
-    registry: InMemoryRegistry, monkeypatch: pytest.MonkeyPatch
+    registry: InMemoryRegistry,
+    findings: KnownFindings,
+    watches: RememberedWatches,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Invoke the function under a policy with one rule of each trigger."""
+    scanned = gate(findings={"CRITICAL": 0})
     rules = policy(
-        rule(**{"name": "staging", "on": "scan", "from": r"^build-(?P<n>\d+)$", "to": ["staging", "staging-{n}"]}),
+        rule(
+            **{
+                "name": "staging",
+                "on": "scan",
+                "from": r"^build-(?P<n>\d+)$",
+                "to": ["staging", "staging-{n}"],
+                "gate": scanned,
+            }
+        ),
         rule(name="prod", to_matching=[r"^v\d+$"], callers=["arn:aws:sts::*:assumed-role/deployer/*"]),
     )
     monkeypatch.setattr(wiring, "registry", lambda: registry)
     monkeypatch.setattr(wiring, "policy", lambda: rules)
+    monkeypatch.setattr(wiring, "findings", lambda: findings)
+    monkeypatch.setattr(wiring, "watches", lambda: watches)
     monkeypatch.setenv("PROMOTER_REGISTRY_ID", ACCOUNT)
     monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.setenv("PROMOTER_TABLE", "table")
     return lambda event: handler.lambda_handler(event, Context())  # type: ignore[arg-type]
 
 

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from promoter import wiring
-from promoter.errors import RegistryError
+from promoter.errors import PromoterError, RegistryError, Throttled
+from promoter.manifest import OCI_INDEX
+from promoter.model import Finding, ImageId, Scan
 from tests.support.policies import ACCOUNT
-from tests.support.registries import FailingRegistry, InMemoryRegistry, manifest
+from tests.support.registries import (
+    FailingFindings,
+    FailingRegistry,
+    InMemoryRegistry,
+    KnownFindings,
+    RememberedWatches,
+    manifest,
+)
 
 Invoke = Callable[[dict[str, Any]], dict[str, Any]]
 Logs = Callable[[], list[dict[str, Any]]]
 
 IMAGE, OTHER = manifest('{"scanned": 1}'), manifest('{"other": 1}')
 ARN = f"arn:aws:ecr:eu-central-1:{ACCOUNT}:repository/team/web"
+
+
+@pytest.fixture(autouse=True)
+def scanned(findings: KnownFindings) -> None:
+    """Let the image have passed its scan, as it has when the event comes."""
+    findings.scans[IMAGE.digest] = Scan("COMPLETE")
 
 
 def basic(**detail: Any) -> dict[str, Any]:
@@ -47,11 +65,19 @@ def enhanced(**detail: Any) -> dict[str, Any]:
     return event | {"source": "aws.inspector2", "detail-type": "Inspector2 Scan"}
 
 
-@pytest.mark.parametrize("event", [basic(), enhanced()])
+def pushed(**detail: Any) -> dict[str, Any]:
+    """Return an `ECR Image Action` event of a push."""
+    members = {"action-type": "PUSH", "result": "SUCCESS", "image-tag": "build-7"} | detail
+    event = basic() | {"detail-type": "ECR Image Action", "resources": []}
+    event["detail"] = {"repository-name": "team/web", "image-digest": IMAGE.digest} | members
+    return event
+
+
+@pytest.mark.parametrize("event", [basic(), enhanced(), pushed()])
 def test_a_finished_scan_promotes_the_scanned_image(
     invoke: Invoke, registry: InMemoryRegistry, event: dict[str, Any]
 ) -> None:
-    """Both scanners: the rule's tags are put on the digest of the event."""
+    """Both scanners, and a tag that comes after the scan: the rule's tags are put on the digest of the event."""
     registry.tags["build-7"] = IMAGE
 
     answer = invoke(event)
@@ -82,7 +108,11 @@ def test_an_event_delivered_twice_is_one_promotion(invoke: Invoke, registry: InM
         (basic() | {"account": "999999999999"}, "no scan rule"),
         (basic(**{"image-digest": "sha256:123"}), "no sha256 digest"),
         (basic() | {"detail": None}, "no finished image scan"),
-        (basic() | {"detail-type": "ECR Image Action"}, "ECR Image Action"),
+        (basic() | {"detail-type": "ECR Replication Action"}, "ECR Replication Action"),
+        (pushed(**{"image-tag": ""}), "pushed without a tag"),
+        (pushed(**{"image-tag": "staging"}), "does not match"),
+        (pushed(**{"action-type": "DELETE"}), "DELETE"),
+        (pushed(result="FAILURE"), "FAILURE"),
         (enhanced(**{"repository-name": None, "instance-id": "i-1"}), "not of an image"),
         (
             enhanced(**{"repository-name": "arn:aws:ecr:eu-central-1:999999999999:repository/team/web"}),
@@ -142,3 +172,93 @@ def test_a_call_of_neither_kind_is_an_error(invoke: Invoke) -> None:
     """A test event typed into the console fails loudly instead of doing nothing."""
     with pytest.raises(ValueError, match="neither"):
         invoke({"hello": "world"})
+
+
+def test_an_image_with_findings_is_refused_whatever_the_event_counts(
+    invoke: Invoke, registry: InMemoryRegistry, findings: KnownFindings, logs: Logs
+) -> None:
+    """The registry's findings are the truth; the log names the vulnerability and the metric the reason."""
+    registry.tags["build-7"] = IMAGE
+    findings.scans[IMAGE.digest] = Scan("COMPLETE", (Finding("CVE-2026-1", "CRITICAL", "openssl"),))
+
+    answer = invoke(basic(**{"finding-severity-counts": {}}))
+
+    assert [p["outcome"] for p in answer["promotions"]] == ["REFUSED"]
+    assert registry.puts == []
+    written = logs()
+    record = next(r for r in written if r.get("message") == "promotion")
+    assert record["reasons"][0]["vulnerability"] == "CVE-2026-1"
+    assert any(r.get("reason") == "finding" and r["Refusals"] == [1.0] for r in written)
+
+
+def test_findings_that_cannot_be_asked_for_promote_nothing(
+    invoke: Invoke, registry: InMemoryRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Throttled: the event comes again."""
+    registry.tags["build-7"] = IMAGE
+    monkeypatch.setattr(wiring, "findings", lambda: FailingFindings(failure=Throttled("slow down")))
+
+    with pytest.raises(Throttled):
+        invoke(basic())
+    assert registry.puts == []
+
+
+def test_a_scan_whose_findings_are_not_there_yet_comes_again(
+    invoke: Invoke, registry: InMemoryRegistry, findings: KnownFindings
+) -> None:
+    """The event may overtake the findings that it tells of."""
+    registry.tags["build-7"] = IMAGE
+    findings.scans[IMAGE.digest] = Scan("IN_PROGRESS")
+
+    with pytest.raises(PromoterError, match="is being scanned"):
+        invoke(basic())
+    assert registry.puts == []
+
+
+def test_a_push_before_its_scan_waits_for_it(
+    invoke: Invoke, registry: InMemoryRegistry, findings: KnownFindings, watches: RememberedWatches
+) -> None:
+    """Nothing is wrong, nothing is retried: the scan's event carries it out, though it knows no tag."""
+    registry.tags["build-7"] = IMAGE
+    findings.scans.clear()
+    findings.pushes[IMAGE.digest] = datetime.now(UTC)
+
+    assert [p["outcome"] for p in invoke(pushed())["promotions"]] == ["REFUSED"]
+    assert watches.waiting == {IMAGE.digest: [ImageId("build-7", IMAGE.digest)]}
+
+    findings.scans[IMAGE.digest] = Scan("ACTIVE")
+    assert [p["outcome"] for p in invoke(enhanced(**{"image-tags": []}))["promotions"]] == ["PROMOTED"]
+    assert registry.tags["staging"] == IMAGE
+
+
+AMD, ARM = manifest('{"arch": "amd64"}'), manifest('{"arch": "arm64"}')
+INDEX = manifest(
+    json.dumps({"manifests": [{"digest": AMD.digest, "platform": {"os": "linux"}}, {"digest": ARM.digest}]}),
+    OCI_INDEX,
+)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["push", "amd", "arm"])))
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_index_is_promoted_once_by_whichever_event_comes_last(
+    invoke: Invoke, registry: InMemoryRegistry, findings: KnownFindings, order: tuple[str, ...], times: int
+) -> None:
+    """Its platforms are scanned without a tag, before or after it is pushed, in any order, each told twice."""
+    registry.untagged += [AMD, ARM]
+    findings.pushes |= {image.digest: datetime.now(UTC) for image in (INDEX, AMD, ARM)}
+    outcomes: list[str] = []
+    for number, step in enumerate(order, start=1):
+        if step == "push":
+            registry.tags["build-7"] = INDEX
+            event = pushed(**{"image-digest": INDEX.digest})
+        else:
+            image = AMD if step == "amd" else ARM
+            findings.scans[image.digest] = Scan("ACTIVE")
+            event = enhanced(**{"image-digest": image.digest, "image-tags": []})
+        for _ in range(times):
+            outcomes += [p["outcome"] for p in invoke(event).get("promotions", [])]
+        assert ("staging" in registry.tags) is (number == 3)
+
+    assert registry.tags["staging"] == INDEX
+    assert outcomes.count("PROMOTED") == 1
+    assert registry.puts == ["staging", "staging-7"]

@@ -16,7 +16,7 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import assertions
 
-from infra import policy_file
+from infra.policy import file as policy_file
 from infra.settings import Settings
 from infra.stack import PromoterStack
 
@@ -25,7 +25,7 @@ ACCOUNT, REGION = "123456789012", "eu-central-1"
 POLICY = r"""
 rules:
   - {name: scans, on: scan, repositories: ["team/*", "solo"], from: 'build-.*', to: [staging]}
-  - {name: mirror, on: scan, registry: "999999999999", repositories: ["mirror/web"], to: [seen]}
+  - {name: mirror, on: scan, registry: "999999999999", repositories: ["mirror/web"], from: 'v.*', to: [seen]}
   - {name: prod, on: request, repositories: ["team/*", "apps/*-api"], to: [prod]}
 """
 

@@ -141,7 +141,11 @@ class Context:
     function_name = memory_limit_in_mb = invoked_function_arn = aws_request_id = "x"
 print("answer:" + json.dumps(lambda_handler({(EVENT if kind == "event" else request)!r}, Context())))
 """
-    environment = {"PROMOTER_REGISTRY_ID": "123456789012", "AWS_REGION": "eu-central-1"}
+    environment = {
+        "PROMOTER_REGISTRY_ID": "123456789012",
+        "PROMOTER_TABLE": "memory",
+        "AWS_REGION": "eu-central-1",
+    }
 
     done = subprocess.run(
         [sys.executable, "-I", "-c", program], env=environment, capture_output=True, text=True, check=False

@@ -14,9 +14,19 @@ from tests.infra.conftest import CONTEXT, stack_in
 
 REGISTRIES = r"""
 rules:
-  - {name: all, on: scan, repositories: ["*"], to: [seen]}
-  - {name: named, on: scan, registry: "999999999999", repositories: ["mirror/web", "mirror/**"], to: [seen]}
-  - {name: prod, on: request, registry: "888888888888", repositories: ["apps/*-api"], to: [prod]}
+  - {name: all, on: scan, repositories: ["*"], from: 'v.*', to: [seen]}
+  - name: named
+    on: scan
+    registry: "999999999999"
+    repositories: ["mirror/web", "mirror/**"]
+    from: 'v.*'
+    to: [seen]
+  - name: prod
+    on: request
+    registry: "888888888888"
+    repositories: ["apps/*-api"]
+    to: [prod]
+    gate: {signed: true, soak: 1d}
 """
 JWT = {"authorization": "jwt", "jwtIssuer": "https://issuer.example", "jwtAudience": ["promoter"]}
 

@@ -35,6 +35,21 @@ def _resolved(pattern: Any) -> str:
     return json.dumps(plain(pattern))
 
 
+def push(repository: str, **detail: Any) -> dict[str, Any]:
+    """Return a push by tag as ECR sends it."""
+    return scan("basic", repository) | {
+        "detail-type": "ECR Image Action",
+        "detail": {
+            "action-type": "PUSH",
+            "result": "SUCCESS",
+            "repository-name": repository,
+            "image-digest": "sha256:" + "0" * 64,
+            "image-tag": "build-1",
+        }
+        | detail,
+    }
+
+
 def scan(kind: str, repository: str, *, account: str = ACCOUNT, detail: Any = None) -> dict[str, Any]:
     """Return a finished scan as AWS sends it: `kind` is basic or enhanced."""
     basic = kind == "basic"
@@ -84,22 +99,32 @@ def test_finished_scans_of_the_policys_repositories_pass(
     "event",
     [
         scan("basic", "team/web", detail={"scan-status": "FAILED"}),
-        scan("basic", "team/web") | {"detail-type": "ECR Image Action"},
+        push("apps/x-api"),
+        push("team/web", **{"image-tag": ""}),
+        push("team/web", result="FAILURE"),
+        push("team/web", **{"action-type": "DELETE"}),
         scan("enhanced", "team/web") | {"detail-type": "Inspector2 Finding"},
         scan("enhanced", "team/web", detail={"repository-name": None, "instance-id": "i-1"}),
         scan("basic", "team/web") | {"source": "my.own"},
     ],
 )
 def test_other_events_do_not(template: assertions.Template, event: dict[str, Any]) -> None:
-    """Failed scans, findings, EC2 scans and look-alikes stay outside."""
+    """Failed scans, findings, EC2 scans, pushes without a tag, deletions and look-alikes stay outside."""
     assert not let_through(template, event)
+
+
+def test_pushes_by_tag_pass(template: assertions.Template) -> None:
+    """The tag, or the index, may come after the scan."""
+    assert let_through(template, push("team/web"))
 
 
 def test_a_policy_with_many_repositories_fits_into_event_patterns(synthesize: Synthesize) -> None:
     """No pattern is longer than the 2,048 characters that EventBridge takes, and each repository is in one."""
     names = [f"a-team-with-a-name/a-service-with-a-name-{number}" for number in range(60)]
     names.append("l" * 256)
-    template = synthesize(json.dumps({"rules": [{"name": "s", "on": "scan", "repositories": names, "to": ["x"]}]}))
+    template = synthesize(
+        json.dumps({"rules": [{"name": "s", "on": "scan", "repositories": names, "from": "y", "to": ["x"]}]})
+    )
 
     for rule in resources(template, "AWS::Events::Rule"):
         longest = _resolved(rule["EventPattern"]).replace("arn:aws:", "arn:aws-us-gov:")
@@ -107,6 +132,7 @@ def test_a_policy_with_many_repositories_fits_into_event_patterns(synthesize: Sy
     for name in names:
         assert let_through(template, scan("basic", name)), name
         assert let_through(template, scan("enhanced", name)), name
+        assert let_through(template, push(name)), name
 
 
 def test_without_scan_rules_there_is_no_rule(synthesize: Synthesize) -> None:

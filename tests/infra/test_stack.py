@@ -36,24 +36,78 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def test_the_function_can_touch_images_only_where_a_rule_says(template: assertions.Template) -> None:
-    """Read and put, on the repositories of the policy in their registries, in this Region."""
-    image_statements = [s for s in statements(template) if any(a.startswith("ecr:") for a in listed(s["Action"]))]
+def image_rights(template: assertions.Template) -> dict[str, set[str]]:
+    """Return by action on images the repositories it is allowed on, without the start of their ARNs."""
+    rights: dict[str, set[str]] = {}
+    for statement in statements(template):
+        for action in listed(statement["Action"]):
+            if action.startswith("ecr:"):
+                arns = {flat(arn).removeprefix(ARNS) for arn in listed(statement["Resource"])}
+                rights.setdefault(action, set()).update(arns)
+    return rights
 
-    assert [set(s["Action"]) for s in image_statements] == [{"ecr:BatchGetImage", "ecr:PutImage"}]
-    assert sorted(flat(arn) for arn in image_statements[0]["Resource"]) == [
-        f"{ARNS}{ACCOUNT}:repository/apps/*-api",
-        f"{ARNS}{ACCOUNT}:repository/solo",
-        f"{ARNS}{ACCOUNT}:repository/team/*",
-        f"{ARNS}999999999999:repository/mirror/web",
-    ]
+
+SCANNED = {
+    f"{ACCOUNT}:repository/team/*",
+    f"{ACCOUNT}:repository/solo",
+    "999999999999:repository/mirror/web",
+}
+
+
+def test_the_function_can_touch_images_only_where_a_rule_says(template: assertions.Template) -> None:
+    """In the rules' registries and this Region; scans are read only where they are judged."""
+    everywhere = {*SCANNED, f"{ACCOUNT}:repository/apps/*-api"}
+
+    assert image_rights(template) == {
+        "ecr:BatchGetImage": everywhere,
+        "ecr:PutImage": everywhere,
+        "ecr:DescribeImageScanFindings": SCANNED,
+        "ecr:DescribeImages": SCANNED,
+    }
+
+
+@pytest.mark.parametrize(
+    ("gate", "more", "findings"),
+    [
+        ("{}", set(), False),
+        ("{findings: {}}", {"ecr:DescribeImageScanFindings", "ecr:DescribeImages"}, True),
+        ("{soak: 1h}", {"ecr:DescribeImages"}, False),
+        ("{signed: true}", {"ecr:DescribeImageSigningStatus"}, False),
+    ],
+)
+def test_a_gates_rights_come_with_the_rule_that_uses_it(
+    synthesize: Synthesize, gate: str, more: set[str], *, findings: bool
+) -> None:
+    """On that rule's repositories, and not on another rule's."""
+    gated = f"{{name: a, on: request, repositories: [web], to: [prod], gate: {gate}}}"
+    template = synthesize(f"rules: [{gated}, {{name: b, on: request, repositories: [api], to: [prod]}}]")
+    both, one = {f"{ACCOUNT}:repository/{name}" for name in ("web", "api")}, {f"{ACCOUNT}:repository/web"}
+
+    rights = image_rights(template)
+
+    assert rights == {"ecr:BatchGetImage": both, "ecr:PutImage": both} | dict.fromkeys(more, one)
+    assert any("inspector2:ListFindings" in s["Action"] for s in statements(template)) is findings
 
 
 def test_only_what_has_no_resources_is_granted_on_all(template: assertions.Template) -> None:
-    """X-Ray's two writes, which take no resource, and nothing else."""
+    """X-Ray's two writes and Inspector's two reads, which take no resource, and nothing else."""
     everywhere = [s["Action"] for s in statements(template) if "*" in listed(s["Resource"])]
 
-    assert everywhere == [["xray:PutTraceSegments", "xray:PutTelemetryRecords"]]
+    assert everywhere == [
+        ["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
+        ["inspector2:ListCoverage", "inspector2:ListFindings"],
+    ]
+
+
+def test_the_table_outlives_mistakes(template: assertions.Template) -> None:
+    """Recoverable to any second, not deletable, kept with the stack gone."""
+    (table,) = template.find_resources("AWS::DynamoDB::GlobalTable").values()
+    (replica,) = table["Properties"]["Replicas"]
+
+    assert table["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
+    assert replica["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert replica["DeletionProtectionEnabled"] is True
+    assert table["DeletionPolicy"] == "Retain"
 
 
 def test_the_role_brings_no_managed_policy(template: assertions.Template) -> None:

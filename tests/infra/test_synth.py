@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.mistakes import EVERY_MISTAKE, MISTAKES
+
 PROJECT = Path(__file__).parents[2]
 
 
@@ -65,10 +67,11 @@ def test_the_template_is_what_cloudformation_takes(assembly: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_a_mistake_in_the_policy_stops_the_synth_with_its_line(tmp_path: Path) -> None:
-    """File, line and remedy, and no traceback."""
-    done = synth(tmp_path, policy="rules:\n  - name: a\n    on: push\n")
+def test_every_mistake_in_the_policy_stops_the_synth_with_its_line(tmp_path: Path) -> None:
+    """All in one synth, each with file, line and remedy, and no traceback."""
+    done = synth(tmp_path, policy=EVERY_MISTAKE)
 
     assert done.returncode != 0
-    assert f"{tmp_path}/promotions.yaml:3:5: rules[0].on: input should be 'scan' or 'request'" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+    told = [line.split(": ")[:2] for line in done.stderr.splitlines() if "promotions.yaml:" in line]
+    assert told == [[f"{tmp_path}/promotions.yaml:{at}", place] for at, place, _ in MISTAKES]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from promoter.policy import Policy, load
@@ -20,9 +21,22 @@ def rule(**members: Any) -> dict[str, Any]:
         "to": ["prod"],
         "to_matching": [],
         "callers": None,
+        "gate": None,
     } | members
 
 
-def policy(*rules: dict[str, Any]) -> Policy:
+def gate(**members: Any) -> dict[str, Any]:
+    """Return a compiled gate that demands nothing but what is named."""
+    return {
+        "findings": None,
+        "fixable_only": False,
+        "min_age": 0,
+        "ignore": [],
+        "signed": False,
+        "soak": 0,
+    } | members
+
+
+def policy(*rules: dict[str, Any], freeze: Sequence[dict[str, Any]] = ()) -> Policy:
     """Return the policy of these rules, for the account of the tests."""
-    return load({"rules": list(rules)}, registry_id=ACCOUNT)
+    return load({"rules": list(rules), "freeze": list(freeze)}, registry_id=ACCOUNT)

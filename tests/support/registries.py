@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from promoter.errors import PromoterError, TagImmutable
+from promoter.errors import PromoterError, SourceNotFound, TagImmutable
 from promoter.manifest import OCI_MANIFEST, digest_of
-from promoter.model import ImageId, Manifest, Repository
+from promoter.model import ImageId, Manifest, Repository, Scan
 from promoter.ports import Missing
 
 
@@ -70,3 +71,51 @@ class RacedRegistry(InMemoryRegistry):
     def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
         self.tags[image_tag] = manifest
         return super().put(repository, manifest, image_tag)
+
+
+@dataclass
+class KnownFindings:
+    """Knows what the test says; an image that it was not told of has no scan."""
+
+    scans: dict[str, Scan] = field(default_factory=dict)
+    signatures: set[str] = field(default_factory=set)
+    pushes: dict[str, datetime] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def scan(self, repository: Repository, image_digest: str) -> Scan:
+        self.asked.append(image_digest)
+        return self.scans.get(image_digest, Scan(None))
+
+    def signed(self, repository: Repository, image_digest: str) -> bool:
+        return image_digest in self.signatures
+
+    def pushed_at(self, repository: Repository, image_digest: str) -> datetime:
+        if image_digest not in self.pushes:
+            raise SourceNotFound(f"{image_digest} was never pushed")
+        return self.pushes[image_digest]
+
+
+@dataclass
+class FailingFindings(KnownFindings):
+    """Findings that cannot be asked for."""
+
+    failure: PromoterError | None = None
+
+    def scan(self, repository: Repository, image_digest: str) -> Scan:
+        if self.failure:
+            raise self.failure
+        return super().scan(repository, image_digest)
+
+
+@dataclass
+class RememberedWatches:
+    """Watches in memory."""
+
+    waiting: dict[str, list[ImageId]] = field(default_factory=dict)
+
+    def add(self, repository: Repository, waiting: ImageId, image_digests: Sequence[str]) -> None:
+        for digest in image_digests:
+            self.waiting.setdefault(digest, []).append(waiting)
+
+    def waiting_for(self, repository: Repository, image_digest: str) -> tuple[ImageId, ...]:
+        return tuple(dict.fromkeys(self.waiting.get(image_digest, [])))

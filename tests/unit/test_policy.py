@@ -70,7 +70,7 @@ def test_from_has_to_match_the_whole_source_tag(pattern: str | None, tag: str | 
     else:
         with pytest.raises(NotAllowed) as caught:
             rules.admit(wish(tag))
-        assert "prod-by-pipeline" in caught.value.reasons[0]
+        assert caught.value.reasons[0].rule == "prod-by-pipeline"
 
 
 def test_templates_are_filled_from_the_source() -> None:

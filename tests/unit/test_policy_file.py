@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import jsonschema
 import pytest
 
-from infra.policy_file import PolicyError, read
-from promoter.policy import load
+from infra.policy import file as policy_file
+from infra.policy import schema
+from infra.policy.file import PolicyError, read
+from promoter.gate import Exemption, Gate
+from promoter.policy import Freeze, load
+from tests.support.mistakes import EVERY_MISTAKE, MISTAKES
 from tests.support.policies import ACCOUNT
 
 GOOD = r"""
@@ -65,7 +72,10 @@ def test_the_projects_own_policy_is_good() -> None:
             ('["team/*"]', '["team/*", "Team/x"]'),
             "5:30: rules[0].repositories[1]: 'Team/x' matches no ECR repository",
         ),
+        (('["team/*"]', '["team//*"]'), "5:20: rules[0].repositories[0]: 'team//*' matches no ECR repository"),
         (('["team/*"]', "[]"), "5:5: rules[0].repositories:"),
+        (("^build-", "^build/"), "6:5: rules[0].from: '^build/"),
+        ((r"\d+)$", r"\d{200})$"), "matches no tag: those have letters, digits, _ . - and at most 128"),
         ((r"\d+)$", r"\d+$"), "6:5: rules[0].from: is no regular expression"),
         (("{build}", "{number}"), "7:21: rules[0].to[1]: no group of from is named 'number'; known here: build,"),
         (('"staging",', '"-x",'), "7:10: rules[0].to[0]: '-x' makes no tag"),
@@ -82,6 +92,44 @@ def test_the_projects_own_policy_is_good() -> None:
         ),
         (("    to:", "    registry: '12'\n    to:"), "7:5: rules[0].registry:"),
         (("on: scan", "on: request\n    callers: ['me']"), "5:15: rules[0].callers[0]: 'me' matches no caller"),
+        (("    to:", "    target: {region: eu-west-1}\n    to:"), "7:5: rules[0].target: is not served yet"),
+        (
+            ("    to:", "    gate: {soak: 24}\n    to:"),
+            "7:12: rules[0].gate.soak: 24 is no duration: write a number",
+        ),
+        (
+            ("    to:", "    gate: {findings: {BAD: 0}}\n    to:"),
+            "7:23: rules[0].gate.findings.BAD: input should be",
+        ),
+        (
+            ("    to:", "    gate: {findings: {LOW: -1}}\n    to:"),
+            "7:23: rules[0].gate.findings.LOW: input should be",
+        ),
+        (
+            ("    to:", "    gate: {ignore: [{id: C, until: soon, reason: r}]}\n    to:"),
+            "'soon' is no day: write it",
+        ),
+        (("    to:", "    gate: {ignore: [{id: C, until: 2099-01-01}]}\n    to:"), "ignore[0].reason: is missing"),
+        (
+            ("on: scan", "on: request\n    gate: {fixable_only: true}"),
+            "5:12: rules[0].gate.fixable_only: has no effect",
+        ),
+        (
+            ("rules:", "freeze: [{from: 2026-01-02, to: 2026-01-01, reason: r}]\nrules:"),
+            "2:29: freeze[0].to: 2026-01-01 is",
+        ),
+        (
+            ("rules:", "freeze: [{from: 1, to: 2026-01-01, reason: r}]\nrules:"),
+            "2:11: freeze[0].from: 1 is no day or time",
+        ),
+        (
+            ("rules:", "freeze: [{from: 2026-01-01, to: 2026-01-01, reason: r, rules: [x]}]\nrules:"),
+            "no rule is named x",
+        ),
+        (
+            ("rules:", "freeze: [{from: 2026-01-01, to: 2026-01-01, reason: r, timezone: Mars}]\nrules:"),
+            "freeze[0].timezone: 'Mars' is no time zone",
+        ),
         (("on: scan", "on: scan\n    on: request"), "5:5: rules[0].on: stands here twice"),
         (("rules:", "rulez:"), "rules: is missing"),
         ((GOOD, ""), "1:1: rules: is missing"),
@@ -109,6 +157,113 @@ def test_all_mistakes_come_at_once(tmp_path: Path) -> None:
     text = GOOD.replace("on: scan", "on: push").replace("name: staging", "name: S").replace("to:", "too:")
 
     assert [line.split(":")[0] for line in mistakes(tmp_path, text)] == ["3", "4", "7"]
+
+
+def test_every_kind_of_mistake_is_told_in_one_go(tmp_path: Path) -> None:
+    """With its line and column; one mistake does not hide another."""
+    found = mistakes(tmp_path, EVERY_MISTAKE)
+
+    assert [tuple(line.split(": ", 2)[:2]) for line in found] == [(at, place) for at, place, _ in MISTAKES]
+    for line, (_, _, text) in zip(found, MISTAKES, strict=True):
+        assert text in line
+
+
+def test_an_ignored_finding_is_good_through_its_last_day(tmp_path: Path) -> None:
+    """And stops the next deployment from the day after."""
+    file = tmp_path / "promotions.yaml"
+    file.write_text(WHOLE)
+
+    read(file, today=date(2026, 12, 31))
+    with pytest.raises(PolicyError, match=r"ignore\[0\]\.until: 2026-12-31 is over"):
+        read(file, today=date(2027, 1, 1))
+
+
+WHOLE = """
+rules:
+  - name: prod
+    on: request
+    repositories: [web]
+    to: [prod]
+    callers: ["github:owner/repo:environment:prod", "arn:aws:iam::*:user/x", "jwt:*"]
+    gate:
+      findings: {CRITICAL: 0, UNTRIAGED: 3}
+      fixable_only: true
+      min_age: 90m
+      ignore: [{id: CVE-1, until: 2026-12-31, reason: why, package: openssl}]
+      signed: true
+      soak: 7d
+freeze:
+  - {from: 2026-12-24, to: 2027-01-02, reason: holidays, timezone: Europe/Berlin}
+  - from: 2026-12-24T18:00:00
+    to: "2026-12-24T20:00:00+01:00"
+    reason: evening
+    rules: [prod]
+    repositories: ["w*"]
+"""
+
+
+def test_every_key_reaches_the_function(tmp_path: Path) -> None:
+    """Durations as times, days of a freeze whole in their zone, exact times to the second."""
+    file = tmp_path / "promotions.yaml"
+    file.write_text(WHOLE)
+
+    policy = load(read(file, today=date(2026, 11, 23)).compiled(), registry_id=ACCOUNT)
+
+    assert policy.rules[0].gate == Gate(
+        findings={"CRITICAL": 0, "UNTRIAGED": 3},
+        fixable_only=True,
+        min_age=timedelta(minutes=90),
+        ignore=(Exemption("CVE-1", date(2026, 12, 31), "why", "openssl"),),
+        signed=True,
+        soak=timedelta(days=7),
+    )
+    assert policy.freezes == (
+        Freeze(utc(2026, 12, 23, 23), utc(2027, 1, 2, 23), "holidays", None, None),
+        Freeze(utc(2026, 12, 24, 18), utc(2026, 12, 24, 19), "evening", ("prod",), ("w*",)),
+    )
+
+
+def utc(*moment: int) -> datetime:
+    """A time in UTC."""
+    return datetime(*moment, tzinfo=UTC)  # type: ignore[misc,arg-type]
+
+
+def test_a_scan_rule_without_a_gate_still_needs_a_finished_scan(tmp_path: Path) -> None:
+    """A request rule without one needs nothing."""
+    file = tmp_path / "promotions.yaml"
+    file.write_text(GOOD + GOOD.replace("rules:", "").replace("scan", "request").replace("staging", "other"))
+
+    rules = load(read(file).compiled(), registry_id=ACCOUNT).rules
+
+    assert [rule.gate for rule in rules] == [Gate(findings={}), None]
+
+
+def test_rules_of_two_registries_do_not_meet(tmp_path: Path) -> None:
+    """Unless the account is known to be the same."""
+    file = tmp_path / "promotions.yaml"
+    rule = "{name: %s, on: request, repositories: [web], to: [prod], registry: %s}"
+    file.write_text(f"""rules: [{rule % ("a", f"'{ACCOUNT}'")}, {rule % ("b", "null")}]""")
+
+    read(file)
+    with pytest.raises(PolicyError, match="rule a may put 'prod' too"):
+        read(file, account=ACCOUNT)
+
+
+def test_the_schema_for_editors_is_the_models(tmp_path: Path) -> None:
+    """docs/policy.schema.json is what `make schema` writes."""
+    assert (Path(__file__).parents[2] / "docs" / "policy.schema.json").read_text() == schema.text()
+
+
+@pytest.mark.parametrize(("text", "valid"), [(GOOD, True), (WHOLE, True), (GOOD.replace("to:", "too:"), False)])
+def test_the_schema_takes_what_the_model_takes(tmp_path: Path, text: str, *, valid: bool) -> None:
+    """An editor shows no error in a good policy, and one in a misspelt key."""
+    file = tmp_path / "promotions.yaml"
+    file.write_text(text)
+    _, document = policy_file._parse(file)
+
+    as_editors_see_it = json.loads(json.dumps(document, default=str))
+
+    assert jsonschema.Draft202012Validator(json.loads(schema.text())).is_valid(as_editors_see_it) is valid
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ from promoter.errors import (
     TagChanged,
     TagImmutable,
 )
-from promoter.model import ImageId, Outcome, Promotion, Repository, Source, Trigger
-from promoter.promote import promote
+from promoter.model import ImageId, Outcome, Promoted, Promotion, Repository, Source, Trigger
+from promoter.policy import Policy
+from promoter.promote import promote as carry_out
 from tests.support.policies import ACCOUNT, policy, rule
-from tests.support.registries import FailingRegistry, InMemoryRegistry, RacedRegistry, manifest
+from tests.support.registries import FailingRegistry, InMemoryRegistry, KnownFindings, RacedRegistry, manifest
 
 OLD, NEW = manifest('{"old": 1}'), manifest('{"new": 1}\n')
 ANY_TAG = policy(rule(to_matching=[".*"]))
@@ -34,6 +35,11 @@ def wish(source: ImageId | Source = ImageId("staging"), **members: Any) -> Promo
         "asked_at": datetime(2026, 11, 23, 23, 30, tzinfo=UTC),
     }
     return Promotion(**(defaults | members))
+
+
+def promote(wish: Promotion, *, policy: Policy, registry: InMemoryRegistry) -> Promoted:
+    """Promote without anything being known of findings: no rule here has a gate."""
+    return carry_out(wish, policy=policy, registry=registry, findings=KnownFindings())
 
 
 def test_the_target_tag_is_put_on_exactly_the_sources_bytes() -> None:

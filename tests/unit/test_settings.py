@@ -15,8 +15,12 @@ LAMBDA = Path(__file__).parents[2] / "lambda"
 
 def test_a_missing_variable_is_named() -> None:
     """A function deployed without the stack says what it lacks."""
-    with pytest.raises(RuntimeError, match="PROMOTER_REGISTRY_ID"):
-        Settings.read({"AWS_REGION": "eu-central-1"})
+    told = {"AWS_REGION": "eu-central-1", "PROMOTER_REGISTRY_ID": "123456789012", "PROMOTER_TABLE": "t"}
+
+    assert Settings.read(told).table == "t"
+    for name in told:
+        with pytest.raises(RuntimeError, match=name):
+            Settings.read({key: value for key, value in told.items() if key != name})
 
 
 def test_importing_the_function_does_nothing() -> None:

@@ -1,11 +1,11 @@
-"""`python -m infra.policy_check FILE`: checks a policy without AWS; `make policy` calls it."""
+"""`python -m infra.policy.check FILE`: checks a policy without AWS; `make policy` calls it."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from infra.policy_file import PolicyError, read
+from infra.policy.file import PolicyError, read
 
 
 def main(file: str) -> int:

@@ -1,0 +1,1 @@
+"""promotions.yaml: its model, its checks, and what it would decide."""

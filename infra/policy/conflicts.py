@@ -1,0 +1,101 @@
+"""What is wrong between rules: names twice, two rules for one tag, circles of scan rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+
+from infra.policy import languages
+from infra.policy.languages import Language
+from infra.policy.model import Mistake, Place, RuleModel
+
+Rules = Mapping[int, RuleModel]
+"""The rules by their number in the file; one that cannot be read at all is left out."""
+
+
+def conflicts(rules: Rules, *, account: str | None) -> Iterator[Mistake]:
+    """Yield the mistakes between rules; `account` is what a rule without `registry` means, where that is known."""
+    yield from same_names(rules)
+    yield from same_tags(rules, account=account)
+    yield from circles(rules, account=account)
+
+
+def same_names(rules: Rules) -> Iterator[Mistake]:
+    """Yield each name that stands for a second rule."""
+    seen: set[str] = set()
+    for number, rule in rules.items():
+        if rule.name in seen:
+            yield ("rules", number, "name"), f"another rule is named {rule.name}: names are unique"
+        seen.add(rule.name)
+
+
+def same_tags(rules: Rules, *, account: str | None) -> Iterator[Mistake]:
+    """Yield each tag of a rule that an earlier rule of its trigger may put in a repository of both.
+
+    A tag has one rule, so that the policy says in one place what a tag stands for. At one trigger and in one
+    repository no order decides between two.
+    """
+    tags = {number: list(_tags(rule)) for number, rule in rules.items()}
+    for number, rule in rules.items():
+        earlier = {at: other for at, other in rules.items() if at < number and other.on == rule.on}
+        rivals = [(at, other) for at, other in earlier.items() if _share_repositories(rule, other, account)]
+        for place, text, language in tags[number]:
+            for at, other in rivals:
+                if any(languages.meet(language, theirs) for _, _, theirs in tags[at]):
+                    message = f"rule {other.name} may put {text!r} too, in repositories of both"
+                    remedy = "a tag has one rule: join the rules, or name other tags"
+                    yield ("rules", number, *place), f"{message}; {remedy}"
+
+
+def circles(rules: Rules, *, account: str | None) -> Iterator[Mistake]:
+    """Yield each circle of scan rules, once, at its first rule: every tag put would bring the next event."""
+    scans = {number: rule for number, rule in rules.items() if rule.on == "scan"}
+    follows = {
+        number: {before for before, other in scans.items() if _feeds(other, rule, account)}
+        for number, rule in scans.items()
+    }
+    while circle := _circle(follows):
+        start = circle.index(min(circle))
+        names = [scans[number].name for number in [*circle[start:], *circle[: start + 1]]]
+        remedy = "put tags that the from of these rules does not match"
+        yield ("rules", circle[start], "to"), f"starts a circle without end, {' -> '.join(names)}: {remedy}"
+        follows[circle[0]].discard(circle[-1])
+
+
+def _circle(follows: Mapping[int, set[int]]) -> list[int]:
+    try:
+        TopologicalSorter(follows).prepare()
+    except CycleError as error:
+        return list(error.args[1][:-1])
+    return []
+
+
+def _feeds(rule: RuleModel, then: RuleModel, account: str | None) -> bool:
+    source = languages.of(then.from_) if then.from_ is not None else languages.EVERYTHING
+    return any(languages.meet(language, source) for _, _, language in _tags(rule)) and _share_repositories(
+        rule, then, account
+    )
+
+
+def _tags(rule: RuleModel) -> Iterator[tuple[Place, str, Language]]:
+    """Yield the tags that a rule may put: where they are written, how, and what they can be."""
+    for number, template in enumerate(rule.to):
+        if not rule.unknown_names(template):
+            yield ("to", number), template, languages.of_template(template, rule.from_, rule.repositories)
+    for number, pattern in enumerate(rule.to_matching):
+        yield ("to_matching", number), pattern, languages.of(pattern)
+
+
+def _share_repositories(one: RuleModel, other: RuleModel, account: str | None) -> bool:
+    return (one.registry or account) == (other.registry or account) and any(
+        _overlap(mine, theirs) for mine in one.repositories for theirs in other.repositories
+    )
+
+
+@cache
+def _overlap(one: str, other: str) -> bool:
+    head, other_head = one.split("*", maxsplit=1)[0], other.split("*", maxsplit=1)[0]
+    if not (head.startswith(other_head) or other_head.startswith(head)):
+        return False
+    return languages.meet(languages.of_glob(one), languages.of_glob(other))

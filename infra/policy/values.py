@@ -1,0 +1,138 @@
+"""The kinds of values that promotions.yaml holds; each says what to write instead of what it cannot take."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema
+
+from infra.policy import languages
+
+DURATION = re.compile(r"([0-9]+)([smhd])")
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+CALLER_PREFIXES = ("arn:", "github:", "jwt:", "*")
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from error
+    return text
+
+
+def _tag_pattern(text: str) -> str:
+    if not languages.meet(languages.of(_pattern(text)), languages.TAG):
+        raise ValueError(f"{text!r} matches no tag: those have letters, digits, _ . - and at most 128 characters")
+    return text
+
+
+def _repository_glob(text: str) -> str:
+    if len(text) > 256 or not languages.meet(languages.of_glob(text), languages.REPOSITORY):
+        raise ValueError(
+            f"{text!r} matches no ECR repository: names have lower-case letters and digits, "
+            "between them one of . _ / or -, and * here stands for any characters"
+        )
+    return text
+
+
+def _caller_glob(text: str) -> str:
+    if not text.startswith(CALLER_PREFIXES):
+        raise ValueError(
+            f"{text!r} matches no caller: write an IAM ARN, github:OWNER/REPO:… or jwt:SUBJECT, "
+            "with * for any characters"
+        )
+    return text
+
+
+def _account(value: Any) -> Any:
+    if isinstance(value, int):
+        message = f'is a number: write the account id in quotes, "{value:012d}"'
+        raise ValueError(message)  # noqa: TRY004 - Pydantic collects ValueErrors only
+    return value
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value
+    match = DURATION.fullmatch(value) if isinstance(value, str) else None
+    if not match:
+        message = f"{value!r} is no duration: write a number and a unit, as 30m, 24h or 7d"
+        raise ValueError(message)
+    try:
+        return timedelta(**{UNITS[match[2]]: int(match[1])})
+    except OverflowError as error:
+        raise ValueError(f"{value!r} is too long a duration") from error
+
+
+def _day(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    if not isinstance(value, date) or isinstance(value, datetime):
+        message = f"{value!r} is no day: write it as 2026-12-31"
+        raise ValueError(message)  # noqa: TRY004
+    return value
+
+
+def _moment(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            pass
+    if not isinstance(value, date):
+        message = f"{value!r} is no day or time: write it as 2026-12-24 or 2026-12-24T18:00:00"
+        raise ValueError(message)  # noqa: TRY004
+    return value
+
+
+def _zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"{text!r} is no time zone: write a name of the IANA list, as Europe/Berlin") from error
+    return text
+
+
+def _sentence(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty: say why, for those who read it later")
+    return text
+
+
+def instant(moment: date, zone: str, *, end: bool) -> datetime:
+    """Return a moment of a freeze as UTC; a day begins at its midnight in the zone and ends at the next one."""
+    if isinstance(moment, datetime):
+        local = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
+    else:
+        day = moment + timedelta(days=1) if end else moment
+        local = datetime.combine(day, time(), ZoneInfo(zone))
+    return local.astimezone(UTC)
+
+
+Pattern = Annotated[str, AfterValidator(_tag_pattern)]
+RepositoryGlob = Annotated[str, AfterValidator(_repository_glob)]
+CallerGlob = Annotated[str, AfterValidator(_caller_glob)]
+Account = Annotated[str, BeforeValidator(_account), StringConstraints(pattern=r"^[0-9]{12}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+Sentence = Annotated[str, AfterValidator(_sentence)]
+Zone = Annotated[str, AfterValidator(_zone)]
+Duration = Annotated[
+    timedelta, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": f"^{DURATION.pattern}$"})
+]
+Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
+Moment = Annotated[
+    date | datetime,
+    BeforeValidator(_moment),
+    WithJsonSchema({"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}([T ].+)?$"}),
+]

@@ -1,0 +1,104 @@
+"""Findings on Amazon ECR: scans, signatures and push times, for basic and for enhanced scanning."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from promoter import findings
+from promoter.ecr import EcrRegistry, translated, unreachable
+from promoter.errors import SourceNotFound
+from promoter.model import ImageId, Manifest, Repository, Scan
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecr import ECRClient
+
+SIGNATURES = (
+    "application/vnd.cncf.notary.signature",  # Notation, AWS Signer, ECR managed signing
+    "application/vnd.dev.cosign.artifact.sig.v1+json",
+    "application/vnd.dev.sigstore.bundle.v0.3+json",
+)
+NO_IMAGE = "ImageNotFoundException"
+
+
+class EcrFindings:
+    """Findings over one `ecr` client, in the client's Region. boto3 clients may be used by several threads."""
+
+    def __init__(self, client: ECRClient) -> None:
+        self._client = client
+
+    def scan(self, repository: Repository, image_digest: str) -> Scan:
+        """Read all pages of DescribeImageScanFindings; ScanNotFoundException is a scan without a status."""
+        paginator = self._client.get_paginator("describe_image_scan_findings")
+        try:
+            pages = paginator.paginate(
+                registryId=repository.registry_id,
+                repositoryName=repository.name,
+                imageId={"imageDigest": image_digest},
+                PaginationConfig={"PageSize": 1000},
+            )
+            return findings.read_pages(pages)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("ScanNotFoundException", NO_IMAGE):
+                return Scan(None)
+            raise translated(error, f"scan findings of {image_digest}") from error
+        except BotoCoreError as error:
+            raise unreachable(error) from error
+
+    def signed(self, repository: Repository, image_digest: str) -> bool:
+        """Look for a referrer with a signature's type, then for cosign's tag, then at ECR managed signing."""
+        return (
+            self._has_signature_referrer(repository, image_digest)
+            or self._has_cosign_tag(repository, image_digest)
+            or self._is_signed_by_ecr(repository, image_digest)
+        )
+
+    def pushed_at(self, repository: Repository, image_digest: str) -> datetime:
+        """Read imagePushedAt of DescribeImages."""
+        try:
+            answer = self._client.describe_images(
+                registryId=repository.registry_id,
+                repositoryName=repository.name,
+                imageIds=[{"imageDigest": image_digest}],
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] == NO_IMAGE:
+                raise SourceNotFound(f"repository {repository.name} has no image {image_digest}") from error
+            raise translated(error, image_digest) from error
+        except BotoCoreError as error:
+            raise unreachable(error) from error
+        return answer["imageDetails"][0]["imagePushedAt"]
+
+    def _has_signature_referrer(self, repository: Repository, image_digest: str) -> bool:
+        try:
+            answer = self._client.list_image_referrers(
+                registryId=repository.registry_id,
+                repositoryName=repository.name,
+                subjectId={"imageDigest": image_digest},
+                filter={"artifactTypes": list(SIGNATURES)},
+                maxResults=1,
+            )
+        except ClientError as error:
+            raise translated(error, f"referrers of {image_digest}") from error
+        except BotoCoreError as error:
+            raise unreachable(error) from error
+        return bool(answer.get("referrers"))
+
+    def _has_cosign_tag(self, repository: Repository, image_digest: str) -> bool:
+        tag = ImageId(image_tag=f"{image_digest.replace(':', '-')}.sig")
+        return isinstance(EcrRegistry(self._client).read(repository, [tag])[tag], Manifest)
+
+    def _is_signed_by_ecr(self, repository: Repository, image_digest: str) -> bool:
+        try:
+            answer = self._client.describe_image_signing_status(
+                registryId=repository.registry_id,
+                repositoryName=repository.name,
+                imageId={"imageDigest": image_digest},
+            )
+        except ClientError as error:
+            raise translated(error, f"signing status of {image_digest}") from error
+        except BotoCoreError as error:
+            raise unreachable(error) from error
+        return any(each.get("status") == "COMPLETE" for each in answer.get("signingStatuses", ()))

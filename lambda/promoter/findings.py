@@ -1,0 +1,83 @@
+"""DescribeImageScanFindings' answers -> what the gate judges. Read tolerantly, believed only where it adds up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from promoter.model import Finding, Scan
+
+INCOMPLETE = "INCOMPLETE_ANSWER"
+"""Not ECR's: an answer without a status, or with fewer findings than it counts. It proves nothing."""
+
+
+def read(response: Mapping[str, Any]) -> Scan:
+    """Read one whole answer, as the AWS CLI prints it."""
+    return read_pages([response])
+
+
+def read_pages(pages: Iterable[Mapping[str, Any]]) -> Scan:
+    """Read the pages of one answer; status and counts are the first page's (they cover all pages).
+
+    Basic and enhanced findings are told apart by the list that is there, not by the status.
+    """
+    pages = list(pages)
+    status = (pages[0].get("imageScanStatus") or {}).get("status") if pages else None
+    results = [page.get("imageScanFindings") or {} for page in pages]
+    findings = tuple(
+        finding
+        for result in results
+        for finding in (
+            *(_basic(entry) for entry in result.get("findings") or ()),
+            *(
+                _enhanced(entry)
+                for entry in result.get("enhancedFindings") or ()
+                if entry.get("status") != "CLOSED"
+            ),
+        )
+    )
+    listed = sum(len(result.get(name) or ()) for result in results for name in ("findings", "enhancedFindings"))
+    counted = sum((results[0].get("findingSeverityCounts") or {}).values()) if results else 0
+    if not status or counted > listed:
+        return Scan(INCOMPLETE, findings)
+    return Scan(str(status), findings)
+
+
+def _basic(entry: Mapping[str, Any]) -> Finding:
+    attributes = {each.get("key"): each.get("value") for each in entry.get("attributes") or ()}
+    return Finding(
+        id=str(entry.get("name", "unknown")),
+        severity=str(entry.get("severity", "unknown")),
+        package=str(attributes.get("package_name", "unknown")),
+    )
+
+
+def _enhanced(entry: Mapping[str, Any]) -> Finding:
+    details = entry.get("packageVulnerabilityDetails") or {}
+    packages = details.get("vulnerablePackages") or ()
+    fixes = [
+        fix for fix in (package.get("fixedInVersion") for package in packages) if fix and fix != "NotAvailable"
+    ]
+    available = entry.get("fixAvailable")
+    return Finding(
+        id=str(details.get("vulnerabilityId") or entry.get("title", "unknown")),
+        severity=str(entry.get("severity", "unknown")),
+        package=", ".join(dict.fromkeys(str(package.get("name")) for package in packages)) or "unknown",
+        fixed_in=", ".join(dict.fromkeys(fixes)) or None,
+        first_observed_at=_time(entry.get("firstObservedAt")),
+        fixable=available in ("YES", "PARTIAL") if available else None,
+    )
+
+
+def _time(value: Any) -> datetime | None:
+    """boto3 gives a datetime, the AWS CLI prints ISO 8601 or seconds."""
+    if isinstance(value, datetime):
+        return value
+    try:
+        if isinstance(value, str):
+            parsed = datetime.fromisoformat(value)
+            return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+        return datetime.fromtimestamp(value, UTC) if value is not None else None
+    except (ValueError, TypeError, OverflowError):
+        return None

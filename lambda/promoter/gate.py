@@ -1,0 +1,137 @@
+"""The gate: judges what is known of an image. Pure; what is not proven good is refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from promoter.model import Evidence, Finding, Reason, Subject
+
+# ScanStatus, Amazon ECR API reference. COMPLETE ends a basic scan, an image that enhanced scanning watches is
+# ACTIVE. A status in neither set (FAILED, UNSUPPORTED_IMAGE, one that is new) proves nothing.
+FINISHED = frozenset({"COMPLETE", "ACTIVE"})
+NOT_YET = frozenset({"PENDING", "IN_PROGRESS"})
+GRACE = timedelta(hours=1)
+"""How long after the push an image that has no scan is taken for one whose scan has not begun."""
+
+RATED = frozenset({"CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL"})
+UNRATED = "HIGH"  # what UNTRIAGED, UNDEFINED and unheard-of severities count as, unless a rule limits them by name
+
+PENDING = "scan_pending"
+
+
+@dataclass(frozen=True, slots=True)
+class Exemption:
+    """A vulnerability that does not count through the day `until` (UTC), in any package or in one."""
+
+    id: str
+    until: date
+    reason: str
+    package: str | None = None
+
+    def covers(self, finding: Finding, today: date) -> bool:
+        """Say whether the finding does not count today."""
+        return finding.id == self.id and self.package in (None, finding.package) and today <= self.until
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What a rule demands. `findings` is the highest count allowed a severity; None: no scan is needed."""
+
+    findings: Mapping[str, int] | None = None
+    fixable_only: bool = False
+    min_age: timedelta = timedelta()
+    ignore: tuple[Exemption, ...] = ()
+    signed: bool = False
+    soak: timedelta = timedelta()
+
+    def judge(self, evidence: Evidence, *, now: datetime) -> tuple[Reason, ...]:
+        """Return every reason not to promote, none if there is none.
+
+        Reasons with the code `scan_pending` are for now; all others are final for this image.
+        """
+        return (*self._scans(evidence, now), *self._signature(evidence), *self._soak(evidence, now))
+
+    def _scans(self, evidence: Evidence, now: datetime) -> Iterator[Reason]:
+        if self.findings is None:
+            return
+        if not evidence.subjects:
+            yield Reason("nothing_to_scan", "there is no image that a scanner could look at")
+        young = evidence.pushed_at is not None and now - evidence.pushed_at < GRACE
+        for subject in evidence.subjects or ():
+            if subject.scan.status in FINISHED:
+                yield from self._excess(subject, self.findings, now)
+            else:
+                yield _unscanned(subject, young=young)
+
+    def _excess(self, subject: Subject, limits: Mapping[str, int], now: datetime) -> Iterator[Reason]:
+        counted = [finding for finding in subject.scan.findings if self._counts(finding, now)]
+        totals = Counter(_severity(finding, limits) for finding in counted)
+        for finding in counted:
+            limit = limits.get(_severity(finding, limits))
+            if limit is not None and totals[_severity(finding, limits)] > limit:
+                yield _too_many(finding, subject, limit)
+
+    def _counts(self, finding: Finding, now: datetime) -> bool:
+        # What is not known of a finding speaks against the image: whether there is a fix, how old it is.
+        unfixable = self.fixable_only and finding.fixable is False
+        new = finding.first_observed_at is not None and now - finding.first_observed_at < self.min_age
+        return not (unfixable or new or any(exemption.covers(finding, now.date()) for exemption in self.ignore))
+
+    def _signature(self, evidence: Evidence) -> Iterator[Reason]:
+        if self.signed and not evidence.signed:
+            yield Reason("unsigned", "no signature refers to this digest: sign it, then promote again")
+
+    def _soak(self, evidence: Evidence, now: datetime) -> Iterator[Reason]:
+        if self.soak and evidence.pushed_at is None:
+            yield Reason("soaking", "it is not known since when the image is here")
+        elif self.soak and evidence.pushed_at is not None and now - evidence.pushed_at < self.soak:
+            ready = evidence.pushed_at + self.soak
+            yield Reason("soaking", f"the image may be promoted from {ready:%Y-%m-%dT%H:%M:%SZ} on")
+
+
+def load(entry: Mapping[str, Any]) -> Gate:
+    """Make a Gate of its compiled JSON."""
+    return Gate(
+        findings=entry["findings"],
+        fixable_only=entry["fixable_only"],
+        min_age=timedelta(seconds=entry["min_age"]),
+        ignore=tuple(
+            Exemption(each["id"], date.fromisoformat(each["until"]), each["reason"], each["package"])
+            for each in entry["ignore"]
+        ),
+        signed=entry["signed"],
+        soak=timedelta(seconds=entry["soak"]),
+    )
+
+
+def _severity(finding: Finding, limits: Mapping[str, int]) -> str:
+    return finding.severity if finding.severity in RATED or finding.severity in limits else UNRATED
+
+
+def _unscanned(subject: Subject, *, young: bool) -> Reason:
+    status, where = subject.scan.status, f"{subject.platform} ({subject.image_digest})"
+    if status in NOT_YET or (status is None and young):
+        code, sentence = PENDING, f"{where} is being scanned"
+    elif status is None:
+        code, sentence = "not_scanned", f"{where} has no scan: switch scanning on for the repository"
+    else:
+        code, sentence = "not_scanned", f"{where} has a scan that proves nothing: its status is {status}"
+    return Reason(code, sentence, platform=subject.platform, image_digest=subject.image_digest)
+
+
+def _too_many(finding: Finding, subject: Subject, limit: int) -> Reason:
+    fix = f"fixed in {finding.fixed_in}" if finding.fixed_in else "no fix is known"
+    return Reason(
+        "finding",
+        f"{subject.platform}: {finding.id} in {finding.package} is {finding.severity}, {limit} allowed; {fix}",
+        platform=subject.platform,
+        image_digest=subject.image_digest,
+        vulnerability=finding.id,
+        package=finding.package,
+        severity=finding.severity,
+        fixed_in=finding.fixed_in,
+    )

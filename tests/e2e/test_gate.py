@@ -1,0 +1,179 @@
+"""The gate on the deployed stack: indexes, findings, exceptions, and events in every order."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import pusher
+from local.deploy import DeployError, deploy
+from tests.e2e.conftest import Image, Stack, ask, eventually
+from tests.e2e.test_rights import without_right
+
+FOUND = {"vulnerability": "CVE-2026-1", "package": "openssl", "severity": "CRITICAL"}
+CRITICAL = {"id": "CVE-2026-1", "severity": "CRITICAL", "package": "openssl", "fixedIn": "3.0.2"}
+
+
+def finish(stack: Stack, image: Image, *findings: dict[str, Any], **members: str) -> None:
+    """Finish the scans of all platforms, quietly; the last one has the findings."""
+    for number, platform in enumerate(image.platforms, start=1):
+        last = list(findings) if number == len(image.platforms) else []
+        stack.scan(image.repository, platform, findings=last, announce=False, **members)
+
+
+@pytest.mark.parametrize("scanner", ["basic", "enhanced"])
+def test_one_bad_platform_refuses_the_index_and_is_named(stack: Stack, image: Image, scanner: str) -> None:
+    """422 with the platform, the vulnerability, the package, its severity and its fix; no tag moved."""
+    finish(stack, image, CRITICAL, scanner=scanner)
+
+    status, problem = stack.post(ask(image.repository, imageTag="gated"))
+
+    assert (status, problem["code"]) == (422, "gate_refused")
+    (reason,) = problem["reasons"]
+    assert (reason["code"], reason["platform"], reason["imageDigest"]) == (
+        "finding",
+        "linux/arm64",
+        image.platforms[1],
+    )
+    assert (reason["vulnerability"], reason["package"], reason["severity"]) == (
+        "CVE-2026-1",
+        "openssl",
+        "CRITICAL",
+    )
+    assert reason.get("fixedIn") == ("3.0.2" if scanner == "enhanced" else None)
+    assert set(stack.tags(image.repository)) == {"candidate"}
+
+
+def test_a_finding_that_the_policy_excuses_until_tomorrow_passes(stack: Stack, image: Image) -> None:
+    """The same image, under a rule with the exemption."""
+    finish(stack, image, CRITICAL)
+
+    assert stack.post(ask(image.repository, imageTag="tolerated"))[1]["outcome"] == "PROMOTED"
+    assert stack.tags(image.repository)["tolerated"] == image.digest
+
+
+def test_an_exemption_that_ended_yesterday_does_not_deploy(stack: Stack, policy: Path, tmp_path: Path) -> None:
+    """The policy is refused before anything changes, with file and line."""
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date()
+    expired = tmp_path / "expired.yaml"
+    expired.write_text(policy.read_text().replace(str(tomorrow), str(yesterday)))
+
+    with pytest.raises(DeployError, match=r"expired\.yaml:\d+:\d+: rules\[3\]\.gate\.ignore\[0\]\.until"):
+        deploy(stack.aws, tmp_path, expired)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["push", "amd64", "arm64"])), ids="-".join)
+def test_scans_and_push_in_any_order_promote_once_after_the_last(stack: Stack, order: tuple[str, ...]) -> None:
+    """Each event comes twice; before the last there is no staging, after it there is, put once."""
+    repository = stack.repository()
+    untagged = pusher.push_index(stack.aws.registry, repository, None, seed=repository, attestations=True)
+    platforms = {name.split("/")[1]: child.digest for name, child in untagged.children.items()}
+    stack.local("calls", method="DELETE")
+
+    for number, step in enumerate(order, start=1):
+        for _ in range(2):
+            if step == "push":
+                pusher.push_index(stack.aws.registry, repository, "build-7", seed=repository, attestations=True)
+            else:
+                stack.scan(repository, platforms[step], scanner="enhanced")
+        stack.settle(repository, events=2 * number)
+        if number < len(order):
+            assert "staging" not in stack.tags(repository)
+
+    tags = eventually(lambda: stack.tags(repository), lambda tags: "staging-7" in tags)
+    assert tags["staging"] == tags["staging-7"] == untagged.digest
+    put = [call for call in stack.calls() if call["operation"] == "PutImage" and call["status"] == 200]
+    assert len(put) == 2  # staging and staging-7, each once
+
+
+@pytest.fixture
+def throttled(stack: Stack) -> Iterator[None]:
+    """Let ECR throttle DescribeImageScanFindings."""
+    operation = {"service": "ecr", "operation": "DescribeImageScanFindings"}
+    stack.local("faults", operation | {"code": "ThrottlingException", "status": 400, "times": 1000})
+    yield
+    stack.local("faults", method="DELETE")
+
+
+@pytest.mark.usefixtures("throttled")
+def test_findings_that_are_throttled_promote_nothing(stack: Stack, image: Image) -> None:
+    """429, and try again."""
+    status, problem = stack.post(ask(image.repository, imageTag="gated"))
+
+    assert (status, problem["code"]) == (429, "throttled")
+    assert set(stack.tags(image.repository)) == {"candidate"}
+
+
+def test_findings_that_are_denied_promote_nothing(stack: Stack, image: Image) -> None:
+    """Without the right to see them the answer is never "none"."""
+    finish(stack, image)
+    with without_right(stack, "ecr:DescribeImageScanFindings"):
+        status, problem = stack.post(ask(image.repository, imageTag="gated"))
+
+    assert (status, problem["code"]) == (502, "registry_error")
+    assert set(stack.tags(image.repository)) == {"candidate"}
+
+
+@pytest.mark.parametrize(
+    ("scan_status", "status", "code"),
+    [
+        (None, 409, "scan_pending"),
+        ("PENDING", 409, "scan_pending"),
+        ("IN_PROGRESS", 409, "scan_pending"),
+        ("FAILED", 422, "gate_refused"),
+        ("UNSUPPORTED_IMAGE", 422, "gate_refused"),
+        ("FINDINGS_UNAVAILABLE", 422, "gate_refused"),
+    ],
+)
+def test_an_image_without_a_finished_scan_is_not_promoted(
+    stack: Stack, image: Image, scan_status: str | None, status: int, code: str
+) -> None:
+    """One platform is clean; the other one's scan is not finished, or proves nothing."""
+    finish(stack, image)
+    if scan_status:
+        stack.scan(image.repository, image.platforms[0], status=scan_status, announce=False)
+    else:
+        image = Image(image.repository, pushed_anew(stack, image), "candidate", ())
+
+    got, problem = stack.post(ask(image.repository, imageTag="gated"))
+
+    assert (got, problem["code"]) == (status, code)
+    assert set(stack.tags(image.repository)) == {"candidate"}
+
+
+def pushed_anew(stack: Stack, image: Image) -> str:
+    """Push another index under the tag, which nobody has scanned."""
+    return pusher.push_index(stack.aws.registry, image.repository, "candidate", seed="anew").digest
+
+
+@pytest.mark.parametrize(("tag", "code", "status"), [("signed", "unsigned", 422), ("soaked", "soaking", 422)])
+def test_an_image_unsigned_or_too_new_is_refused(
+    stack: Stack, image: Image, tag: str, code: str, status: int
+) -> None:
+    """Each with its reason."""
+    got, problem = stack.post(ask(image.repository, imageTag=tag))
+
+    assert got == status
+    assert [reason["code"] for reason in problem["reasons"]] == [code]
+
+
+def test_a_signed_image_passes(stack: Stack, image: Image) -> None:
+    """With a signature in cosign's tag scheme."""
+    tag = f"{image.digest.replace(':', '-')}.sig"
+    pusher.push_image(stack.aws.registry, image.repository, tag, seed="signature")
+
+    assert stack.post(ask(image.repository, imageTag="signed"))[1]["outcome"] == "PROMOTED"
+
+
+def test_a_frozen_rule_rests(stack: Stack, image: Image) -> None:
+    """423, with the reason that the policy gives."""
+    status, problem = stack.post(ask(image.repository, imageTag="frozen"))
+
+    assert (status, problem["code"]) == (423, "frozen")
+    assert "always winter" in problem["detail"]

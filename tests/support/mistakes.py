@@ -1,0 +1,59 @@
+"""A policy with every kind of mistake, and what is said about it."""
+
+from __future__ import annotations
+
+EVERY_MISTAKE = r"""
+rules:
+  - name: misspelt
+    on: scan
+    repositories: ["alone/*"]
+    form: 'x'
+    from: 'a'
+    to: [b]
+  - name: bad-pattern
+    on: request
+    repositories: ["alone/*"]
+    from: '['
+    to: [c]
+  - name: no-such-group
+    on: request
+    repositories: ["alone/*"]
+    to: ["{build}"]
+  - {name: prod, on: request, repositories: ["team/*"], to: [prod], to_matching: ['v.*']}
+  - name: prod-too
+    on: request
+    repositories: ["*/web"]
+    to: [prod]
+    to_matching: ['.*1']
+  - {name: to-b, on: scan, repositories: ["loop/*"], from: 'a', to: [b]}
+  - {name: to-c, on: scan, repositories: ["loop/*"], from: 'b', to: [c]}
+  - {name: to-a, on: scan, repositories: ["*"], from: 'c', to: [a]}
+  - {name: itself, on: scan, repositories: ["self"], to: [x]}
+  - name: ignores
+    on: request
+    repositories: ["alone/*"]
+    to: [d]
+    gate:
+      findings: {}
+      ignore:
+        - {id: CVE-1, until: 2026-01-01, reason: "r"}
+        - {id: CVE-1, until: 2099-01-01}
+        - {id: CVE-1, until: 2099-01-01, reason: ""}
+  - {name: nowhere, on: request, repositories: ["-*"], to: [e]}
+  - {name: never, on: scan, repositories: ["alone/*"], from: '/.*', to: [f]}
+"""
+MISTAKES = [
+    ("6:5", "rules[0].form", "is not a key"),
+    ("12:5", "rules[1].from", "is no regular expression"),
+    ("17:10", "rules[2].to[0]", "no group of from is named 'build'"),
+    ("22:10", "rules[4].to[0]", "rule prod may put 'prod' too"),
+    ("23:19", "rules[4].to_matching[0]", "rule prod may put '.*1' too"),
+    ("24:65", "rules[5].to", "starts a circle without end, to-b -> to-c -> to-a -> to-b"),
+    ("27:54", "rules[8].to", "starts a circle without end, itself -> itself"),
+    ("35:23", "rules[9].gate.ignore[0].until", "2026-01-01 is over"),
+    ("36:11", "rules[9].gate.ignore[1].reason", "is missing"),
+    ("37:42", "rules[9].gate.ignore[2].reason", "is empty"),
+    ("38:49", "rules[10].repositories[0]", "'-*' matches no ECR repository"),
+    ("39:56", "rules[11].from", "'/.*' matches no tag"),
+]
+"""Line and column, the place in the document, and a part of the sentence."""

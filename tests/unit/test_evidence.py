@@ -1,0 +1,228 @@
+"""What is looked at for a gate, and when a gate may pass: the shapes of indexes."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from promoter.errors import Frozen, GateRefused, RegistryError, ScanPending, Throttled
+from promoter.evidence import gather
+from promoter.gate import Gate
+from promoter.manifest import DOCKER_LIST, OCI_INDEX
+from promoter.model import (
+    Finding,
+    ImageId,
+    Manifest,
+    Outcome,
+    Promoted,
+    Promotion,
+    Repository,
+    Scan,
+    Source,
+    Trigger,
+)
+from promoter.promote import promote
+from tests.support.policies import ACCOUNT, gate, policy, rule
+from tests.support.registries import FailingFindings, InMemoryRegistry, KnownFindings, manifest
+
+REPOSITORY = Repository(ACCOUNT, "team/web")
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+AMD, ARM, ODD = (manifest(json.dumps({"n": n})) for n in range(3))
+ATTESTED = {"vnd.docker.reference.type": "attestation-manifest"}
+UNKNOWN = {"os": "unknown", "architecture": "unknown"}
+
+
+def entry(image: Manifest, platform: Any = None, **members: Any) -> dict[str, Any]:
+    platform = platform or {"os": "linux", "architecture": "amd64"}
+    return {"digest": image.digest, "mediaType": image.media_type, "platform": platform} | members
+
+
+def index(*entries: dict[str, Any], media_type: str = OCI_INDEX) -> Manifest:
+    return manifest(json.dumps({"schemaVersion": 2, "manifests": list(entries)}), media_type)
+
+
+def looked_at(source: Manifest, *images: Manifest) -> list[str]:
+    """Return the digests whose scans are asked for."""
+    findings = KnownFindings(scans={image.digest: Scan("COMPLETE") for image in (AMD, ARM, ODD)})
+    registry = InMemoryRegistry(untagged=list(images))
+    gather(Gate({}), REPOSITORY, source, registry=registry, findings=findings)
+    return sorted(findings.asked)
+
+
+def digests(*images: Manifest) -> list[str]:
+    return sorted(image.digest for image in images)
+
+
+@pytest.mark.parametrize("media_type", [OCI_INDEX, DOCKER_LIST])
+def test_the_platforms_of_an_index_are_looked_at(media_type: str) -> None:
+    """All of them, not the index, which no scanner scans."""
+    assert looked_at(index(entry(AMD), entry(ARM), media_type=media_type)) == digests(AMD, ARM)
+
+
+def test_an_image_is_looked_at_itself() -> None:
+    """One manifest, one scan."""
+    assert looked_at(AMD) == digests(AMD)
+
+
+@pytest.mark.parametrize(
+    ("child", "skipped"),
+    [
+        (entry(ODD, UNKNOWN, annotations=ATTESTED), True),
+        (entry(ODD, UNKNOWN), False),
+        (entry(ODD, annotations=ATTESTED), False),
+        (entry(ODD, UNKNOWN | {"variant": "v8"}, annotations=ATTESTED), False),
+        (entry(ODD, {}, annotations=ATTESTED), False),
+    ],
+)
+def test_only_both_marks_make_an_attestation(child: dict[str, Any], *, skipped: bool) -> None:
+    """One mark alone could hide an image from the gate."""
+    assert looked_at(index(entry(AMD), child)) == digests(AMD, *(() if skipped else (ODD,)))
+
+
+def test_indexes_in_indexes_are_looked_through() -> None:
+    """And what is named twice is looked at once."""
+    inner = index(entry(ARM), entry(AMD))
+
+    assert looked_at(index(entry(AMD), entry(inner)), inner) == digests(AMD, ARM)
+
+
+def test_indexes_in_indexes_end_somewhere() -> None:
+    """Too deep to be real is refused."""
+    innermost = index(entry(AMD))
+    nested = [innermost]
+    for _ in range(5):
+        nested.append(index(entry(nested[-1])))
+
+    with pytest.raises(GateRefused, match="deep"):
+        looked_at(nested[-1], *nested)
+
+
+def test_an_index_too_wide_is_refused() -> None:
+    """A hundred images are more than any build makes."""
+    with pytest.raises(GateRefused, match="more than 100"):
+        looked_at(index(*(entry(manifest(str(n))) for n in range(101))))
+
+
+def test_a_nested_index_that_is_missing_is_refused() -> None:
+    """What cannot be read cannot be judged."""
+    with pytest.raises(GateRefused, match="not in the repository"):
+        looked_at(index(entry(index(entry(AMD)))))
+
+
+def holding(source: Manifest) -> InMemoryRegistry:
+    return InMemoryRegistry({"build-1": source})
+
+
+def attempt(
+    registry: InMemoryRegistry, findings: KnownFindings, asked: dict[str, Any], **members: Any
+) -> Promoted:
+    """Promote build-1 under a rule with this gate."""
+    wish = Promotion("p", Trigger.REQUEST, REPOSITORY, Source(ImageId("build-1")))
+    rules = policy(rule(gate=asked), **members)
+    return promote(wish, policy=rules, registry=registry, findings=findings, now=NOW)
+
+
+def test_what_passes_is_promoted() -> None:
+    """Scanned, within limits, signed and ripe."""
+    findings = KnownFindings(
+        scans={AMD.digest: Scan("COMPLETE")}, signatures={AMD.digest}, pushes={AMD.digest: NOW - timedelta(days=2)}
+    )
+
+    answer = attempt(holding(AMD), findings, gate(findings={"CRITICAL": 0}, signed=True, soak=86400))
+
+    assert answer.outcome is Outcome.PROMOTED
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        AMD,
+        index(entry(AMD)),
+        index(entry(ARM), entry(AMD)),
+        index(entry(AMD), entry(ODD, UNKNOWN, annotations=ATTESTED)),
+    ],
+)
+def test_a_bad_platform_refuses_and_nothing_is_put(source: Manifest) -> None:
+    """In whatever shape it comes."""
+    bad = Scan("COMPLETE", (Finding("CVE-1", "CRITICAL", "p"),))
+    findings = KnownFindings(scans={AMD.digest: bad, ARM.digest: Scan("COMPLETE")})
+
+    registry = holding(source)
+    with pytest.raises(GateRefused, match="CVE-1"):
+        attempt(registry, findings, gate(findings={"CRITICAL": 0}))
+    assert registry.puts == []
+
+
+@pytest.mark.parametrize("source", [index(), index(entry(ODD, UNKNOWN, annotations=ATTESTED))])
+def test_an_index_with_nothing_to_scan_is_refused(source: Manifest) -> None:
+    """Empty, or attestations only."""
+    with pytest.raises(GateRefused, match="no image"):
+        attempt(holding(source), KnownFindings(), gate(findings={}))
+
+
+def test_what_is_still_being_scanned_is_not_yet() -> None:
+    """Retryable, and says which platforms are awaited."""
+    findings = KnownFindings(scans={AMD.digest: Scan("PENDING"), ARM.digest: Scan("ACTIVE")})
+
+    with pytest.raises(ScanPending) as caught:
+        attempt(holding(index(entry(AMD), entry(ARM))), findings, gate(findings={}))
+    assert [reason.image_digest for reason in caught.value.reasons] == [AMD.digest]
+    assert caught.value.retryable
+
+
+def test_a_finding_outweighs_a_scan_that_is_awaited() -> None:
+    """No need to wait for what cannot help any more; both reasons are told."""
+    bad = Scan("ACTIVE", (Finding("CVE-1", "CRITICAL", "p"), Finding("CVE-2", "CRITICAL", "p")))
+    findings = KnownFindings(scans={AMD.digest: bad, ARM.digest: Scan("PENDING")})
+
+    with pytest.raises(GateRefused, match=r"CVE-1.* and 1 more") as caught:
+        attempt(holding(index(entry(AMD), entry(ARM))), findings, gate(findings={"CRITICAL": 0}))
+    assert [reason.code for reason in caught.value.reasons] == ["finding", "finding", "scan_pending"]
+
+
+@pytest.mark.parametrize("failure", [Throttled("slow"), RegistryError("AccessDenied")])
+def test_findings_that_cannot_be_had_promote_nothing(failure: Any) -> None:
+    """Throttled or denied: the failure is told as it is."""
+    registry = holding(index(entry(AMD), entry(ARM)))
+    with pytest.raises(type(failure)):
+        attempt(registry, FailingFindings(failure=failure), gate(findings={}))
+    assert registry.puts == []
+
+
+def test_a_gate_asks_only_for_what_it_needs() -> None:
+    """No scan is asked for where only a signature is."""
+    findings = KnownFindings(signatures={AMD.digest})
+
+    assert attempt(holding(AMD), findings, gate(signed=True)).outcome is Outcome.PROMOTED
+    assert findings.asked == []
+
+
+FREEZE = {"from": NOW.timestamp() - 60, "to": NOW.timestamp() + 60, "reason": "holidays", "rules": None}
+
+
+@pytest.mark.parametrize(
+    ("change", "frozen"),
+    [
+        ({}, True),
+        ({"rules": ["prod-by-pipeline"]}, True),
+        ({"rules": ["another"]}, False),
+        ({"repositories": ["team/*"]}, True),
+        ({"repositories": ["others/*"]}, False),
+        ({"to": NOW.timestamp()}, False),
+        ({"from": NOW.timestamp()}, True),
+        ({"from": NOW.timestamp() + 1}, False),
+    ],
+)
+def test_a_freeze_stops_its_rules_for_its_time(change: dict[str, Any], *, frozen: bool) -> None:
+    """From its start to its end, which is not in it; the reason says why and until when."""
+    freeze = [FREEZE | {"repositories": None} | change]
+    registry = holding(AMD)
+    if not frozen:
+        assert attempt(registry, KnownFindings(), gate(), freeze=freeze).outcome is Outcome.PROMOTED
+        return
+    with pytest.raises(Frozen, match="holidays"):
+        attempt(registry, KnownFindings(), gate(), freeze=freeze)
+    assert registry.puts == []

@@ -1,0 +1,223 @@
+"""The gate's judgement: every status, severity, fix, age and exception."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from promoter.gate import Exemption, Gate, load
+from promoter.model import Evidence, Finding, Reason, Scan, Subject
+from tests.support.policies import gate as compiled
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+DIGEST = "sha256:" + "a" * 64
+CRITICAL = Finding("CVE-2026-1", "CRITICAL", "openssl", fixed_in="3.0.2", fixable=True)
+
+
+def judge(gate: Gate, *scans: Scan, **evidence: Any) -> tuple[Reason, ...]:
+    subjects = tuple(Subject(f"sha256:{n}", f"linux/p{n}", scan) for n, scan in enumerate(scans))
+    return gate.judge(Evidence(subjects=subjects, **evidence), now=NOW)
+
+
+def codes(reasons: tuple[Reason, ...]) -> list[str]:
+    return [reason.code for reason in reasons]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        ("COMPLETE", None),
+        ("ACTIVE", None),
+        ("PENDING", "scan_pending"),
+        ("IN_PROGRESS", "scan_pending"),
+        ("FAILED", "not_scanned"),
+        ("UNSUPPORTED_IMAGE", "not_scanned"),
+        ("SCAN_ELIGIBILITY_EXPIRED", "not_scanned"),
+        ("FINDINGS_UNAVAILABLE", "not_scanned"),
+        ("LIMIT_EXCEEDED", "not_scanned"),
+        ("IMAGE_ARCHIVED", "not_scanned"),
+        ("IMAGE_SIZE_EXCEEDED", "not_scanned"),
+        ("INCOMPLETE_ANSWER", "not_scanned"),
+        ("SOMETHING_NEW", "not_scanned"),
+        ("", "not_scanned"),
+    ],
+)
+def test_every_status_has_its_answer(status: str, code: str | None) -> None:
+    """Only a finished scan lets an image pass; only what may still come is "not yet"."""
+    assert codes(judge(Gate({}), Scan(status))) == ([code] if code else [])
+
+
+@pytest.mark.parametrize(
+    ("pushed", "code"),
+    [
+        (NOW - timedelta(minutes=59), "scan_pending"),
+        (NOW - timedelta(minutes=60), "not_scanned"),
+        (NOW + timedelta(minutes=5), "scan_pending"),
+        (None, "not_scanned"),
+    ],
+)
+def test_an_image_without_a_scan_has_an_hour(pushed: datetime | None, code: str) -> None:
+    """After the push the scan may not have begun; later nobody is scanning."""
+    assert codes(judge(Gate({}), Scan(None), pushed_at=pushed)) == [code]
+
+
+@pytest.mark.parametrize("subjects", [(), None])
+def test_an_index_without_a_scannable_image_is_refused(subjects: Any) -> None:
+    """Nothing to scan is not "nothing found"."""
+    assert codes(Gate({}).judge(Evidence(subjects=subjects), now=NOW)) == ["nothing_to_scan"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "severities", "passes"),
+    [
+        ({"CRITICAL": 0}, [], True),
+        ({"CRITICAL": 0}, ["HIGH", "MEDIUM"], True),
+        ({"CRITICAL": 0}, ["CRITICAL"], False),
+        ({"CRITICAL": 1}, ["CRITICAL"], True),
+        ({"CRITICAL": 1}, ["CRITICAL", "CRITICAL"], False),
+        ({"HIGH": 0}, ["CRITICAL"], True),  # absent means any: the policy names what it limits
+        ({"HIGH": 0}, ["UNTRIAGED"], False),
+        ({"HIGH": 0}, ["UNDEFINED"], False),
+        ({"HIGH": 0}, ["BRAND_NEW"], False),
+        ({"HIGH": 0, "UNTRIAGED": 5}, ["UNTRIAGED"], True),
+        ({"HIGH": 1}, ["HIGH", "UNDEFINED"], False),
+        ({}, ["CRITICAL"], True),
+    ],
+)
+def test_severities_are_counted_against_their_limits(
+    limits: dict[str, int], severities: list[str], *, passes: bool
+) -> None:
+    """What nobody has rated counts as HIGH, unless the rule limits it by name."""
+    findings = tuple(Finding(f"CVE-{n}", severity, "p") for n, severity in enumerate(severities))
+
+    assert (judge(Gate(limits), Scan("COMPLETE", findings)) == ()) is passes
+
+
+@pytest.mark.parametrize(
+    ("finding", "counts"),
+    [
+        (Finding("C", "HIGH", "p", fixable=True), True),
+        (Finding("C", "HIGH", "p", fixable=False), False),
+        (Finding("C", "HIGH", "p", fixable=None), True),
+    ],
+)
+def test_fixable_only_leaves_out_what_is_known_to_have_no_fix(finding: Finding, *, counts: bool) -> None:
+    """Basic scanning does not say: then the finding counts."""
+    gate = Gate({"HIGH": 0}, fixable_only=True)
+
+    assert bool(judge(gate, Scan("ACTIVE", (finding,)))) is counts
+
+
+@pytest.mark.parametrize(
+    ("age", "counts"),
+    [(timedelta(hours=23), False), (timedelta(hours=24), True), (None, True)],
+)
+def test_a_finding_counts_from_its_age_on(age: timedelta | None, *, counts: bool) -> None:
+    """Unknown ages count."""
+    finding = Finding("C", "HIGH", "p", first_observed_at=NOW - age if age else None)
+
+    assert bool(judge(Gate({"HIGH": 0}, min_age=timedelta(days=1)), Scan("ACTIVE", (finding,)))) is counts
+
+
+@pytest.mark.parametrize(
+    ("exemption", "counts"),
+    [
+        (Exemption("CVE-2026-1", date(2026, 11, 24), "r"), False),
+        (Exemption("CVE-2026-1", date(2026, 11, 23), "r"), False),
+        (Exemption("CVE-2026-1", date(2026, 11, 22), "r"), True),
+        (Exemption("CVE-2026-2", date(2026, 11, 24), "r"), True),
+        (Exemption("CVE-2026-1", date(2026, 11, 24), "r", "openssl"), False),
+        (Exemption("CVE-2026-1", date(2026, 11, 24), "r", "busybox"), True),
+    ],
+)
+def test_an_exemption_holds_through_its_last_day(exemption: Exemption, *, counts: bool) -> None:
+    """For its vulnerability, in its package or in any."""
+    gate = Gate({"CRITICAL": 0}, ignore=(exemption,))
+
+    assert bool(judge(gate, Scan("ACTIVE", (CRITICAL,)))) is counts
+
+
+def test_every_platform_has_to_pass() -> None:
+    """One bad platform refuses the index; the reason names it, the vulnerability, package, severity and fix."""
+    (reason,) = judge(Gate({"CRITICAL": 0}), Scan("ACTIVE"), Scan("ACTIVE", (CRITICAL,)))
+
+    assert (reason.platform, reason.vulnerability, reason.package) == ("linux/p1", "CVE-2026-1", "openssl")
+    assert (reason.severity, reason.fixed_in) == ("CRITICAL", "3.0.2")
+    assert reason.sentence == "linux/p1: CVE-2026-1 in openssl is CRITICAL, 0 allowed; fixed in 3.0.2"
+
+
+@pytest.mark.parametrize(("signed", "expected"), [(True, []), (False, ["unsigned"]), (None, ["unsigned"])])
+def test_a_signature_has_to_be_known(*, signed: bool | None, expected: list[str]) -> None:
+    """Not knowing is not having."""
+    assert codes(Gate(signed=True).judge(Evidence(signed=signed), now=NOW)) == expected
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [(timedelta(hours=24), []), (timedelta(hours=23, minutes=59), ["soaking"]), (None, ["soaking"])],
+)
+def test_an_image_soaks_from_its_push_on(age: timedelta | None, expected: list[str]) -> None:
+    """And the reason says from when on it may go."""
+    reasons = Gate(soak=timedelta(days=1)).judge(Evidence(pushed_at=NOW - age if age else None), now=NOW)
+
+    assert codes(reasons) == expected
+    if age and reasons:
+        assert "2026-11-23T12:01:00Z" in reasons[0].sentence
+
+
+def test_a_gate_that_asks_for_nothing_passes() -> None:
+    """No findings asked for: no scan needed."""
+    assert Gate().judge(Evidence(), now=NOW) == ()
+
+
+def test_the_compiled_gate_is_the_gate() -> None:
+    """Seconds become times, dates dates."""
+    document = compiled(
+        findings={"HIGH": 2},
+        fixable_only=True,
+        min_age=3600,
+        ignore=[{"id": "C", "until": "2026-12-31", "reason": "r", "package": None}],
+        signed=True,
+        soak=86400,
+    )
+
+    assert load(document) == Gate(
+        {"HIGH": 2},
+        fixable_only=True,
+        min_age=timedelta(hours=1),
+        ignore=(Exemption("C", date(2026, 12, 31), "r"),),
+        signed=True,
+        soak=timedelta(days=1),
+    )
+
+
+severities = st.sampled_from(["CRITICAL", "HIGH", "MEDIUM", "LOW", "UNTRIAGED", "UNDEFINED", "ODD"])
+statuses = st.sampled_from(["COMPLETE", "ACTIVE", "PENDING", "FAILED", None])
+scans = st.builds(
+    Scan,
+    statuses,
+    st.lists(st.builds(Finding, st.uuids().map(str), severities, st.just("p")), max_size=6).map(tuple),
+)
+limits = st.dictionaries(st.sampled_from(["CRITICAL", "HIGH", "MEDIUM", "LOW", "UNTRIAGED"]), st.integers(0, 3))
+
+
+@given(limits=limits, platforms=st.lists(scans, min_size=1, max_size=4))
+def test_no_gate_passes_an_image_with_a_platform_over_a_limit_or_unscanned(
+    limits: dict[str, int], platforms: list[Scan]
+) -> None:
+    """Counted here in the plainest way: passing means finished, and within every limit, on every platform."""
+
+    def counted(scan: Scan, severity: str) -> int:
+        rated = {"CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", *limits}
+        return sum((f.severity if f.severity in rated else "HIGH") == severity for f in scan.findings)
+
+    within = all(
+        scan.status in ("COMPLETE", "ACTIVE") and all(counted(scan, each) <= most for each, most in limits.items())
+        for scan in platforms
+    )
+
+    assert (judge(Gate(limits), *platforms) == ()) is within
