@@ -15,7 +15,15 @@ from constructs import Construct
 from infra.function import retention
 from infra.settings import Settings
 
-ROUTES = {"/promotions": [api.HttpMethod.POST]}
+GET, POST, PUT, DELETE = api.HttpMethod.GET, api.HttpMethod.POST, api.HttpMethod.PUT, api.HttpMethod.DELETE
+ROUTES = {
+    "/promotions": [POST, GET],
+    "/promotions/{promotionId}": [GET],
+    "/promotions/{promotionId}/rollback": [POST],
+    "/heads": [GET],
+    "/freeze": [GET, PUT, DELETE],
+    "/reconcile": [POST],
+}
 
 # API Gateway, "Customize HTTP API access logs": who called what, when, and how it ended; no bodies.
 ACCESS_LOG = {

@@ -12,12 +12,13 @@ KEPT = Duration.days(14)  # the longest that SQS keeps a message
 
 
 class DeadLetters(Construct):
-    """Two queues: `undelivered` events never reached the function, `failed` ones ended in an error."""
+    """Events that never reached the function, those that it failed on, and announcements that were not sent."""
 
     def __init__(self, scope: Construct, construct_id: str) -> None:
         super().__init__(scope, construct_id)
         self.undelivered = self._queue("Undelivered")
         self.failed = self._queue("Failed")
+        self.unannounced = self._queue("Unannounced")
 
     def _queue(self, construct_id: str) -> sqs.Queue:
         queue = sqs.Queue(

@@ -33,6 +33,8 @@ RETENTION = {
     3653: DAYS.TEN_YEARS,
 }
 
+MARGIN = 5  # seconds from the end of an invocation to the end of its turn, for a PutImage that is on its way
+
 
 class PromoterFunction(Construct):
     """The Lambda function, its log and its role; events that fail for good go to `failed_events`."""
@@ -69,6 +71,8 @@ class PromoterFunction(Construct):
             environment={
                 "PROMOTER_REGISTRY_ID": Stack.of(self).account,
                 "PROMOTER_TABLE": table.table_name,
+                "PROMOTER_LEASE_SECONDS": str(settings.timeout + MARGIN),
+                "PROMOTER_HISTORY_DAYS": str(settings.historyDays),
                 "POWERTOOLS_LOG_LEVEL": settings.logLevel,
             },
             log_group=self.log_group,

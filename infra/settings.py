@@ -10,6 +10,16 @@ from typing import Any, Literal
 from constructs import Node
 
 RETENTION_DAYS = (1, 7, 14, 30, 90, 180, 365, 731, 1827, 3653)
+NUMBERS = (
+    "memory",
+    "timeout",
+    "concurrency",
+    "historyDays",
+    "reconcileMinutes",
+    "logRetentionDays",
+    "apiRate",
+    "apiBurst",
+)
 OLDEST, NEWEST = (3, 11), (3, 14)  # of Lambda's Python runtimes
 
 
@@ -26,7 +36,10 @@ class Settings:
     memory: int
     timeout: int
     concurrency: int | None
-    logRetentionDays: int  # noqa: N815 - the names are those of cdk.json
+    historyDays: int  # noqa: N815 - the names are those of cdk.json
+    reconcileMinutes: int  # noqa: N815
+    alarmEmail: str | None  # noqa: N815
+    logRetentionDays: int  # noqa: N815
     logLevel: str  # noqa: N815
     authorization: Literal["iam", "jwt"]
     jwtIssuer: str | None  # noqa: N815
@@ -40,7 +53,7 @@ class Settings:
         if not OLDEST <= sys.version_info[:2] <= NEWEST:
             raise SettingsError("the function runs on the Python that deploys it: use 3.11, 3.12, 3.13 or 3.14")
         values = {field.name: node.try_get_context(field.name) for field in fields(cls)}
-        for name in ("memory", "timeout", "concurrency", "logRetentionDays", "apiRate", "apiBurst"):
+        for name in NUMBERS:
             values[name] = _number(name, values[name])
         values["jwtAudience"] = _words("jwtAudience", values["jwtAudience"])
         settings = cls(**values)
@@ -55,6 +68,10 @@ class Settings:
         _between("memory", self.memory, 128, 10240)
         _between("timeout", self.timeout, 10, 29)  # API Gateway answers 504 after 30 s
         _positive("concurrency", self.concurrency)  # 0 would stop the function
+        _positive("historyDays", self.historyDays)
+        _between("reconcileMinutes", self.reconcileMinutes, 2, 1440)
+        if self.alarmEmail is not None and "@" not in self.alarmEmail:
+            raise SettingsError(f"setting alarmEmail must be an e-mail address, not {self.alarmEmail!r}")
         _positive("apiRate", self.apiRate)
         _positive("apiBurst", self.apiBurst)
         if self.authorization == "jwt" and not (self.jwtIssuer and self.jwtAudience):

@@ -13,6 +13,7 @@ from infra.function import PromoterFunction
 from infra.policy.file import PolicyFile
 from infra.rights import grant_images
 from infra.scan_rules import ScanRules
+from infra.schedule import Reconciliation
 from infra.settings import Settings
 from infra.table import PromoterTable
 
@@ -44,8 +45,16 @@ class PromoterStack(Stack):
             failed_events=dead_letters.failed,
         )
         memory.grant(promoter.role)
+        memory.announce_by(promoter.function, unannounced=dead_letters.unannounced)
         grant_images(promoter.role, policy)
         ScanRules(self, "Scans", policy=policy, function=promoter.function, undelivered=dead_letters.undelivered)
+        Reconciliation(
+            self,
+            "Reconciliation",
+            function=promoter.function,
+            minutes=settings.reconcileMinutes,
+            undelivered=dead_letters.undelivered,
+        )
         api = PromotionApi(self, "Api", function=promoter.function, settings=settings)
 
         CfnOutput(self, "ApiUrl", value=api.url)
@@ -53,4 +62,5 @@ class PromoterStack(Stack):
         CfnOutput(self, "LogGroup", value=promoter.log_group.log_group_name)
         CfnOutput(self, "TableName", value=memory.table.table_name)
         CfnOutput(self, "FailedEventsQueue", value=dead_letters.failed.queue_url)
+        CfnOutput(self, "UnannouncedQueue", value=dead_letters.unannounced.queue_url)
         CfnOutput(self, "UndeliveredEventsQueue", value=dead_letters.undelivered.queue_url)

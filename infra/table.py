@@ -1,16 +1,30 @@
-"""The function's table: what it remembers between invocations."""
+"""The function's table: what it remembers between invocations. docs/ledger.md has the items."""
 
 from __future__ import annotations
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.settings import Settings
+from promoter.dynamo import INDEX
 
-# Only what the code calls; docs/ledger.md has the items.
-RIGHTS = ["dynamodb:BatchWriteItem", "dynamodb:Query"]
+# Only what the code calls; a transaction needs the rights of its parts (DynamoDB developer guide, "IAM and
+# transactions").
+RIGHTS = [
+    "dynamodb:BatchWriteItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "dynamodb:Query",
+    "dynamodb:UpdateItem",
+]
+ENDED = {"NewImage": {"outcome": {"S": lambda_.FilterRule.exists()}}}
+DRIFTED = {"NewImage": {"drift": {"S": lambda_.FilterRule.exists()}}}
 
 
 class PromoterTable(Construct):
@@ -22,9 +36,15 @@ class PromoterTable(Construct):
         self.table = dynamodb.TableV2(
             self,
             "Table",
-            partition_key=dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING),
-            sort_key=dynamodb.Attribute(name="sk", type=dynamodb.AttributeType.STRING),
+            partition_key=_text("pk"),
+            sort_key=_text("sk"),
+            global_secondary_indexes=[
+                dynamodb.GlobalSecondaryIndexPropsV2(
+                    index_name=INDEX, partition_key=_text("listing"), sort_key=_text("listedAt")
+                )
+            ],
             billing=dynamodb.Billing.on_demand(),
+            dynamo_stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES,
             time_to_live_attribute="expires",
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
@@ -33,6 +53,36 @@ class PromoterTable(Construct):
             removal_policy=RemovalPolicy.DESTROY if local else RemovalPolicy.RETAIN,
         )
 
-    def grant(self, role: iam.IGrantable) -> None:
-        """Give the role what the function does with the table."""
-        self.table.grant(role, *RIGHTS)
+    def grant(self, role: iam.IRole) -> None:
+        """Give the role what the function does with the table and its index."""
+        arns = [self.table.table_arn, f"{self.table.table_arn}/index/{INDEX}"]
+        role.add_to_principal_policy(iam.PolicyStatement(actions=RIGHTS, resources=arns))
+
+    def announce_by(self, function: lambda_.Function, *, unannounced: sqs.IQueue) -> None:
+        """Have the function announce what ends in the table; after a day of failures it goes to the queue."""
+        function.add_event_source(
+            sources.DynamoEventSource(
+                self.table,
+                starting_position=lambda_.StartingPosition.TRIM_HORIZON,
+                batch_size=25,
+                bisect_batch_on_error=True,
+                max_record_age=Duration.hours(24),
+                on_failure=sources.SqsDlq(unannounced),
+                filters=[
+                    lambda_.FilterCriteria.filter({"dynamodb": ENDED}),
+                    lambda_.FilterCriteria.filter({"dynamodb": DRIFTED}),
+                ],
+            )
+        )
+        bus = Stack.of(self).format_arn(service="events", resource="event-bus", resource_name="default")
+        function.add_to_role_policy(
+            iam.PolicyStatement(
+                actions=["events:PutEvents"],
+                resources=[bus],
+                conditions={"ForAllValues:StringEquals": {"events:source": "ecr-promoter"}},
+            )
+        )
+
+
+def _text(name: str) -> dynamodb.Attribute:
+    return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
@@ -73,8 +74,9 @@ async def _later(function: Callable[..., Answer], *arguments: str) -> Answer:
 
 
 def _permissions() -> None:
-    """Correct two things that ministack's IAM sees differently from AWS's."""
+    """Correct what ministack's IAM sees differently from AWS's."""
     action_of, pin_origin = iam_actions.extract_iam_action, app.pin_request_origin
+    context_of = iam_actions.request_tag_context
 
     def action(*request: Any) -> str | None:
         # "ListImageReferrers ... is authorized with ecr:BatchGetImage": Amazon ECR API reference.
@@ -85,8 +87,22 @@ def _permissions() -> None:
         # The loopback interface stands for TLS, or every policy that demands aws:SecureTransport would refuse.
         pin_origin(address, True)
 
+    def context(service: str, action: str, body: bytes, *more: Any) -> dict[str, Any]:
+        keys = {"events:source": _sources(body)} if action == "events:PutEvents" else {}
+        return {**context_of(service, action, body, *more), **keys}
+
     iam_actions.extract_iam_action = action
+    iam_actions.request_tag_context = context
     app.pin_request_origin = origin
+
+
+def _sources(body: bytes) -> list[str]:
+    """Return the condition key events:source: Amazon EventBridge user guide, "Using IAM policy conditions"."""
+    try:
+        entries = json.loads(body)["Entries"]
+        return sorted({str(entry["Source"]) for entry in entries})
+    except (ValueError, KeyError, TypeError):  # EventBridge itself says what is wrong
+        return []
 
 
 def _registry() -> None:

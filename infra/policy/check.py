@@ -1,27 +1,51 @@
-"""`python -m infra.policy.check FILE`: checks a policy without AWS; `make policy` calls it."""
+"""`python -m infra.policy.check [FILE]`: checks a policy without AWS; `make policy` calls it."""
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
+from pydantic import BaseModel
+
 from infra.policy.file import PolicyError, read
+from infra.policy.model import RuleModel
 
 
-def main(file: str) -> int:
+def main(command_line: Sequence[str]) -> int:
     """Print what the policy says, or all its mistakes; return the exit code."""
+    parser = argparse.ArgumentParser(prog="make policy", description="Checks a policy, without AWS.")
+    parser.add_argument("file", nargs="?", default="promotions.yaml", type=Path)
+    file = parser.parse_args(command_line).file
     try:
-        rules = read(Path(file)).rules
+        policy = read(file).model
     except PolicyError as error:
         print(error, file=sys.stderr)
         return 1
-    for rule in rules:
-        tags = ", ".join([*rule.to, *(f"/{pattern}/" for pattern in rule.to_matching)])
-        repositories, source = ", ".join(rule.repositories), rule.from_ or "any source"
-        print(f"{rule.name}: on {rule.on}, {repositories} from {source} to {tags}")
-    print(f"{file}: {len(rules)} rules, no mistakes")
+    for rule in policy.rules:
+        print(summary(rule))
+    for freeze in policy.freeze:
+        print(f"freeze {written(freeze)}")
+    print(f"{file}: {len(policy.rules)} rules, {len(policy.freeze)} freezes, no mistakes")
     return 0
 
 
+def summary(rule: RuleModel) -> str:
+    """Return a rule on one line: what it puts on what, who may ask, what is demanded."""
+    tags = ", ".join([*rule.to, *(f"/{pattern}/" for pattern in rule.to_matching)])
+    source = f"{', '.join(rule.repositories)} from {rule.from_ or 'any source'}"
+    callers = f", callers {', '.join(rule.callers)}" if rule.callers else ""
+    gate = f"gate {written(rule.gate)}" if rule.gate else "no gate"
+    return f"{rule.name}: on {rule.on}, {source} to {tags}{callers}, {gate}"
+
+
+def written(part: BaseModel) -> str:
+    """Return a part of the policy as it may stand in the file, on one line."""
+    members = part.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return yaml.safe_dump(members, default_flow_style=True, sort_keys=False, width=sys.maxsize).strip()
+
+
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

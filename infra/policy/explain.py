@@ -12,11 +12,12 @@ from pathlib import Path
 
 from infra.policy import file
 from promoter import findings
+from promoter.checks import refusal
 from promoter.errors import InvalidRequest, NotAllowed, PromoterError
 from promoter.model import Evidence, ImageId, Promotion, Reason, Repository, Scan, Source, Subject, Trigger
 from promoter.policy import Policy, Rule, load
-from promoter.promote import pass_gate
 
+NAMELESS = "an image without a tag"
 OWN_ACCOUNT = "000000000000"  # stands for the function's, which a policy does not know
 PROMOTES, REFUSES, WRONG_USE = 0, 1, 2
 
@@ -35,12 +36,18 @@ def explain(policy: Policy, question: Question) -> Iterator[tuple[str, bool]]:
     try:
         for wish, rule, tags in decisions(policy, question.wish):
             yield verdict(policy, rule, tags, replace(question, wish=wish))
-    except (NotAllowed, InvalidRequest) as refusal:
-        yield told(refusal), False
+    except (NotAllowed, InvalidRequest) as refused:
+        yield told(refused), False
 
 
 def decisions(policy: Policy, wish: Promotion) -> Iterator[tuple[Promotion, Rule, tuple[str, ...]]]:
-    """Yield the rules that would go by the wish, and their tags: for a scan all that serve, for a request one."""
+    """Yield the rules that would go by the wish, and their tags: for a scan all that serve, for a request one.
+
+    Raises ValueError where that takes the digest, which the function would look up.
+    """
+    needing = [rule.name for rule in policy.serving(wish) if rule.needs_digest]
+    if needing and not wish.source.image_digest:
+        raise ValueError(f"rule {needing[0]} makes a tag of the digest: add --digest")
     if wish.trigger is Trigger.REQUEST:
         yield wish, *policy.admit(wish)
         return
@@ -53,65 +60,68 @@ def verdict(policy: Policy, rule: Rule, tags: Sequence[str], question: Question)
     """Return what one rule would decide."""
     try:
         policy.thaw(rule, question.wish, now=question.now)
-        if rule.gate is not None:
-            pass_gate(rule.gate.judge(question.evidence, now=question.now))
-    except PromoterError as refusal:
-        return f"rule {rule.name} serves it, and would refuse {', '.join(tags)}:\n{told(refusal)}", False
+        if rule.gate is not None and (reasons := rule.gate.judge(question.evidence, now=question.now)):
+            raise refusal(reasons, question.wish.trigger)
+    except PromoterError as refused:
+        return f"rule {rule.name} serves it, and would refuse {', '.join(tags)}:\n{told(refused)}", False
     gate = "which has no gate" if rule.gate is None else "whose gate it passes"
     return f"rule {rule.name} serves it, {gate}: would put {', '.join(tags)}", True
 
 
-def told(refusal: PromoterError) -> str:
+def told(refused: PromoterError) -> str:
     """Return a refusal with its code and all its reasons."""
-    reasons = refusal.reasons or (Reason(refusal.code, refusal.detail),)
-    first = f"  {refusal.code}: {refusal.detail}"
-    more = [f"  - {reason.sentence}" for reason in reasons if reason.sentence != refusal.detail]
+    reasons = refused.reasons or (Reason(refused.code, refused.detail),)
+    first = f"  {refused.code}: {refused.detail}"
+    more = [f"  - {reason.sentence}" for reason in reasons if reason.sentence != refused.detail]
     return "\n".join([first, *more])
 
 
 def question(options: argparse.Namespace) -> Question:
     """Return what the command line asks."""
-    now = options.at or datetime.now(UTC)
-    scans = [scan(argument) for argument in options.findings] or [("the image", Scan(None))]
+    now, source = options.at, ImageId(options.tag, options.digest)
+    pushed_at = now - options.age if options.age is not None else None
+    images = [image(argument) for argument in options.findings] or [("the image", None, Scan(None))]
     registry, _, repository = options.repository.rpartition(":")
     return Question(
         wish=Promotion(
             promotion_id="explained",
             trigger=Trigger(options.on),
             repository=Repository(registry or OWN_ACCOUNT, repository),
-            source=Source(ImageId(options.tag, options.digest)),
+            source=Source(source),
             image_tags=tuple(options.put) or None,
             caller=options.caller,
             asked_at=now,
         ),
         evidence=Evidence(
             subjects=tuple(
-                Subject(options.digest or "no digest given", platform, each) for platform, each in scans
+                Subject(digest or f"{source}" or NAMELESS, platform, scan, pushed_at)
+                for platform, digest, scan in images
             ),
             signed=options.signed,
-            pushed_at=now - options.age if options.age is not None else None,
+            pushed_at=pushed_at,
         ),
         now=now,
     )
 
 
-def scan(argument: str) -> tuple[str, Scan]:
-    """Read `[PLATFORM=]FILE`: an answer as `aws ecr describe-image-scan-findings` prints it."""
+def image(argument: str) -> tuple[str, str | None, Scan]:
+    """Read `[PLATFORM=]FILE`, as `aws ecr describe-image-scan-findings` prints it: platform, digest and scan."""
     platform, _, path = argument.rpartition("=")
     answer = json.loads(Path(path).read_text(encoding="utf-8"))
-    if not isinstance(answer, dict):
-        raise ValueError(f"{path} is no answer of describe-image-scan-findings")  # noqa: TRY004
-    return platform or "the image", findings.read(answer)
+    try:
+        return platform or "the image", answer.get("imageId", {}).get("imageDigest"), findings.read(answer)
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"{path} is no answer of describe-image-scan-findings") from error
 
 
-def arguments() -> argparse.ArgumentParser:
+def arguments(now: datetime) -> argparse.ArgumentParser:
     """Return the command line; README and docs/policy.md show it."""
     parser = argparse.ArgumentParser(prog="make explain", description="What the policy would decide, without AWS.")
     parser.add_argument("--policy", default="promotions.yaml", type=Path, metavar="FILE")
     parser.add_argument("--on", default="request", choices=[*Trigger], help="what asks (default: request)")
     parser.add_argument("--repository", required=True, metavar="[ACCOUNT:]NAME")
     parser.add_argument("--tag", help="the source tag")
-    parser.add_argument("--digest", help="the source's digest, if it matters")
+    parser.add_argument("--digest", help="the source's digest; needed where tags are made of it")
     parser.add_argument("--put", action="append", default=[], metavar="TAG", help="a tag that the request names")
     parser.add_argument("--caller", help="the request's IAM ARN, github:… or jwt:…")
     parser.add_argument(
@@ -123,20 +133,22 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--signed", action="store_true", help="the image has a signature")
     parser.add_argument("--age", type=_hours, metavar="HOURS", help="time since the push, for soak")
-    parser.add_argument("--at", type=_time, metavar="TIME", help="ISO 8601; default: now")
+    parser.add_argument("--at", type=_time, default=now, metavar="TIME", help="ISO 8601; default: now")
     return parser
 
 
 def main(command_line: Sequence[str]) -> int:
     """Print each decision; return 0 if tags would be put, 1 if not, 2 if the question cannot be understood."""
-    options = arguments().parse_args(command_line)
+    now = datetime.now(UTC)
+    options = arguments(now).parse_args(command_line)
+    as_of = min(options.at, now).astimezone(UTC).date()  # what will have expired still stands in the policy
     try:
-        policy = load(file.read(options.policy).compiled(), registry_id=OWN_ACCOUNT)
+        policy = load(file.read(options.policy, today=as_of).compiled(), registry_id=OWN_ACCOUNT)
         told = list(explain(policy, question(options)))
     except (file.PolicyError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return WRONG_USE
-    source = " at ".join(part for part in (options.tag, options.digest) if part) or "an image without a tag"
+    source = f"{ImageId(options.tag, options.digest)}" or NAMELESS
     asked = "a finished scan" if options.on == "scan" else f"a request of {options.caller or 'nobody named'}"
     print(f"{options.repository}, {source}, on {asked}:")
     for text, _ in told:

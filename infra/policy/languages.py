@@ -80,10 +80,14 @@ def _automaton(pattern: str) -> FSM:
 
 
 def _values(source: str | None, repositories: Iterable[str]) -> Mapping[str, str]:
-    """Return, by the name that a template may use, a pattern of what it can become."""
+    """Return, by the name that a template may use, a pattern of what it can become.
+
+    A group's own pattern says so only where nothing around it, as the flag (?i), changes what it matches.
+    """
     tags = of(source) if source is not None else EVERYTHING
+    groups = {name: pattern if tags.exact else ".*" for name, pattern in _groups(source or "").items()}
     names = "|".join(of_glob(glob).pattern for glob in repositories)
-    return {name: f"(?:{pattern})?" for name, pattern in _groups(source or "").items()} | {
+    return {name: f"(?:{pattern})?" for name, pattern in groups.items()} | {
         "tag": f"(?:{tags.pattern})",
         "repository": f"(?:{names})",
         **BUILT_IN,

@@ -25,7 +25,7 @@ from infra.policy.values import (
 )
 from promoter.templates import BUILT_IN, names_in
 
-MAX_TAGS = 50  # as for a request: each is a PutImage
+MAX_TAGS = 40  # as for a request: each is a PutImage
 Severity = Literal["CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNTRIAGED", "UNDEFINED"]
 Place = tuple[str | int, ...]
 Mistake = tuple[Place, str]
@@ -65,11 +65,11 @@ class GateModel(_Model):
     signed: Annotated[bool, Field(description="a signature must refer to the image")] = False
     soak: Annotated[Duration, Field(description="time since the image was pushed")] = timedelta()
 
-    def mistakes(self, *, trigger: str) -> Iterator[Mistake]:
+    def mistakes(self) -> Iterator[Mistake]:
         """Yield what makes the gate other than it looks."""
-        if self.findings is None and trigger == "request":
+        if not self.findings:
             for member in sorted({"fixable_only", "min_age", "ignore"} & self.model_fields_set):
-                yield (member,), "has no effect without findings: add findings, or take it out"
+                yield (member,), "has no effect without limits in findings: add some, or take it out"
 
     def compiled(self, *, trigger: str) -> dict[str, Any]:
         """Return the JSON that promoter.gate.load reads; durations are seconds."""
@@ -131,7 +131,7 @@ class RuleModel(_Model):
         for number, template in enumerate(self.to):
             for message in self._template_mistakes(template):
                 yield ("to", number), message
-        for place, message in self.gate.mistakes(trigger=self.on) if self.gate else ():
+        for place, message in self.gate.mistakes() if self.gate else ():
             yield ("gate", *place), message
         yield from self._trigger_mistakes()
 

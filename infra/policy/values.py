@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, StringConstraints, WithJsonSchema
 
 from infra.policy import languages
 
@@ -66,6 +66,12 @@ def _duration(value: Any) -> Any:
         return timedelta(**{UNITS[match[2]]: int(match[1])})
     except OverflowError as error:
         raise ValueError(f"{value!r} is too long a duration") from error
+
+
+def _written(duration: timedelta) -> str:
+    units = [(timedelta(**{name: 1}), letter) for letter, name in reversed(UNITS.items())]
+    fitting = (f"{duration // unit}{letter}" for unit, letter in units if duration >= unit and not duration % unit)
+    return next(fitting, "0s")
 
 
 def _day(value: Any) -> Any:
@@ -128,7 +134,10 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 Sentence = Annotated[str, AfterValidator(_sentence)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Duration = Annotated[
-    timedelta, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": f"^{DURATION.pattern}$"})
+    timedelta,
+    BeforeValidator(_duration),
+    PlainSerializer(_written),
+    WithJsonSchema({"type": "string", "pattern": f"^{DURATION.pattern}$"}),
 ]
 Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
 Moment = Annotated[

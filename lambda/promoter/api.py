@@ -1,25 +1,26 @@
-"""The HTTP API: routes, answers and problem documents. Imported only when an HTTP request comes."""
+"""The HTTP API: its routes. Imported only when an HTTP request comes."""
 
 from __future__ import annotations
 
 import base64
 import functools
-import json
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 
-from promoter import requests, telemetry
+from promoter import queries, records, requests, rollback, service, telemetry, wiring
 from promoter.errors import InternalError, InvalidRequest, PromoterError
-from promoter.model import Promoted, Repository, TagMove
-from promoter.service import attempt
+from promoter.model import Promotion
+from promoter.responses import image, promoted, refused, respond
 from promoter.settings import Settings
 
 GITHUB = "https://token.actions.githubusercontent.com"
-PROBLEM = "application/problem+json"  # RFC 9457
-MAX_MANIFEST_BYTES = 5_000_000  # of manifests in one answer; Lambda answers with 6 MB at most
+JSON = "application/json"
+ENOUGH = 10_000
+"""Milliseconds that have to be left for one more step of reconcile."""
+
+Event = Mapping[str, Any]
 
 
 @functools.cache
@@ -27,9 +28,26 @@ def resolver() -> APIGatewayHttpResolver:
     """Build the routes, once."""
     app = APIGatewayHttpResolver()
 
-    @app.post("/promotions")
-    def post_promotion() -> Response[str]:
-        return promote(app.current_event.raw_event)
+    def route(method: str, path: str, serve: Callable[..., Response[str]]) -> None:
+        def served(**parameters: str) -> Response[str]:
+            return answered(serve, app.current_event.raw_event, **parameters)
+
+        app.route(path, method=method)(served)
+
+    route("POST", "/promotions", promote)
+    route("GET", "/promotions", list_promotions)
+    route("GET", "/promotions/<promotion_id>", get_promotion)
+    route("POST", "/promotions/<promotion_id>/rollback", roll_back)
+    route("GET", "/heads", list_heads)
+    route("GET", "/freeze", list_freezes)
+    route("PUT", "/freeze", freeze)
+    route("DELETE", "/freeze", lift)
+
+    @app.post("/reconcile")
+    def put_right() -> Response[str]:
+        in_time = app.lambda_context.get_remaining_time_in_millis
+        done = service.put_right(lambda: in_time() > ENOUGH)
+        return respond(200, JSON, queries.reconciled(done))
 
     @app.exception_handler(Exception)  # type: ignore[untyped-decorator]
     def unexpected(error: Exception) -> Response[str]:
@@ -39,23 +57,100 @@ def resolver() -> APIGatewayHttpResolver:
     return app
 
 
-def promote(event: Mapping[str, Any]) -> Response[str]:
+def answered(serve: Callable[..., Response[str]], event: Event, **parameters: str) -> Response[str]:
+    """Serve a route; what it cannot do is told as a problem document."""
+    try:
+        return serve(event, **parameters)
+    except PromoterError as error:
+        telemetry.report_refused(error, route=f"{event.get('routeKey')}", caller=caller(event))
+        return refused(error, promotion_id=parameters.get("promotion_id"))
+
+
+def promote(event: Event) -> Response[str]:
     """Serve `POST /promotions`."""
     settings = Settings.read()
-    origin = requests.Origin(str(uuid.uuid4()), caller(event), settings.registry_id, settings.region)
+    promotion_id = requests.promotion_id(key(event), caller(event), "")
+    origin = requests.Origin(promotion_id, caller(event), settings.registry_id, settings.region)
     try:
         wish = requests.promotion(body(event), origin)
     except InvalidRequest as error:
-        telemetry.report_invalid(error, promotion_id=origin.promotion_id, caller=origin.caller)
-        return refused(error, promotion_id=origin.promotion_id)
-    answer = attempt(wish)
+        telemetry.report_invalid(error, promotion_id=promotion_id, caller=origin.caller)
+        return refused(error, promotion_id=promotion_id)
+    return carried_out(wish)
+
+
+def roll_back(event: Event, promotion_id: str) -> Response[str]:
+    """Serve `POST /promotions/{id}/rollback`."""
+    tags = requests.rollback_tags(body(event))
+    undo = rollback.Undo(
+        promotion_id=requests.promotion_id(key(event), caller(event), promotion_id),
+        caller=caller(event),
+        image_tags=tags,
+        fingerprint=f"{promotion_id} {tags}",
+    )
+    return carried_out(rollback.wish(wiring.history().promotion(promotion_id), undo))
+
+
+def carried_out(wish: Promotion) -> Response[str]:
+    """Carry a wish out, and tell how it ended."""
+    answer = service.attempt(wish)
     if isinstance(answer, PromoterError):
         done = [image(wish.repository, answer.image_digest, move) for move in answer.moves]
         return refused(answer, promotion_id=wish.promotion_id, images=done)
-    return respond(200, "application/json", promoted(answer))
+    return respond(200, JSON, promoted(answer) | ({"undoes": wish.undoes} if wish.undoes else {}))
 
 
-def caller(event: Mapping[str, Any]) -> str | None:
+def get_promotion(event: Event, promotion_id: str) -> Response[str]:  # noqa: ARG001 - every route takes the event
+    """Serve `GET /promotions/{id}`."""
+    return respond(200, JSON, records.document(wiring.history().promotion(promotion_id)))
+
+
+def list_promotions(event: Event) -> Response[str]:
+    """Serve `GET /promotions`."""
+    asked = queries.promotions(parameters(event), Settings.read().registry_id)
+    page = wiring.history().promotions(
+        asked.repository,
+        image_tag=asked.image_tag,
+        outcome=asked.outcome,
+        limit=asked.limit,
+        next_token=asked.next_token,
+    )
+    found = [records.document(record) for record in page.entries]
+    return respond(200, JSON, {"promotions": found} | queries.more(page.next_token))
+
+
+def list_heads(event: Event) -> Response[str]:
+    """Serve `GET /heads`: where the ledger has the tags, and where the registry has them."""
+    asked = queries.heads(parameters(event), Settings.read().registry_id)
+    page = wiring.history().heads(asked.repository, limit=asked.limit, next_token=asked.next_token)
+    wiring.policy().require_repository(asked.repository)
+    found = queries.compared(page.entries, wiring.registry())
+    return respond(200, JSON, {"heads": found} | queries.more(page.next_token))
+
+
+def list_freezes(event: Event) -> Response[str]:  # noqa: ARG001 - every route takes the event
+    """Serve `GET /freeze`."""
+    return respond(200, JSON, {"freezes": [queries.frozen(each) for each in wiring.freezes().all()]})
+
+
+def freeze(event: Event) -> Response[str]:
+    """Serve `PUT /freeze`; the answer comes when every invocation that begins from then on goes by it."""
+    wanted = queries.freeze(body(event), by=caller(event), rules=wiring.policy().rules)
+    wiring.freezes().put(wanted)
+    telemetry.logger.warning("frozen", caller=caller(event), freeze=queries.frozen(wanted))
+    wiring.freezes().spread()
+    return respond(200, JSON, queries.frozen(wanted))
+
+
+def lift(event: Event) -> Response[str]:
+    """Serve `DELETE /freeze`."""
+    scope = queries.scope(parameters(event))
+    lifted = wiring.freezes().lift(scope)
+    telemetry.logger.warning("freeze lifted", caller=caller(event), lifted=lifted, freeze=queries.frozen(scope))
+    return respond(200, JSON, {"lifted": lifted})
+
+
+def caller(event: Event) -> str | None:
     """Return who API Gateway authenticated, as a rule's `callers` name it; None for nobody.
 
     With SigV4 the IAM ARN. With a token `github:` and the subject of GitHub's OIDC token without its `repo:`,
@@ -73,68 +168,20 @@ def caller(event: Mapping[str, Any]) -> str | None:
     return f"jwt:{subject}"
 
 
-def body(event: Mapping[str, Any]) -> bytes:
+def key(event: Event) -> str | None:
+    """Return the Idempotency-Key; header names come in lower case."""
+    return (event.get("headers") or {}).get("idempotency-key")
+
+
+def parameters(event: Event) -> Mapping[str, str]:
+    """Return the query string's parameters; one that is given twice comes with a comma between."""
+    return event.get("queryStringParameters") or {}
+
+
+def body(event: Event) -> bytes:
     """Return the body's bytes; API Gateway encodes what it takes for binary."""
     text = event.get("body") or ""
     try:
         return base64.b64decode(text) if event.get("isBase64Encoded") else text.encode()
     except ValueError as error:  # half a surrogate pair, or no base64
         raise InvalidRequest(f"the body is not JSON: {error}", field="body") from error
-
-
-def promoted(answer: Promoted) -> dict[str, Any]:
-    """Return the answer's document; each image has PutImage's `image` structure and what became of its tag."""
-    manifest, text = answer.manifest, answer.manifest.body.decode()
-    fitting = MAX_MANIFEST_BYTES // len(json.dumps(json.dumps(text)))  # a body is JSON inside Lambda's JSON
-    images = [
-        image(answer.repository, manifest.digest, move)
-        | ({"imageManifest": text} if number < fitting else {})
-        | {"imageManifestMediaType": manifest.media_type}
-        for number, move in enumerate(answer.moves)
-    ]
-    return {
-        "promotionId": answer.promotion_id,
-        "outcome": answer.outcome,
-        "rule": answer.rule,
-        "images": images,
-    }
-
-
-def image(repository: Repository, digest: str | None, move: TagMove) -> dict[str, Any]:
-    """Return one tag's entry, without the manifest."""
-    return {
-        "registryId": repository.registry_id,
-        "repositoryName": repository.name,
-        "imageId": {"imageDigest": digest, "imageTag": move.image_tag},
-        "outcome": move.outcome,
-        "previousDigest": move.previous_digest,
-    }
-
-
-def refused(
-    error: PromoterError, *, promotion_id: str | None, images: Sequence[Mapping[str, Any]] = ()
-) -> Response[str]:
-    """Return an error as a problem document (RFC 9457); `images` are the tags put before it happened."""
-    document = {
-        "type": f"urn:ecr-promoter:{error.code}",
-        "title": error.title,
-        "status": error.http_status,
-        "detail": error.detail,
-        "code": error.code,
-    }
-    reasons = [telemetry.reason(each) for each in error.reasons]
-    extension = {"promotionId": promotion_id, "field": error.field, "reasons": reasons, "images": images}
-    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
-    return respond(error.http_status, PROBLEM, document | {k: v for k, v in extension.items() if v}, headers)
-
-
-def respond(
-    status: int, content_type: str, document: Mapping[str, Any], headers: Mapping[str, str] | None = None
-) -> Response[str]:
-    """Return a JSON response that no cache keeps."""
-    return Response(
-        status_code=status,
-        content_type=content_type,
-        body=json.dumps(document),
-        headers={"Cache-Control": "no-store", **(headers or {})},
-    )

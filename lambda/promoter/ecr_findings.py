@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from promoter.model import ImageId, Manifest, Repository, Scan
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_ecr.type_defs import ListImageReferrersRequestTypeDef
 
 SIGNATURES = (
     "application/vnd.cncf.notary.signature",  # Notation, AWS Signer, ECR managed signing
@@ -55,36 +57,42 @@ class EcrFindings:
             or self._is_signed_by_ecr(repository, image_digest)
         )
 
-    def pushed_at(self, repository: Repository, image_digest: str) -> datetime:
-        """Read imagePushedAt of DescribeImages."""
+    def pushed(self, repository: Repository, image_digests: Sequence[str]) -> dict[str, datetime]:
+        """Read imagePushedAt with one DescribeImages; up to 100 digests."""
         try:
             answer = self._client.describe_images(
                 registryId=repository.registry_id,
                 repositoryName=repository.name,
-                imageIds=[{"imageDigest": image_digest}],
+                imageIds=[{"imageDigest": digest} for digest in image_digests],
             )
         except ClientError as error:
             if error.response["Error"]["Code"] == NO_IMAGE:
-                raise SourceNotFound(f"repository {repository.name} has no image {image_digest}") from error
-            raise translated(error, image_digest) from error
+                names = ", ".join(image_digests)
+                raise SourceNotFound(f"repository {repository.name} no longer has one of {names}") from error
+            raise translated(error, repository.name) from error
         except BotoCoreError as error:
             raise unreachable(error) from error
-        return answer["imageDetails"][0]["imagePushedAt"]
+        return {image["imageDigest"]: image["imagePushedAt"] for image in answer["imageDetails"]}
 
     def _has_signature_referrer(self, repository: Repository, image_digest: str) -> bool:
-        try:
-            answer = self._client.list_image_referrers(
-                registryId=repository.registry_id,
-                repositoryName=repository.name,
-                subjectId={"imageDigest": image_digest},
-                filter={"artifactTypes": list(SIGNATURES)},
-                maxResults=1,
-            )
+        request: ListImageReferrersRequestTypeDef = {
+            "registryId": repository.registry_id,
+            "repositoryName": repository.name,
+            "subjectId": {"imageDigest": image_digest},
+            "filter": {"artifactTypes": list(SIGNATURES)},
+        }
+        try:  # botocore has no paginator for it
+            while not (answer := self._client.list_image_referrers(**request)).get("referrers"):
+                if not (token := answer.get("nextToken")):
+                    return False
+                request["nextToken"] = token
         except ClientError as error:
+            if error.response["Error"]["Code"] == NO_IMAGE:
+                return False
             raise translated(error, f"referrers of {image_digest}") from error
         except BotoCoreError as error:
             raise unreachable(error) from error
-        return bool(answer.get("referrers"))
+        return True
 
     def _has_cosign_tag(self, repository: Repository, image_digest: str) -> bool:
         tag = ImageId(image_tag=f"{image_digest.replace(':', '-')}.sig")
@@ -98,6 +106,8 @@ class EcrFindings:
                 imageId={"imageDigest": image_digest},
             )
         except ClientError as error:
+            if error.response["Error"]["Code"] == NO_IMAGE:
+                return False
             raise translated(error, f"signing status of {image_digest}") from error
         except BotoCoreError as error:
             raise unreachable(error) from error

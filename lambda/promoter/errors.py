@@ -2,6 +2,8 @@
 
 PromoterError
 ├── InvalidRequest          400 invalid_request
+├── IdempotencyConflict     409 idempotency_conflict
+├── PromotionNotFound       404 promotion_not_found
 ├── Refusal                 a rule says no: normal, and final but for "not yet"
 │   ├── NotAllowed          403 not_allowed
 │   ├── ScanPending         409 scan_pending       retryable
@@ -19,6 +21,8 @@ PromoterError
     ├── Throttled           429 throttled          retryable
     ├── RegistryError       502 registry_error     retryable
     ├── DigestMismatch      502 digest_mismatch
+    ├── TagBusy             409 tag_busy           retryable
+    ├── Interrupted         500 interrupted        retryable
     ├── LedgerError         503 ledger_error       retryable
     └── InternalError       500 internal_error     retryable
 
@@ -36,7 +40,8 @@ class PromoterError(Exception):
     """The root: `detail` is for people, `code` for programs.
 
     `field` names the member of a request that is wrong, `reasons` why each rule said no; `moves` are the
-    tags that were put on `image_digest` before it happened.
+    tags that were put on `image_digest` before it happened. `recorded` says that the ledger knows it already,
+    `repeated` that it was told before, `unsettled` that it is not known whether a tag was put.
     """
 
     code: ClassVar[str]
@@ -45,6 +50,9 @@ class PromoterError(Exception):
     outcome: ClassVar[Outcome] = Outcome.REFUSED
     retryable: ClassVar[bool] = False
     retry_after: ClassVar[int | None] = None  # seconds
+    recorded: bool = False
+    repeated: bool = False
+    unsettled: bool = False
 
     def __init__(self, detail: str, *, reasons: tuple[Reason, ...] = (), field: str | None = None) -> None:
         super().__init__(detail)
@@ -61,6 +69,23 @@ class InvalidRequest(PromoterError):
     code = "invalid_request"
     title = "The request is not valid"
     http_status = 400
+
+
+class IdempotencyConflict(PromoterError):
+    """The Idempotency-Key was used for another request."""
+
+    code = "idempotency_conflict"
+    title = "The Idempotency-Key stands for another request"
+    http_status = 409
+    recorded = True  # under that key there is the other request's record
+
+
+class PromotionNotFound(PromoterError):
+    """The ledger knows no promotion of this id, or no longer."""
+
+    code = "promotion_not_found"
+    title = "The promotion is not known"
+    http_status = 404
 
 
 class Refusal(PromoterError):
@@ -198,6 +223,25 @@ class DigestMismatch(Failure):
     http_status = 502
 
 
+class TagBusy(Failure):
+    """Another promotion has the turn of a target tag, or this one is under way already."""
+
+    code = "tag_busy"
+    title = "Another promotion is moving the tag"
+    http_status = 409
+    retryable = True
+    retry_after = 1
+
+
+class Interrupted(Failure):
+    """The function ended in the middle of the promotion; the tags were looked at afterwards."""
+
+    code = "interrupted"
+    title = "The promotion was interrupted"
+    http_status = 500
+    retryable = True
+
+
 class LedgerError(Failure):
     """The table did not take or give what it should."""
 
@@ -215,3 +259,15 @@ class InternalError(Failure):
     title = "The service failed"
     http_status = 500
     retryable = True
+
+
+def error_of(code: str) -> type[PromoterError]:
+    """Return the error of a code; InternalError for one that this version does not know."""
+    return _BY_CODE.get(code, InternalError)
+
+
+def _leaves(kind: type[PromoterError]) -> list[type[PromoterError]]:
+    return [leaf for child in kind.__subclasses__() for leaf in (_leaves(child) or [child])]
+
+
+_BY_CODE = {kind.code: kind for kind in _leaves(PromoterError)}

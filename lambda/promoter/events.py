@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from promoter.errors import NotAllowed
-from promoter.model import ImageId, Promotion, Repository, Source, Trigger
+from promoter.model import ImageId, Promotion, Repository, Source, Trigger, Watch
 from promoter.policy import Policy
 
 # Amazon ECR user guide, "Amazon ECR events and EventBridge"; Amazon Inspector user guide, "EventBridge schema".
@@ -80,6 +80,12 @@ def wishes(
         return found
     tags = ", ".join(event.image_tags) or "no tag"
     return Ignored(f"no scan rule serves {event.repository.name} with {tags}: {'; '.join(dict.fromkeys(reasons))}")
+
+
+def watched(watch: Watch, policy: Policy) -> tuple[Promotion, ...] | Ignored:
+    """Return the wishes of a tag whose last event never came; their promotionIds are the same at every look."""
+    event = ImageEvent("watch", watch.repository, watch.image_digest, (), datetime.now(UTC), is_scan=True)
+    return wishes(event, policy, waiting=(watch.waiting,))
 
 
 def _objection(kind: tuple[Any, Any], detail: Mapping[str, Any]) -> str | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from promoter.errors import GateRefused
+from dataclasses import replace
+from datetime import datetime
+
+from promoter.errors import GateRefused, SourceNotFound
 from promoter.gate import Gate
 from promoter.manifest import INDEXES, Child, children
 from promoter.model import Evidence, ImageId, Manifest, Reason, Repository, Subject
@@ -14,18 +17,25 @@ AT_ONCE = 8  # DescribeImageScanFindings calls; AWS publishes no quota for it
 
 
 def gather(
-    gate: Gate, repository: Repository, manifest: Manifest, *, registry: Registry, findings: Findings
+    gate: Gate,
+    repository: Repository,
+    manifest: Manifest,
+    *,
+    registry: Registry,
+    findings: Findings,
+    reached_at: datetime | None = None,
 ) -> Evidence:
-    """Return the evidence. Raises GateRefused for an index that cannot be looked through."""
+    """Return the evidence; `reached_at` comes from the ledger. Raises GateRefused for an opaque index."""
     subjects = None
     if gate.findings is not None:
         images = platforms(repository, manifest, registry=registry)
-        subjects = scans(repository, images, findings=findings)
-    unscanned = any(subject.scan.status is None for subject in subjects or ())
+        subjects = aged(repository, scans(repository, images, findings=findings), findings=findings)
+    soaks = gate.soak and reached_at is None
     return Evidence(
         subjects=subjects,
         signed=findings.signed(repository, manifest.digest) if gate.signed else None,
-        pushed_at=findings.pushed_at(repository, manifest.digest) if gate.soak or unscanned else None,
+        pushed_at=findings.pushed(repository, [manifest.digest])[manifest.digest] if soaks else None,
+        reached_at=reached_at,
     )
 
 
@@ -39,7 +49,7 @@ def platforms(repository: Repository, manifest: Manifest, *, registry: Registry)
     images: dict[str, Child] = {}
     seen, level = {manifest.digest}, [manifest]
     for _ in range(MAX_DEPTH):
-        entries = [child for index in level for child in children(index.body) if not child.is_attestation]
+        entries = [child for index in level for child in named(index) if not child.is_attestation]
         images |= {child.digest: child for child in entries if not child.is_index}
         nested = {child.digest for child in entries if child.is_index} - seen
         seen |= nested
@@ -52,10 +62,20 @@ def platforms(repository: Repository, manifest: Manifest, *, registry: Registry)
     raise refused(f"the index has indexes in indexes, more than {MAX_DEPTH} deep")
 
 
+def named(index: Manifest) -> tuple[Child, ...]:
+    """Return what an index names; what cannot be read, or in more than one way, cannot be judged."""
+    try:
+        return children(index.body)
+    except ValueError as error:
+        raise refused(f"{index.digest} cannot be looked through: {error}") from error
+
+
 def present(answer: Manifest | Missing, image_id: ImageId) -> Manifest:
-    """Return a nested index that is there; what is not there cannot be judged."""
+    """Return a nested index that is there, and is one: an image would have to be scanned."""
     if isinstance(answer, Missing):
         raise refused(f"the index names {image_id}, which is not in the repository")
+    if answer.media_type not in INDEXES:
+        raise refused(f"the index names {image_id} as an index, but it is none")
     return answer
 
 
@@ -71,6 +91,16 @@ def scans(repository: Repository, images: tuple[Child, ...], *, findings: Findin
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return tuple(pool.map(subject, images))
+
+
+def aged(repository: Repository, subjects: tuple[Subject, ...], *, findings: Findings) -> tuple[Subject, ...]:
+    """Add to each image without a scan when it was pushed; one call for all of them."""
+    unscanned = [subject.image_digest for subject in subjects if subject.scan.status is None]
+    try:
+        pushed = findings.pushed(repository, unscanned) if unscanned else {}
+    except SourceNotFound:
+        pushed = {}  # nobody will scan what is not there: the others' age does not matter any more
+    return tuple(replace(subject, pushed_at=pushed.get(subject.image_digest)) for subject in subjects)
 
 
 def refused(sentence: str) -> GateRefused:

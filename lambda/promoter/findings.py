@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from promoter.gate import FINISHED, INCOMPLETE
 from promoter.model import Finding, Scan
 
-INCOMPLETE = "INCOMPLETE_ANSWER"
-"""Not ECR's: an answer without a status, or with fewer findings than it counts. It proves nothing."""
+FOUND = frozenset({"findings", "enhancedFindings", "findingSeverityCounts"})
+"""Of these a finished scan shows at least one, be it empty."""
 
 
 def read(response: Mapping[str, Any]) -> Scan:
@@ -24,7 +25,8 @@ def read_pages(pages: Iterable[Mapping[str, Any]]) -> Scan:
     """
     pages = list(pages)
     status = (pages[0].get("imageScanStatus") or {}).get("status") if pages else None
-    results = [page.get("imageScanFindings") or {} for page in pages]
+    shown = [page.get("imageScanFindings") for page in pages]
+    results = [each if isinstance(each, Mapping) else {} for each in shown]
     findings = tuple(
         finding
         for result in results
@@ -39,7 +41,8 @@ def read_pages(pages: Iterable[Mapping[str, Any]]) -> Scan:
     )
     listed = sum(len(result.get(name) or ()) for result in results for name in ("findings", "enhancedFindings"))
     counted = sum((results[0].get("findingSeverityCounts") or {}).values()) if results else 0
-    if not status or counted > listed:
+    untold = status in FINISHED and not FOUND & results[0].keys()
+    if not status or untold or counted > listed:
         return Scan(INCOMPLETE, findings)
     return Scan(str(status), findings)
 
@@ -49,7 +52,7 @@ def _basic(entry: Mapping[str, Any]) -> Finding:
     return Finding(
         id=str(entry.get("name", "unknown")),
         severity=str(entry.get("severity", "unknown")),
-        package=str(attributes.get("package_name", "unknown")),
+        packages=(str(attributes.get("package_name", "unknown")),),
     )
 
 
@@ -63,7 +66,7 @@ def _enhanced(entry: Mapping[str, Any]) -> Finding:
     return Finding(
         id=str(details.get("vulnerabilityId") or entry.get("title", "unknown")),
         severity=str(entry.get("severity", "unknown")),
-        package=", ".join(dict.fromkeys(str(package.get("name")) for package in packages)) or "unknown",
+        packages=tuple(dict.fromkeys(str(package.get("name")) for package in packages)) or ("unknown",),
         fixed_in=", ".join(dict.fromkeys(fixes)) or None,
         first_observed_at=_time(entry.get("firstObservedAt")),
         fixable=available in ("YES", "PARTIAL") if available else None,

@@ -10,10 +10,12 @@ from typing import Any
 
 from promoter.model import Evidence, Finding, Reason, Subject
 
+INCOMPLETE = "INCOMPLETE_ANSWER"
+"""Not ECR's: an answer without a status, or that lacks findings it should have. ECR may still be writing it."""
 # ScanStatus, Amazon ECR API reference. COMPLETE ends a basic scan, an image that enhanced scanning watches is
 # ACTIVE. A status in neither set (FAILED, UNSUPPORTED_IMAGE, one that is new) proves nothing.
 FINISHED = frozenset({"COMPLETE", "ACTIVE"})
-NOT_YET = frozenset({"PENDING", "IN_PROGRESS"})
+NOT_YET = frozenset({"PENDING", "IN_PROGRESS", INCOMPLETE})
 GRACE = timedelta(hours=1)
 """How long after the push an image that has no scan is taken for one whose scan has not begun."""
 
@@ -25,7 +27,7 @@ PENDING = "scan_pending"
 
 @dataclass(frozen=True, slots=True)
 class Exemption:
-    """A vulnerability that does not count through the day `until` (UTC), in any package or in one."""
+    """A vulnerability that does not count through the day `until` (UTC), in any package or where it is in one."""
 
     id: str
     until: date
@@ -34,7 +36,7 @@ class Exemption:
 
     def covers(self, finding: Finding, today: date) -> bool:
         """Say whether the finding does not count today."""
-        return finding.id == self.id and self.package in (None, finding.package) and today <= self.until
+        return finding.id == self.id and self.package in (None, *finding.packages) and today <= self.until
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,11 @@ class Gate:
             return
         if not evidence.subjects:
             yield Reason("nothing_to_scan", "there is no image that a scanner could look at")
-        young = evidence.pushed_at is not None and now - evidence.pushed_at < GRACE
         for subject in evidence.subjects or ():
             if subject.scan.status in FINISHED:
                 yield from self._excess(subject, self.findings, now)
             else:
-                yield _unscanned(subject, young=young)
+                yield _unscanned(subject, now)
 
     def _excess(self, subject: Subject, limits: Mapping[str, int], now: datetime) -> Iterator[Reason]:
         counted = [finding for finding in subject.scan.findings if self._counts(finding, now)]
@@ -86,10 +87,11 @@ class Gate:
             yield Reason("unsigned", "no signature refers to this digest: sign it, then promote again")
 
     def _soak(self, evidence: Evidence, now: datetime) -> Iterator[Reason]:
-        if self.soak and evidence.pushed_at is None:
+        since = evidence.reached_at or evidence.pushed_at
+        if self.soak and since is None:
             yield Reason("soaking", "it is not known since when the image is here")
-        elif self.soak and evidence.pushed_at is not None and now - evidence.pushed_at < self.soak:
-            ready = evidence.pushed_at + self.soak
+        elif self.soak and since is not None and now - since < self.soak:
+            ready = since + self.soak
             yield Reason("soaking", f"the image may be promoted from {ready:%Y-%m-%dT%H:%M:%SZ} on")
 
 
@@ -112,9 +114,12 @@ def _severity(finding: Finding, limits: Mapping[str, int]) -> str:
     return finding.severity if finding.severity in RATED or finding.severity in limits else UNRATED
 
 
-def _unscanned(subject: Subject, *, young: bool) -> Reason:
+def _unscanned(subject: Subject, now: datetime) -> Reason:
     status, where = subject.scan.status, f"{subject.platform} ({subject.image_digest})"
-    if status in NOT_YET or (status is None and young):
+    young = subject.pushed_at is not None and now - subject.pushed_at < GRACE
+    if status == INCOMPLETE:
+        code, sentence = PENDING, f"{where} has a scan whose findings are not all told yet"
+    elif status in NOT_YET or (status is None and young):
         code, sentence = PENDING, f"{where} is being scanned"
     elif status is None:
         code, sentence = "not_scanned", f"{where} has no scan: switch scanning on for the repository"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from promoter import events, service
+from promoter import events, service, wiring
 from promoter.errors import PromoterError
 from promoter.telemetry import logger
 
@@ -12,18 +12,26 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
+ENOUGH = 10_000
+"""Milliseconds that are left for one more step of reconcile."""
+
+
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Serve EventBridge and the HTTP API with one function.
+    """Serve EventBridge, the HTTP API, the table's stream and the schedule with one function.
 
     An event's promotions are all tried before the first retryable failure is raised: then Lambda delivers
     the event again, and what was done already is UNCHANGED.
     """
+    if "Records" in event:
+        return serve_stream(event)
+    if "reconcile" in event:
+        return serve_schedule(context)
     if "detail-type" in event:
         logger.set_correlation_id(event.get("id", context.aws_request_id))
         return serve_event(event)
     if "requestContext" not in event:
-        raise ValueError("neither an EventBridge event nor an API Gateway request: see docs/architecture.md")
+        raise ValueError("no event of EventBridge, API Gateway or the table's stream: see docs/architecture.md")
 
     from promoter import api  # what HTTP needs is not loaded for events
 
@@ -49,3 +57,19 @@ def serve_event(event: dict[str, Any]) -> dict[str, Any]:
             for wish, answer in zip(wishes, answers, strict=True)
         ]
     }
+
+
+def serve_stream(event: dict[str, Any]) -> dict[str, Any]:
+    """Announce what the table's stream tells of; raises if that fails, and the stream brings it again."""
+    from promoter import announce
+
+    entries = list(announce.announcements(event["Records"]))
+    announce.send(entries, wiring.eventbridge())
+    logger.info("announced", count=len(entries))
+    return {"announced": len(entries)}
+
+
+def serve_schedule(context: LambdaContext) -> dict[str, Any]:
+    """Put right what was left behind, as much as there is time for."""
+    done = service.put_right(lambda: context.get_remaining_time_in_millis() > ENOUGH)
+    return {"settled": len(done.settled), "finished": done.finished, "drifted": len(done.drifted)}

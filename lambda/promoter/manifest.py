@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,9 @@ MEDIA_TYPES = (OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST, DOCKER_SIG
 
 INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
 
+PLATFORM = ("os", "architecture", "variant")
+NO_PLATFORM = {"os": "unknown", "architecture": "unknown"}
+
 MAX_BYTES = 4 * 1024 * 1024  # PutImage's limit for imageManifest
 
 
@@ -37,21 +41,45 @@ class Child:
 
 
 def children(body: bytes) -> tuple[Child, ...]:
-    """Return the entries of an index (OCI image index, "manifests")."""
-    entries = _document(body).get("manifests")
-    return tuple(_child(entry) for entry in entries or () if isinstance(entry, dict))
+    """Return the entries of an index (OCI image index, "manifests").
+
+    Raises ValueError for an index of another shape, and for one that other clients may read in another way.
+    """
+    try:
+        document = json.loads(body, object_pairs_hook=_unambiguous)
+    except RecursionError as error:
+        raise ValueError("the index is nested too deep") from error
+    match document:
+        case {"config": _} | {"layers": _}:  # CVE-2021-41190: some clients would take it for an image
+            raise ValueError("the index has a config or layers, as an image has")
+        case {"manifests": list(entries)}:
+            return tuple(_child(entry) for entry in entries)
+    raise ValueError("the index has no list of manifests")
 
 
-def _child(entry: dict[str, Any]) -> Child:
-    platform = entry.get("platform") or {}
-    parts = [str(platform[key]) for key in ("os", "architecture", "variant") if platform.get(key)]
-    mark = (entry.get("annotations") or {}).get("vnd.docker.reference.type")
+def _unambiguous(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Go's encoding/json takes a member's name in any case, and the last of several: what is pulled has to be
+    # what was judged.
+    names = Counter(name.casefold() for name, _ in members)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise ValueError(f"the key {twice[0]!r} stands there twice, in the same case or in another")
+    return dict(members)
+
+
+def _child(entry: Any) -> Child:
+    members = entry if isinstance(entry, dict) else {}
+    platform, annotations = members.get("platform") or {}, members.get("annotations") or {}
+    match members.get("digest"), members.get("mediaType") or "", platform, annotations:
+        case str(digest), str(media_type), dict(), dict():
+            mark = annotations.get("vnd.docker.reference.type")
+        case _:
+            raise ValueError("an entry of the index is no descriptor of an image")
     return Child(
-        digest=str(entry.get("digest")),
-        platform="/".join(parts) or "unknown",
-        is_index=entry.get("mediaType") in INDEXES,
+        digest=digest,
+        platform="/".join(str(platform[key]) for key in PLATFORM if platform.get(key)) or "unknown",
+        is_index=media_type in INDEXES,
         # Both of buildx's marks: by one alone an index could hide from the gate what somebody would pull.
-        is_attestation=mark == "attestation-manifest" and parts == ["unknown", "unknown"],
+        is_attestation=mark == "attestation-manifest" and platform == NO_PLATFORM,
     )
 
 

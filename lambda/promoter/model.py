@@ -88,7 +88,8 @@ class Promotion:
     `image_tags` is None where the rule decides. `expected_digests` holds, by target tag, the digest that
     the tag must have now; None: the tag must not exist. `caller` is the caller's ARN, None for a scan.
     `rule` names the one rule to go by, where that is settled already. `asked_at` is when the scan
-    finished or the request came in, with a time zone.
+    finished or the request came in, with a time zone. `undoes` is the promotionId that a rollback takes
+    back. `fingerprint` tells one wish from another under the same promotionId.
     """
 
     promotion_id: str
@@ -101,6 +102,8 @@ class Promotion:
     caller: str | None = None
     rule: str | None = None
     asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    undoes: str | None = None
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +117,14 @@ class TagMove:
 
 @dataclass(frozen=True, slots=True)
 class Promoted:
-    """A promotion that was carried out, planned, or found already done."""
+    """A promotion that was carried out, planned, or found already done; `repeated`: and told of before."""
 
     promotion_id: str
     rule: str
     repository: Repository
     manifest: Manifest
     moves: tuple[TagMove, ...]
+    repeated: bool = False
 
     @property
     def outcome(self) -> Outcome:
@@ -131,17 +135,22 @@ class Promoted:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One vulnerability that a scanner sees in an image.
+    """One vulnerability that a scanner sees in an image, in one package or several.
 
     `fixable` is None where the scanner does not say; `fixed_in` and `first_observed_at` likewise.
     """
 
     id: str
     severity: str
-    package: str
+    packages: tuple[str, ...]
     fixed_in: str | None = None
     first_observed_at: datetime | None = None
     fixable: bool | None = None
+
+    @property
+    def package(self) -> str:
+        """The packages as people read them."""
+        return ", ".join(self.packages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,17 +163,84 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One image that has to pass the gate: the source itself, or one platform of an index."""
+    """One image that has to pass the gate: the source itself, or one platform of an index.
+
+    `pushed_at` is known only where there is no scan and the image is in the repository.
+    """
 
     image_digest: str
     platform: str
     scan: Scan
+    pushed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that a gate judges; what the gate does not ask for is None."""
+    """All that a gate judges; what the gate does not ask for is None.
+
+    `pushed_at` is the source's own. `reached_at` is when the ledger saw the image reach the source tag, where
+    it did.
+    """
 
     subjects: tuple[Subject, ...] | None = None
     signed: bool | None = None
     pushed_at: datetime | None = None
+    reached_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One promotion as the ledger keeps it; the members are those of the wish and of its answer.
+
+    While the promotion is under way `outcome` is None and the `moves` are PLANNED. `code`, `detail` and
+    `reasons` are those of the error that ended it.
+    """
+
+    promotion_id: str
+    trigger: Trigger
+    repository: Repository
+    source: ImageId
+    asked_at: datetime
+    rule: str | None = None
+    caller: str | None = None
+    undoes: str | None = None
+    fingerprint: str = ""
+    image_digest: str | None = None
+    media_type: str | None = None
+    image_tags: tuple[str, ...] = ()
+    moves: tuple[TagMove, ...] = ()
+    outcome: Outcome | None = None
+    code: str | None = None
+    detail: str | None = None
+    reasons: tuple[Reason, ...] = ()
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The right to move some tags of a repository, for a while: `token` tells it from every other."""
+
+    token: str
+    record: Record
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a tag points by the ledger, since when, by which promotion; `drift`: where it was found instead."""
+
+    repository: Repository
+    image_tag: str
+    image_digest: str
+    promotion_id: str
+    moved_at: datetime
+    drift: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """`waiting`, a pinned tag, waits for something about the manifest `image_digest`, as a rule its scan."""
+
+    repository: Repository
+    image_digest: str
+    waiting: ImageId

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from typing import Any
 
 from promoter import gate
 from promoter.errors import Frozen, InvalidRequest, NotAllowed
 from promoter.gate import Gate
-from promoter.model import Promotion, Reason, Trigger
+from promoter.model import Promotion, Reason, Repository, Trigger
 from promoter.templates import is_tag, names_in, render
 
 
@@ -41,7 +41,7 @@ class Rule:
             wish.trigger is self.trigger
             and wish.rule in (None, self.name)
             and wish.repository.registry_id == (self.registry_id or registry_id)
-            and any(fnmatchcase(wish.repository.name, pattern) for pattern in self.repositories)
+            and any(matches(wish.repository.name, pattern) for pattern in self.repositories)
         )
 
     def objection(self, wish: Promotion) -> str | None:
@@ -54,7 +54,11 @@ class Rule:
                 return f"source tag {tag} does not match {self.source_tag.pattern}"
         elif tag is None and any("tag" in names_in(template) for template in self.to):
             return "needs a source tag: its target tags are made from it"
-        if self.callers is not None and not any(fnmatchcase(wish.caller or "", glob) for glob in self.callers):
+        return self.stranger(wish)
+
+    def stranger(self, wish: Promotion) -> str | None:
+        """Return why the caller is none of the rule's; None: it is one."""
+        if self.callers is not None and not any(matches(wish.caller or "", glob) for glob in self.callers):
             return f"caller {wish.caller} is not among its callers"
         return None
 
@@ -91,22 +95,26 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
-    """A time in which rules rest; None for `rules` or `repositories` means all."""
+    """A time in which rules rest; None for `rules` or `repositories` means all.
+
+    `end` None is until somebody lifts it; `by` is who set it, None for one of the policy.
+    """
 
     start: datetime
-    end: datetime
+    end: datetime | None
     reason: str
     rules: tuple[str, ...] | None
     repositories: tuple[str, ...] | None
+    by: str | None = None
 
     def holds(self, rule: Rule, wish: Promotion, now: datetime) -> bool:
         """Say whether the rule rests for this wish now."""
         return (
-            self.start <= now < self.end
+            self.start <= now
+            and (self.end is None or now < self.end)
             and (self.rules is None or rule.name in self.rules)
             and (
-                self.repositories is None
-                or any(fnmatchcase(wish.repository.name, glob) for glob in self.repositories)
+                self.repositories is None or any(matches(wish.repository.name, glob) for glob in self.repositories)
             )
         )
 
@@ -119,12 +127,13 @@ class Policy:
     freezes: tuple[Freeze, ...]
     registry_id: str
 
-    def thaw(self, rule: Rule, wish: Promotion, *, now: datetime) -> None:
-        """Raise Frozen while a freeze holds for the rule and the wish."""
-        for freeze in self.freezes:
+    def thaw(self, rule: Rule, wish: Promotion, *, now: datetime, stops: Sequence[Freeze] = ()) -> None:
+        """Raise Frozen while a freeze, of the policy or one of `stops`, holds for the rule and the wish."""
+        for freeze in (*self.freezes, *stops):
             if freeze.holds(rule, wish, now):
-                until = f"{freeze.end:%Y-%m-%dT%H:%M:%SZ}"
-                sentence = f"rule {rule.name} is frozen until {until}: {freeze.reason}"
+                until = f"until {freeze.end:%Y-%m-%dT%H:%M:%SZ}" if freeze.end else "until it is lifted"
+                by = f" (by {freeze.by})" if freeze.by else ""
+                sentence = f"rule {rule.name} is frozen {until}: {freeze.reason}{by}"
                 raise Frozen(sentence, reasons=(Reason("frozen", sentence, rule=rule.name),))
 
     def serving(self, wish: Promotion) -> tuple[Rule, ...]:
@@ -138,6 +147,25 @@ class Policy:
                 reasons=tuple(_reason(name, f"{objection}") for name, objection in objections.items()),
             )
         return serving
+
+    def require_repository(self, repository: Repository) -> None:
+        """Raise NotAllowed for a repository that no rule is about."""
+        for rule in self.rules:
+            in_registry = repository.registry_id == (rule.registry_id or self.registry_id)
+            if in_registry and any(matches(repository.name, glob) for glob in rule.repositories):
+                return
+        raise NotAllowed(f"no rule of the policy is about repository {repository.name}")
+
+    def admit_rollback(self, wish: Promotion) -> Rule:
+        """Return the rule of the promotion that the wish takes back. Raises NotAllowed for strangers to it."""
+        rule = next((rule for rule in self.rules if rule.name == wish.rule), None)
+        if rule is None:
+            raise NotAllowed(f"rule {wish.rule}, by which it was promoted, is no longer in the policy")
+        if objection := rule.stranger(wish):
+            raise NotAllowed(
+                f"rule {rule.name} does not let this caller roll back", reasons=(_reason(rule.name, objection),)
+            )
+        return rule
 
     def admit(self, wish: Promotion) -> tuple[Rule, tuple[str, ...]]:
         """Return the rule to go by and the tags to put.
@@ -161,6 +189,16 @@ class Policy:
             f"no rule lets this caller put {', '.join(wish.image_tags)} on {wish.repository.name}",
             reasons=tuple(_reason(name, f"may not put {', '.join(tags)}") for name, tags in foreign.items()),
         )
+
+
+def matches(text: str, glob: str) -> bool:
+    """Say whether a glob matches the whole text; only `*` has a meaning, as in IAM."""
+    return glob == text or _pattern(glob).fullmatch(text) is not None
+
+
+@functools.cache
+def _pattern(glob: str) -> re.Pattern[str]:
+    return re.compile(".*".join(re.escape(part) for part in glob.split("*")), re.DOTALL)
 
 
 def load(document: Mapping[str, Any], *, registry_id: str) -> Policy:

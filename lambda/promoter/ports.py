@@ -7,7 +7,8 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Protocol
 
-from promoter.model import ImageId, Manifest, Repository, Scan
+from promoter.model import Head, ImageId, Manifest, Record, Repository, Scan, Turn, Watch
+from promoter.policy import Freeze
 
 
 class Missing(Enum):
@@ -36,8 +37,8 @@ class Findings(Protocol):
     def signed(self, repository: Repository, image_digest: str) -> bool:
         """Say whether a signature refers to the digest: that it exists, not that it verifies."""
 
-    def pushed_at(self, repository: Repository, image_digest: str) -> datetime:
-        """Return when the image was pushed."""
+    def pushed(self, repository: Repository, image_digests: Sequence[str]) -> Mapping[str, datetime]:
+        """Return when each image was pushed. Raises SourceNotFound if one is not there."""
 
 
 class Watches(Protocol):
@@ -48,3 +49,70 @@ class Watches(Protocol):
 
     def waiting_for(self, repository: Repository, image_digest: str) -> tuple[ImageId, ...]:
         """Return the pinned tags that wait for the scan of this manifest."""
+
+    def oldest(self, before: datetime, *, limit: int) -> Sequence[Watch]:
+        """Return watches that were last looked at before then, the longest ago first."""
+
+    def touch(self, watch: Watch) -> None:
+        """Note that the watch was looked at now."""
+
+    def remove(self, watch: Watch) -> None:
+        """Forget the watch."""
+
+
+class HeadMovedError(Exception):
+    """Tags are not, by the ledger, where they were seen: `versions` are those of their heads now."""
+
+    def __init__(self, versions: Mapping[str, int]) -> None:
+        super().__init__(f"{', '.join(versions)} moved")
+        self.versions = versions
+
+
+class AbandonedError(Exception):
+    """A promotion that is in the way has been there for longer than any can run: it is to be settled."""
+
+    def __init__(self, promotion_id: str) -> None:
+        super().__init__(promotion_id)
+        self.promotion_id = promotion_id
+
+
+class Ledger(Protocol):
+    """Serialises, records and remembers. Methods raise LedgerError where the ledger cannot be asked."""
+
+    def freezes(self) -> Sequence[Freeze]:
+        """Return the freezes that operators set; one that was set FRESH seconds ago is among them."""
+
+    def begin(self, record: Record, seen: Mapping[str, str | None], versions: Mapping[str, int]) -> Turn | Record:
+        """Record what is intended and take the turn of the tags in `seen`: all, or nothing at all.
+
+        `seen` is where each tag was seen to be; `versions` are heads whose other digest is known to be out of
+        date. Returns the earlier record where this promotion ended before. Raises TagBusy, IdempotencyConflict,
+        HeadMovedError or AbandonedError.
+        """
+
+    def finish(self, turn: Turn, record: Record) -> None:
+        """Record how it ended, where the tags are now, and free the turn: all at once."""
+
+    def record(self, record: Record) -> Record:
+        """Record an outcome that moved nothing; return the earlier record where this promotion ended before.
+
+        Raises TagBusy, IdempotencyConflict or AbandonedError.
+        """
+
+    def turn(self, promotion_id: str) -> Turn | None:
+        """Return the turn of a promotion that has not ended."""
+
+    def head(self, repository: Repository, image_tag: str) -> Head | None:
+        """Return where the ledger has a tag."""
+
+    def abandoned(self, *, limit: int) -> Sequence[str]:
+        """Return promotionIds whose turn is over without an end, the longest ago first."""
+
+    def stalest_heads(self, *, limit: int) -> Sequence[Head]:
+        """Return the heads that were checked or moved the longest ago."""
+
+    def checked(self, head: Head, *, drift: str | None) -> None:
+        """Note that the head was compared with the registry, and where the tag was found instead.
+
+        Nothing is noted where the head has moved meanwhile.
+        """

@@ -1,118 +1,103 @@
-"""The use case: put target tags on exactly the source's bytes, if the policy admits it."""
+"""The use case: put target tags on exactly the source's bytes, if the policy admits it; and keep a record."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
 
-from promoter.errors import (
-    GateRefused,
-    InvalidRequest,
-    PromoterError,
-    ScanPending,
-    SourceNotFound,
-    Superseded,
-    TagChanged,
-)
-from promoter.evidence import gather
-from promoter.gate import PENDING
-from promoter.model import ImageId, Manifest, Outcome, Promoted, Promotion, Reason, Source, TagMove, Trigger
-from promoter.policy import Policy
-from promoter.ports import Findings, Missing, Registry
+from promoter import records
+from promoter.answers import first_answer
+from promoter.checks import Heads, check_expectations, keep_order, pass_gate, settle_digest, survey
+from promoter.errors import InvalidRequest, PromoterError, TagBusy
+from promoter.model import Manifest, Outcome, Promoted, Promotion, TagMove
+from promoter.policy import Rule
+from promoter.ports import AbandonedError, HeadMovedError
+from promoter.settle import settle
+from promoter.turn import take_turn
+from promoter.world import World
 
-Heads = Mapping[str, str | None]
-"""By target tag, the digest that it points at now; None: the tag does not exist."""
+PATIENCE = timedelta(seconds=10)
+"""How long a promotion waits for the turn of its tags; a turn is two writes long."""
 
 
-def promote(
-    wish: Promotion, *, policy: Policy, registry: Registry, findings: Findings, now: datetime | None = None
-) -> Promoted:
-    """Carry out the wish, or say why not. A repeat is not an error.
+@dataclass(slots=True)
+class Course:
+    """What a promotion learns on its way: heads of the ledger that are out of date, and a gate it passed."""
 
-    One read for the source and all target tags, what the rule's gate asks for, then one write for each tag
-    that has to move. Raises an InvalidRequest or a Refusal before anything is written, or a Failure whose
-    `moves` are the tags that were put before it happened.
+    versions: Mapping[str, int] = field(default_factory=dict)
+    passed: str | None = None
+
+
+def promote(wish: Promotion, world: World) -> Promoted:
+    """Carry out the wish, or say why not. A repeat is not an error: it gets the first answer.
+
+    One read for the source and all target tags, what the rule's gate asks for, then the turn of the tags that
+    have to move, one write for each, and the record. Raises an InvalidRequest or a Refusal before anything is
+    written, or a Failure whose `moves` are the tags that were put before it happened. What ends it for good is
+    in the ledger; what may be tried again is there only if it came after the turn was taken.
     """
-    now = now or datetime.now(UTC)
-    wish = settle_digest(wish, policy=policy, registry=registry)
-    rule, tags = policy.admit(wish)
-    policy.thaw(rule, wish, now=now)
-    manifest, heads = survey(wish, tags, registry=registry)
-    check_expectations(wish, heads)
-    if rule.gate is not None:
-        evidence = gather(rule.gate, wish.repository, manifest, registry=registry, findings=findings)
-        pass_gate(rule.gate.judge(evidence, now=now))
-    moves: list[TagMove] = []
     try:
-        for tag in tags:
-            moves.append(move(wish, manifest, tag, heads[tag], registry=registry))
+        return patiently(wish, world)
     except PromoterError as error:
-        error.moves, error.image_digest = tuple(moves), manifest.digest
-        raise
-    return Promoted(wish.promotion_id, rule.name, wish.repository, manifest, tuple(moves))
+        if error.recorded or error.retryable or wish.dry_run or isinstance(error, InvalidRequest):
+            raise
+        return first_answer(records.opened(wish), error, world)
 
 
-def settle_digest(wish: Promotion, *, policy: Policy, registry: Registry) -> Promotion:
-    """Pin the source to its digest where a rule makes tags of it; costs a read where only a tag is known."""
-    if wish.source.image_digest or not any(rule.needs_digest for rule in policy.serving(wish)):
-        return wish
-    source_id = wish.source.image_id
-    manifest = found(wish, registry.read(wish.repository, [source_id])[source_id])
-    return replace(wish, source=Source(replace(source_id, image_digest=manifest.digest)))
+def patiently(wish: Promotion, world: World) -> Promoted:
+    """Try until nobody is in the way, or patience is at its end."""
+    course, deadline = Course(), world.now() + PATIENCE
+    while True:
+        try:
+            return attempt(wish, course, world)
+        except HeadMovedError as moved:
+            course.versions = moved.versions
+            in_the_way = TagBusy(f"{moved} while it was looked at; try again")
+        except AbandonedError as abandoned:
+            settle(abandoned.promotion_id, world)
+            in_the_way = TagBusy("an interrupted promotion of the tag is being settled; try again")
+        except TagBusy as busy:
+            in_the_way = busy
+            world.pause(random.uniform(0.05, 0.3))  # noqa: S311 - spreads those who wait
+        if world.now() > deadline:
+            raise in_the_way
 
 
-def survey(wish: Promotion, tags: Sequence[str], *, registry: Registry) -> tuple[Manifest, Heads]:
-    """Read the source and where the target tags point, at once."""
-    target_ids = {tag: ImageId(image_tag=tag) for tag in tags}
-    source_ids = [] if wish.source.manifest else [wish.source.image_id]
-    answers = registry.read(wish.repository, list(dict.fromkeys([*source_ids, *target_ids.values()])))
-    manifest = wish.source.manifest or found(wish, answers[wish.source.image_id])
-    heads = {tag: answers[target_id] for tag, target_id in target_ids.items()}
-    return manifest, {tag: head.digest if isinstance(head, Manifest) else None for tag, head in heads.items()}
+def attempt(wish: Promotion, course: Course, world: World) -> Promoted:
+    """Go all the way once."""
+    wish = settle_digest(wish, world)
+    rule, tags = admit(wish, world)
+    manifest, heads = survey(wish, tags, world)
+    check_expectations(wish, heads)
+    if rule.gate is not None and not wish.undoes and course.passed != manifest.digest:
+        pass_gate(rule, rule.gate, wish, manifest, world)
+        course.passed = manifest.digest
+    keep_order(wish, manifest, heads, world)
+    if wish.dry_run or all(head == manifest.digest for head in heads.values()):
+        return stay(wish, rule, manifest, heads, world)
+    return take_turn(wish, rule, manifest, heads, course.versions, world)
 
 
-def found(wish: Promotion, answer: Manifest | Missing) -> Manifest:
-    """Return the source's manifest, or raise what its absence means."""
-    if isinstance(answer, Manifest):
-        return answer
-    source, name = wish.source.image_id, wish.repository.name
-    if answer is Missing.TAG_IS_ELSEWHERE and wish.trigger is Trigger.SCAN:
-        raise Superseded(f"since the scan of {source.image_digest} tag {source.image_tag} of {name} has moved on")
-    if answer is Missing.TAG_IS_ELSEWHERE:
-        raise SourceNotFound(f"tag {source.image_tag} of {name} does not point at {source.image_digest}")
-    raise SourceNotFound(f"repository {name} has no image {source}; push it first")
+def admit(wish: Promotion, world: World) -> tuple[Rule, tuple[str, ...]]:
+    """Return the rule to go by and the tags to put. Raises NotAllowed, InvalidRequest or Frozen."""
+    if wish.undoes:
+        rule, tags = world.policy.admit_rollback(wish), wish.image_tags or ()
+    else:
+        rule, tags = world.policy.admit(wish)
+    stops = () if wish.dry_run else world.ledger.freezes()
+    world.policy.thaw(rule, wish, now=world.now(), stops=stops)
+    return rule, tags
 
 
-def check_expectations(wish: Promotion, heads: Heads) -> None:
-    """Hold `expected_digests` against where the tags point; the first that is elsewhere refuses the wish."""
-    for tag, expected in wish.expected_digests.items():
-        if tag not in heads:
-            raise InvalidRequest(f"expectedDigests names {tag}, which is no target tag", field="expectedDigests")
-        if heads[tag] != expected:
-            raise TagChanged(
-                f"tag {tag} of {wish.repository.name} is expected at {expected or 'no image'} "
-                f"but is at {heads[tag] or 'no image'}; look again before you promote"
-            )
-
-
-def pass_gate(reasons: tuple[Reason, ...]) -> None:
-    """Raise ScanPending where only scans are missing that may still come, GateRefused where more is in the way."""
-    if not reasons:
-        return
-    if all(reason.code == PENDING for reason in reasons):
-        raise ScanPending(f"{reasons[0].sentence}: try again when it is done", reasons=reasons)
-    final = [reason for reason in reasons if reason.code != PENDING]
-    more = f" and {len(final) - 1} more reasons" if len(final) > 1 else ""
-    raise GateRefused(f"{final[0].sentence}{more}", reasons=reasons)
-
-
-def move(wish: Promotion, manifest: Manifest, tag: str, head: str | None, *, registry: Registry) -> TagMove:
-    """Put one tag, unless it is there already or the wish is a dry run."""
-    if head == manifest.digest:
-        return TagMove(tag, Outcome.UNCHANGED, head)
+def stay(wish: Promotion, rule: Rule, manifest: Manifest, heads: Heads, world: World) -> Promoted:
+    """Answer a wish that moves nothing: a dry run, or tags that are there already."""
+    moves = tuple(
+        TagMove(tag, Outcome.UNCHANGED if head == manifest.digest else Outcome.PLANNED, head)
+        for tag, head in heads.items()
+    )
+    answer = Promoted(wish.promotion_id, rule.name, wish.repository, manifest, moves)
     if wish.dry_run:
-        return TagMove(tag, Outcome.PLANNED, head)
-    if registry.put(wish.repository, manifest, tag):
-        return TagMove(tag, Outcome.PROMOTED, head)
-    return TagMove(tag, Outcome.UNCHANGED, manifest.digest)  # somebody else put it since the read
+        return answer
+    return first_answer(records.opened(wish), answer, world)

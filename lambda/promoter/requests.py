@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from hashlib import sha256
+from typing import Annotated, TypeVar
 
-from msgspec import DecodeError, Meta, Struct, ValidationError, json
+from msgspec import DecodeError, Meta, Struct, ValidationError, convert, json
 
 from promoter import manifest
 from promoter.errors import InvalidRequest
 from promoter.model import ImageId, Promotion, Repository, Source, Trigger
 
-MAX_TAGS = 50  # each costs a PutImage, of which ECR serves 10 a second to a whole account
+T = TypeVar("T", bound=Struct)
+
+MAX_TAGS = 40  # each costs a PutImage, of which ECR serves 10 a second, and two items of the 100 of a transaction
+KEYS = uuid.UUID("5c1b7c57-70f4-5b0f-8f5e-2f7c1f7c9d53")
+"""The namespace in which a caller's Idempotency-Key makes a promotionId."""
+KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 RepositoryName = Annotated[
     str,
@@ -68,9 +76,29 @@ class Origin:
     region: str
 
 
+class RollbackBody(Struct, forbid_unknown_fields=True, rename="camel"):
+    """What `POST /promotions/{id}/rollback` takes; nothing at all is fine."""
+
+    image_tags: Annotated[list[Tag], Meta(min_length=1, max_length=MAX_TAGS)] | None = None
+
+
+def promotion_id(idempotency_key: str | None, caller: str | None, subject: str) -> str:
+    """Return a new id, or the one that the caller's Idempotency-Key always gives for this subject."""
+    if idempotency_key is None:
+        return str(uuid.uuid4())
+    if not KEY.fullmatch(idempotency_key):
+        raise InvalidRequest("Idempotency-Key has 1 to 255 printable characters", field="Idempotency-Key")
+    return str(uuid.uuid5(KEYS, f"{caller}\n{subject}\n{idempotency_key}"))
+
+
+def rollback_tags(body: bytes) -> list[str] | None:
+    """Read the body of `POST /promotions/{id}/rollback`."""
+    return decode(body, RollbackBody).image_tags if body.strip() else None
+
+
 def promotion(body: bytes, origin: Origin) -> Promotion:
     """Read the body of `POST /promotions`. Raises InvalidRequest, naming the field that is wrong."""
-    asked = _decode(body)
+    asked = decode(body, PromotionBody)
     repository = Repository(asked.registry_id or origin.registry_id, asked.repository_name)
     _require_same_place(asked.target, repository, origin.region)
     return Promotion(
@@ -82,19 +110,30 @@ def promotion(body: bytes, origin: Origin) -> Promotion:
         expected_digests=asked.expected_digests,
         dry_run=asked.dry_run,
         caller=origin.caller,
+        fingerprint=sha256(json.encode(asked)).hexdigest(),
     )
 
 
-def _decode(body: bytes) -> PromotionBody:
+def decode(body: bytes, shape: type[T]) -> T:
+    """Read a body as a shape. Raises InvalidRequest, naming the field that is wrong."""
+    return _named(lambda: json.decode(body, type=shape), "body")
+
+
+def decode_text(parameters: Mapping[str, str], shape: type[T]) -> T:
+    """Read a query string's parameters as a shape, numbers from text. Raises InvalidRequest likewise."""
+    return _named(lambda: convert(dict(parameters), shape, strict=False), "query")
+
+
+def _named(read: Callable[[], T], whole: str) -> T:
     try:
-        return json.decode(body, type=PromotionBody)
+        return read()
     except ValidationError as error:
         message, _, place = str(error).partition(" - at `")
         field = place.replace("key` in `", "").rstrip("`").removeprefix("$").removeprefix(".")
         named = re.search(r"field `(.+?)`", message)
         if named:  # unknown or missing: the message names the member, the place only what it is in
             field = f"{field}.{named[1]}".lstrip(".")
-        raise InvalidRequest(f"{field or 'body'}: {_readable(message)}", field=field or "body") from error
+        raise InvalidRequest(f"{field or whole}: {_readable(message)}", field=field or whole) from error
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(f"the body is not JSON: {error}", field="body") from error
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
-from promoter import events, telemetry, wiring
-from promoter.errors import PromoterError, ScanPending
-from promoter.model import Promoted, Promotion, Trigger
+from promoter import events, reconcile, telemetry, wiring
+from promoter.errors import Frozen, PromoterError, ScanPending
+from promoter.model import Promoted, Promotion, Trigger, Watch
 from promoter.promote import promote
 
 Answer = Promoted | PromoterError
@@ -15,36 +16,38 @@ Answer = Promoted | PromoterError
 def attempt(wish: Promotion) -> Answer:
     """Promote, report, and return the answer or the reason there is none.
 
-    A wish of an event that has to wait for scans leaves a watch, so that the last of them carries it out.
+    A wish of an event that has to wait, for scans or for the end of a freeze, leaves a watch: the last of the
+    scans carries it out, or `reconcile`.
     """
     start = time.monotonic()
     answer = carry_out(wish)
-    if isinstance(answer, ScanPending) and wish.trigger is Trigger.SCAN:
+    if wish.trigger is Trigger.SCAN and isinstance(answer, ScanPending | Frozen):
         answer = watch(wish, answer)
     telemetry.report(wish, answer, milliseconds=(time.monotonic() - start) * 1000)
     return answer
 
 
 def carry_out(wish: Promotion) -> Answer:
-    """Promote on the real registry."""
+    """Promote in the real world."""
     try:
-        return promote(wish, policy=wiring.policy(), registry=wiring.registry(), findings=wiring.findings())
+        return promote(wish, wiring.world())
     except PromoterError as error:
         return error
 
 
-def watch(wish: Promotion, pending: ScanPending) -> Answer:
+def watch(wish: Promotion, answer: ScanPending | Frozen) -> Answer:
     """Remember what the wish waits for, then look again: a scan may have finished before the watch stood."""
+    source = wish.source.image_id
     try:
-        wiring.watches().add(wish.repository, wish.source.image_id, awaited(pending))
+        wiring.watches().add(wish.repository, source, awaited(answer) or [f"{source.image_digest}"])
     except PromoterError as error:
         return error
-    return carry_out(wish)
+    return carry_out(wish) if awaited(answer) else answer
 
 
-def awaited(pending: ScanPending) -> list[str]:
+def awaited(answer: PromoterError) -> list[str]:
     """Return the digests whose scans are awaited."""
-    return [reason.image_digest for reason in pending.reasons if reason.image_digest]
+    return [reason.image_digest for reason in answer.reasons if reason.image_digest]
 
 
 def wishes(event: events.ImageEvent) -> tuple[Promotion, ...] | events.Ignored:
@@ -61,3 +64,18 @@ def must_come_again(event: events.ImageEvent, answer: Answer) -> bool:
     if isinstance(answer, ScanPending):
         return event.is_scan and event.image_digest in awaited(answer)
     return isinstance(answer, PromoterError) and answer.retryable
+
+
+def put_right(in_time: Callable[[], bool]) -> reconcile.Reconciled:
+    """Reconcile with the real world, and report."""
+    done = reconcile.Reconciler(
+        world=wiring.world(), watches=wiring.watches(), wishes=watched, promote=attempt, in_time=in_time
+    ).run()
+    telemetry.report_reconciled(done)
+    return done
+
+
+def watched(entry: Watch) -> tuple[Promotion, ...]:
+    """Return what the event would have asked for that never came."""
+    found = events.watched(entry, wiring.policy())
+    return () if isinstance(found, events.Ignored) else found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 POLICY_FILE = Path(__file__).with_name("policy.json")
@@ -12,11 +13,16 @@ POLICY_FILE = Path(__file__).with_name("policy.json")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the function is told: its own account's registry, its Region and its table."""
+    """What the function is told: its own account's registry, its Region, its table.
+
+    `lease` is how long a turn lasts, longer than any invocation; `history` how long records are kept.
+    """
 
     registry_id: str
     region: str
     table: str
+    lease: timedelta
+    history: timedelta
     policy_file: Path = POLICY_FILE
 
     @classmethod
@@ -27,6 +33,8 @@ class Settings:
                 registry_id=environment["PROMOTER_REGISTRY_ID"],
                 region=environment["AWS_REGION"],
                 table=environment["PROMOTER_TABLE"],
+                lease=timedelta(seconds=int(environment["PROMOTER_LEASE_SECONDS"])),
+                history=timedelta(days=int(environment["PROMOTER_HISTORY_DAYS"])),
             )
         except KeyError as error:
             raise RuntimeError(

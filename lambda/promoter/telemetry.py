@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
+from promoter import records
 from promoter.errors import PromoterError
-from promoter.model import Outcome, Promoted, Promotion, Reason
+from promoter.model import Outcome, Promoted, Promotion
+
+if TYPE_CHECKING:
+    from promoter.reconcile import Reconciled
 
 SERVICE = "ecr-promoter"
 NAMESPACE = "EcrPromoter"
@@ -30,31 +34,18 @@ def report(wish: Promotion, answer: Promoted | PromoterError, *, milliseconds: f
         "moves": [{"tag": m.image_tag, "outcome": m.outcome, "previous": m.previous_digest} for m in answer.moves],
         "milliseconds": round(milliseconds, 1),
     }
+    if answer.repeated:
+        logger.info("promotion repeated", **record)
+        return
     if isinstance(answer, Promoted):
         logger.info("promotion", **record, rule=answer.rule, digest=answer.manifest.digest)
     else:
         log = logger.error if answer.outcome is Outcome.FAILED else logger.warning
-        reasons = [reason(each) for each in answer.reasons]
+        reasons = [records.reason(each) for each in answer.reasons]
         log("promotion", **record, rule=wish.rule, code=answer.code, detail=answer.detail, reasons=reasons)
         if answer.outcome is Outcome.REFUSED:
             count_reasons({each.code for each in answer.reasons} or {answer.code})
     count(wish.trigger, answer.outcome, milliseconds)
-
-
-def reason(each: Reason) -> dict[str, str]:
-    """Return a reason's document: `code`, `detail`, and what applies of the rest, in the API's names."""
-    members = {
-        "code": each.code,
-        "detail": each.sentence,
-        "rule": each.rule,
-        "platform": each.platform,
-        "imageDigest": each.image_digest,
-        "vulnerability": each.vulnerability,
-        "package": each.package,
-        "severity": each.severity,
-        "fixedIn": each.fixed_in,
-    }
-    return {name: value for name, value in members.items() if value is not None}
 
 
 def count_reasons(codes: set[str]) -> None:
@@ -82,3 +73,35 @@ def report_invalid(error: PromoterError, *, promotion_id: str, caller: str | Non
         "invalid request", promotion_id=promotion_id, caller=caller, field=error.field, detail=error.detail
     )
     count("request", error.outcome, milliseconds=0)
+
+
+def report_refused(error: PromoterError, *, route: str, caller: str | None) -> None:
+    """Log a call that was refused or failed without being a promotion."""
+    log = logger.error if error.outcome is Outcome.FAILED else logger.warning
+    log("call refused", route=route, caller=caller, code=error.code, detail=error.detail)
+
+
+def report_reconciled(done: Reconciled) -> None:
+    """Log what a run of reconcile did, and count what operators have to know of."""
+    drifted = [
+        {
+            "repository": head.repository.name,
+            "tag": head.image_tag,
+            "recorded": head.image_digest,
+            "found": head.drift,
+        }
+        for head in done.drifted
+    ]
+    log = logger.warning if done.settled or done.drifted or done.failures else logger.info
+    log(
+        "reconciled",
+        settled=done.settled,
+        finished=done.finished,
+        waiting=done.waiting,
+        drifted=drifted,
+        failures=done.failures,
+    )
+    for name, count_of in (("StaleIntents", len(done.settled)), ("Drift", len(done.drifted))):
+        metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
+        metrics.add_metric(name=name, unit=MetricUnit.Count, value=count_of)
+        metrics.flush_metrics()

@@ -1,4 +1,4 @@
-"""Watches on DynamoDB: the first kind of item in the function's table.
+"""Watches on DynamoDB: which tagged image waits for the scan of which manifest.
 
 A watch is one item: `pk` is `watch#REGISTRY/REPOSITORY@DIGEST`, the manifest whose scan is awaited, `sk` is
 `TAG@DIGEST`, the pinned tag that waits for it, `expires` is when DynamoDB may forget it (epoch seconds).
@@ -6,19 +6,18 @@ A watch is one item: `pk` is `watch#REGISTRY/REPOSITORY@DIGEST`, the manifest wh
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from promoter import dynamo
 from promoter.errors import LedgerError
-from promoter.model import ImageId, Repository
+from promoter.model import ImageId, Repository, Watch
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-KEPT = 14 * 24 * 3600  # seconds; a scan that takes longer does not come
+KEPT = timedelta(days=14)  # a scan that takes longer does not come
 AT_ONCE = 25  # of BatchWriteItem
 
 
@@ -31,35 +30,79 @@ class DynamoWatches:
 
     def add(self, repository: Repository, waiting: ImageId, image_digests: Sequence[str]) -> None:
         """Write a watch for each manifest; one that stands already is written again, with a later end."""
-        expires = str(int(time.time()) + KEPT)
-        sort_key = f"{waiting.image_tag or ''}@{waiting.image_digest}"
+        now = datetime.now(UTC)
+        watches = [Watch(repository, digest, waiting) for digest in image_digests]
         items = [
-            {"pk": {"S": _key(repository, digest)}, "sk": {"S": sort_key}, "expires": {"N": expires}}
-            for digest in image_digests
+            _keys(watch)
+            | {
+                "listing": {"S": dynamo.WATCHES},
+                "listedAt": {"S": _at(now, watch)},
+                "expires": {"N": dynamo.seconds(now + KEPT)},
+            }
+            for watch in watches
         ]
         for start in range(0, len(items), AT_ONCE):
             puts: list[Any] = [{"PutRequest": {"Item": item}} for item in items[start : start + AT_ONCE]]
-            try:
+            with dynamo.asking("the watch was not written"):
                 answer = self._client.batch_write_item(RequestItems={self._table: puts})
-            except (ClientError, BotoCoreError) as error:
-                raise LedgerError(f"the watch was not written: {error}") from error
             if answer.get("UnprocessedItems"):
                 raise LedgerError("the watch was not written: DynamoDB is throttling")
 
+    def oldest(self, before: datetime, *, limit: int) -> tuple[Watch, ...]:
+        """Return the watches that were last looked at before then, the longest ago first."""
+        with dynamo.asking("the watches could not be read"):
+            answer = self._client.query(
+                TableName=self._table,
+                IndexName=dynamo.INDEX,
+                KeyConditionExpression="listing = :listing AND listedAt < :before",
+                ExpressionAttributeValues={
+                    ":listing": {"S": dynamo.WATCHES},
+                    ":before": {"S": dynamo.sortable(before)},
+                },
+                Limit=limit,
+            )
+        return tuple(_watch(item) for item in answer["Items"])
+
+    def touch(self, watch: Watch) -> None:
+        """Note that the watch was looked at now; it ends when it would have ended."""
+        with dynamo.asking("the watch was not written"):
+            self._client.update_item(
+                TableName=self._table,
+                Key=_keys(watch),
+                UpdateExpression="SET listedAt = :at",
+                ConditionExpression="attribute_exists(pk)",
+                ExpressionAttributeValues={":at": {"S": _at(datetime.now(UTC), watch)}},
+            )
+
+    def remove(self, watch: Watch) -> None:
+        """Forget the watch."""
+        with dynamo.asking("the watch was not removed"):
+            self._client.delete_item(TableName=self._table, Key=_keys(watch))
+
     def waiting_for(self, repository: Repository, image_digest: str) -> tuple[ImageId, ...]:
         """Query the manifest's watches."""
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": _key(repository, image_digest)}},
-            ConsistentRead=True,
-        )
-        try:
-            keys = [item["sk"]["S"] for page in pages for item in page["Items"]]
-        except (ClientError, BotoCoreError) as error:
-            raise LedgerError(f"the watches could not be read: {error}") from error
-        return tuple(ImageId(tag or None, digest) for tag, _, digest in (key.partition("@") for key in keys))
+        with dynamo.asking("the watches could not be read"):
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                KeyConditionExpression="pk = :pk",
+                ExpressionAttributeValues={":pk": {"S": f"watch#{dynamo.place(repository)}@{image_digest}"}},
+                ConsistentRead=True,
+            )
+            return tuple(_watch(item).waiting for page in pages for item in page["Items"])
 
 
-def _key(repository: Repository, image_digest: str) -> str:
-    return f"watch#{repository.registry_id}/{repository.name}@{image_digest}"
+def _keys(watch: Watch) -> dict[str, Any]:
+    return {
+        "pk": {"S": f"watch#{dynamo.place(watch.repository)}@{watch.image_digest}"},
+        "sk": {"S": f"{watch.waiting.image_tag or ''}@{watch.waiting.image_digest}"},
+    }
+
+
+def _at(moment: datetime, watch: Watch) -> str:
+    return f"{dynamo.sortable(moment)}#{watch.image_digest}#{watch.waiting.image_tag or ''}"
+
+
+def _watch(item: Mapping[str, Any]) -> Watch:
+    repository, _, image_digest = item["pk"]["S"].removeprefix("watch#").partition("@")
+    tag, _, digest = item["sk"]["S"].partition("@")
+    return Watch(dynamo.placed(repository), image_digest, ImageId(tag or None, digest))

@@ -12,12 +12,18 @@ from botocore.config import Config
 from promoter.ecr import EcrRegistry
 from promoter.ecr_findings import EcrFindings
 from promoter.evidence import AT_ONCE
+from promoter.freezes import DynamoFreezes
+from promoter.history import DynamoHistory
+from promoter.ledger import DynamoLedger
 from promoter.policy import Policy, load
 from promoter.settings import Settings
 from promoter.watches import DynamoWatches
+from promoter.world import World
 
 if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_events import EventBridgeClient
 
 # API Gateway waits 30 s at most: three tries of a slow call have to fit in.
 CLIENT = Config(
@@ -48,11 +54,47 @@ def findings() -> EcrFindings:
 
 
 @functools.cache
+def ledger() -> DynamoLedger:
+    """Connect to the function's table."""
+    settings = Settings.read()
+    return DynamoLedger(_dynamodb(), settings.table, lease=settings.lease, history=settings.history)
+
+
+@functools.cache
+def world() -> World:
+    """Put together what a promotion touches."""
+    return World(policy=policy(), registry=registry(), findings=findings(), ledger=ledger())
+
+
+@functools.cache
+def history() -> DynamoHistory:
+    """Read the same table, for those who ask."""
+    return DynamoHistory(_dynamodb(), Settings.read().table)
+
+
+@functools.cache
+def freezes() -> DynamoFreezes:
+    """Write the same table, for those who press the stop button."""
+    return DynamoFreezes(_dynamodb(), Settings.read().table)
+
+
+@functools.cache
+def eventbridge() -> EventBridgeClient:
+    """Connect to EventBridge; only the table's stream needs it."""
+    return boto3.client("events", config=CLIENT)
+
+
+@functools.cache
 def watches() -> DynamoWatches:
     """Connect to the function's table; only events need it."""
-    return DynamoWatches(boto3.client("dynamodb", config=CLIENT), Settings.read().table)
+    return DynamoWatches(_dynamodb(), Settings.read().table)
 
 
 @functools.cache
 def _ecr() -> ECRClient:
     return boto3.client("ecr", config=CLIENT)
+
+
+@functools.cache
+def _dynamodb() -> DynamoDBClient:
+    return boto3.client("dynamodb", config=CLIENT)

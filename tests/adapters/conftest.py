@@ -19,6 +19,7 @@ from botocore.model import OperationModel
 from local import process
 from local.aws import LocalAws
 from local.pusher import PushedImage, push_image
+from promoter.dynamo import INDEX
 
 Control = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -175,3 +176,26 @@ def _check(value: Any, shape: Any, place: str) -> None:
             _check(member, shape.value, f"{place}{{}}")
     elif getattr(shape, "enum", None):
         assert value in shape.enum, (place, value)
+
+
+@pytest.fixture
+def table(local_aws: LocalAws) -> str:
+    """A table with the keys and the index of the stack's."""
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    keys: Any = [("pk", "HASH"), ("sk", "RANGE")]
+    index: Any = [("listing", "HASH"), ("listedAt", "RANGE")]
+    local_aws.client("dynamodb").create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key, _ in [*keys, *index]],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": INDEX,
+                "KeySchema": [{"AttributeName": key, "KeyType": kind} for key, kind in index],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    )
+    return name

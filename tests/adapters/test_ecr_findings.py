@@ -46,10 +46,10 @@ def found(number: int, **members: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("scanner", "expected"),
     [
-        ("basic", Finding("CVE-1", "HIGH", "openssl")),
+        ("basic", Finding("CVE-1", "HIGH", ("openssl",))),
         (
             "enhanced",
-            Finding("CVE-1", "HIGH", "openssl", "3.0.2", datetime(2026, 11, 1, tzinfo=UTC), fixable=True),
+            Finding("CVE-1", "HIGH", ("openssl",), "3.0.2", datetime(2026, 11, 1, tzinfo=UTC), fixable=True),
         ),
     ],
 )
@@ -99,7 +99,7 @@ def test_no_scan_is_a_scan_without_a_status(
         ("DescribeImageScanFindings", "scan"),
         ("ListImageReferrers", "signed"),
         ("DescribeImageSigningStatus", "signed"),
-        ("DescribeImages", "pushed_at"),
+        ("DescribeImages", "pushed"),
     ],
 )
 def test_what_cannot_be_asked_is_a_failure(
@@ -117,7 +117,36 @@ def test_what_cannot_be_asked_is_a_failure(
     faults("ecr", operation, code=code, status=400, times=9)
 
     with pytest.raises(expected, match=code):
-        getattr(findings, ask)(place, digest)
+        getattr(findings, ask)(place, [digest] if ask == "pushed" else digest)
+
+
+@pytest.mark.parametrize("operation", ["ListImageReferrers", "DescribeImageSigningStatus"])
+def test_an_image_that_is_not_there_is_unsigned(
+    findings: EcrFindings, place: Repository, faults: Callable[..., None], operation: str
+) -> None:
+    """As one that a caller brings along: no failure, and nothing to try again."""
+    faults("ecr", operation, code="ImageNotFoundException", status=400, times=9)
+
+    assert findings.signed(place, "sha256:" + "0" * 64) is False
+
+
+def test_a_signature_behind_an_empty_page_is_found(
+    local_aws: LocalAws, place: Repository, push: Callable[..., PushedImage]
+) -> None:
+    """A filter may leave nothing of a page that others follow."""
+    client, tokens = local_aws.client("ecr"), iter(["1", "2"])
+    asked: list[Any] = []
+
+    def turn(parsed: dict[str, Any], **_: Any) -> None:
+        parsed.update({"nextToken": token} if (token := next(tokens, None)) else {"referrers": [{"digest": "d"}]})
+
+    client.meta.events.register(
+        "provide-client-params.ecr.ListImageReferrers", lambda params, **_: asked.append(params)
+    )
+    client.meta.events.register("after-call.ecr.ListImageReferrers", turn)
+
+    assert EcrFindings(client).signed(place, push("one", seed="pages of referrers").digest) is True
+    assert [params.get("nextToken") for params in asked] == [None, "1", "2"]
 
 
 def test_an_image_without_a_signature_is_unsigned(
@@ -170,9 +199,12 @@ def test_cosigns_tag_signs(findings: EcrFindings, place: Repository, push: Calla
 def test_when_an_image_was_pushed(
     findings: EcrFindings, place: Repository, push: Callable[..., PushedImage]
 ) -> None:
-    """With a time zone; an image that is not there has no time."""
-    pushed = findings.pushed_at(place, push("one", seed="time").digest)
+    """Each with its own time, with a time zone; if one is not there, none has a time."""
+    digests = [push(tag, seed=f"time {tag}").digest for tag in ("one", "two")]
 
-    assert abs(datetime.now(UTC) - pushed) < timedelta(minutes=1)
+    pushed = findings.pushed(place, digests)
+
+    assert list(pushed) == digests
+    assert all(abs(datetime.now(UTC) - each) < timedelta(minutes=1) for each in pushed.values())
     with pytest.raises(SourceNotFound):
-        findings.pushed_at(place, "sha256:" + "0" * 64)
+        findings.pushed(place, [*digests, "sha256:" + "0" * 64])

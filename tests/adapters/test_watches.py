@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -16,20 +14,6 @@ from promoter.watches import DynamoWatches
 
 PLACE, ELSEWHERE = Repository("123456789012", "team/web"), Repository("123456789012", "team/api")
 A, B, INDEX = ("sha256:" + letter * 64 for letter in "abc")
-
-
-@pytest.fixture
-def table(local_aws: LocalAws) -> str:
-    """A table with the stack's keys."""
-    name = f"t-{uuid.uuid4().hex[:8]}"
-    keys: Any = [("pk", "HASH"), ("sk", "RANGE")]
-    local_aws.client("dynamodb").create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys],
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key, _ in keys],
-    )
-    return name
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from promoter.errors import InvalidRequest
 from promoter.model import ImageId, Manifest, Outcome, Promotion, Repository, Source, Trigger
 from promoter.promote import promote
 from tests.corpus.conftest import CORPUS, files, name
+from tests.support.ledgers import world
 from tests.support.policies import ACCOUNT, policy, rule
-from tests.support.registries import KnownFindings
 
 NEGATIVE = {"not-json.manifest.json", "unknown-version.manifest.json"}
 MANIFESTS = [file for file in files("manifests") if file.name not in NEGATIVE]
@@ -71,7 +71,7 @@ def test_a_stored_manifest_is_promoted_byte_for_byte(aws: LocalAws, repository: 
     registry = EcrRegistry(aws.client("ecr"))
     wish = Promotion("p", Trigger.REQUEST, repository, Source(ImageId("build-1")), ("prod",))
 
-    answer = promote(wish, policy=policy(rule()), registry=registry, findings=KnownFindings())
+    answer = promote(wish, world(policy(rule()), registry))
 
     promoted = registry.read(repository, [ImageId("prod")])[ImageId("prod")]
     assert answer.outcome is Outcome.PROMOTED

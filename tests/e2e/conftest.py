@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -56,20 +56,29 @@ class Stack:
     def post(
         self, body: Any, *, signed: bool = True, user: tuple[str, str] | None = None
     ) -> tuple[int, dict[str, Any]]:
-        """Call `POST /promotions` with curl, as the README shows it; return the status and the document."""
+        """Call `POST /promotions`; return the status and the document."""
+        return self.call("POST", "/promotions", body, signed=signed, user=user)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: Sequence[str] = (),
+        signed: bool = True,
+        user: tuple[str, str] | None = None,
+    ) -> tuple[int, dict[str, Any]]:
+        """Call the API with curl, as the README shows it; return the status and the document."""
         key, secret = user or (self.aws.access_key_id, self.aws.secret_access_key)
         signature = ["--aws-sigv4", f"aws:amz:{self.aws.region}:execute-api", "--user", f"{key}:{secret}"]
         text = body if isinstance(body, str) else json.dumps(body)
         done = subprocess.run(
-            ["curl", "--silent", "--show-error", "--max-time", "60", "--write-out", "\n%{http_code}"]
+            ["curl", "--silent", "--show-error", "--max-time", "120", "--write-out", "\n%{http_code}"]
+            + ["--request", method, *(part for header in headers for part in ("-H", header))]
             + (signature if signed else [])
-            + [
-                "-H",
-                "content-type: application/json",
-                "--data-binary",
-                "@-",
-                f"{self.variables['PROMOTER_API_URL']}/promotions",
-            ],
+            + (["-H", "content-type: application/json", "--data-binary", "@-"] if body is not None else [])
+            + [f"{self.variables['PROMOTER_API_URL']}{path}"],
             input=text.encode("utf-8", "surrogatepass"),
             capture_output=True,
             check=True,
@@ -179,3 +188,49 @@ def image(stack: Stack) -> Image:
 def build(stack: Stack) -> Image:
     """An index with a tag that a scan rule waits for."""
     return push(stack, "build-7")
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """Somebody who listens to announcements: a rule of its own, and a queue."""
+
+    stack: Stack
+    queue: str
+
+    def heard(self, repository: str, count: int = 1) -> list[dict[str, Any]]:
+        """Wait until so many announcements of the repository are there; return all that came."""
+        events: list[dict[str, Any]] = []
+
+        def look() -> int:
+            for message in self._take():
+                event = json.loads(message["Body"])
+                if event["detail"]["repositoryName"] == repository:
+                    events.append(event)
+            return len(events)
+
+        eventually(look, lambda seen: seen >= count)
+        return events
+
+    def _take(self) -> list[dict[str, Any]]:
+        sqs = self.stack.client("sqs")
+        taken = sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages", [])
+        for message in taken:
+            sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
+        return list(taken)
+
+
+@pytest.fixture
+def consumer(stack: Stack) -> Iterator[Consumer]:
+    """A consumer of everything that is announced, as docs/events.md shows it."""
+    name = f"consumer-{uuid.uuid4().hex[:8]}"
+    sqs, events = stack.client("sqs"), stack.client("events")
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    allowed = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage"}
+    statement = {"Version": "2012-10-17", "Statement": [allowed | {"Resource": arn}]}
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(statement)})
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": ["ecr-promoter"]}))
+    events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
+    yield Consumer(stack, url)
+    events.remove_targets(Rule=name, Ids=["queue"])
+    events.delete_rule(Name=name)

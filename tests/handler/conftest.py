@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from promoter import handler, telemetry, wiring
+from tests.support.ledgers import InMemoryLedger, world
 from tests.support.policies import ACCOUNT, gate, policy, rule
 from tests.support.registries import InMemoryRegistry, KnownFindings, RememberedWatches
 
@@ -44,6 +45,11 @@ def watches() -> RememberedWatches:
 
 
 @pytest.fixture
+def ledger() -> InMemoryLedger:
+    return InMemoryLedger()
+
+
+@pytest.fixture
 def logs(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], list[dict[str, Any]]]:
@@ -62,6 +68,7 @@ def invoke(
     registry: InMemoryRegistry,
     findings: KnownFindings,
     watches: RememberedWatches,
+    ledger: InMemoryLedger,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Invoke the function under a policy with one rule of each trigger."""
@@ -81,10 +88,17 @@ def invoke(
     monkeypatch.setattr(wiring, "registry", lambda: registry)
     monkeypatch.setattr(wiring, "policy", lambda: rules)
     monkeypatch.setattr(wiring, "findings", lambda: findings)
+    monkeypatch.setattr(
+        wiring,
+        "world",
+        lambda: world(wiring.policy(), wiring.registry(), wiring.findings(), ledger=ledger),
+    )
     monkeypatch.setattr(wiring, "watches", lambda: watches)
     monkeypatch.setenv("PROMOTER_REGISTRY_ID", ACCOUNT)
     monkeypatch.setenv("AWS_REGION", REGION)
     monkeypatch.setenv("PROMOTER_TABLE", "table")
+    monkeypatch.setenv("PROMOTER_LEASE_SECONDS", "30")
+    monkeypatch.setenv("PROMOTER_HISTORY_DAYS", "1")
     return lambda event: handler.lambda_handler(event, Context())  # type: ignore[arg-type]
 
 

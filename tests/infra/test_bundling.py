@@ -144,6 +144,8 @@ print("answer:" + json.dumps(lambda_handler({(EVENT if kind == "event" else requ
     environment = {
         "PROMOTER_REGISTRY_ID": "123456789012",
         "PROMOTER_TABLE": "memory",
+        "PROMOTER_LEASE_SECONDS": "33",
+        "PROMOTER_HISTORY_DAYS": "400",
         "AWS_REGION": "eu-central-1",
     }
 

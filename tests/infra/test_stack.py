@@ -93,10 +93,12 @@ def test_only_what_has_no_resources_is_granted_on_all(template: assertions.Templ
     """X-Ray's two writes and Inspector's two reads, which take no resource, and nothing else."""
     everywhere = [s["Action"] for s in statements(template) if "*" in listed(s["Resource"])]
 
-    assert everywhere == [
-        ["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
-        ["inspector2:ListCoverage", "inspector2:ListFindings"],
-    ]
+    assert {action for actions in everywhere for action in listed(actions)} == {
+        "xray:PutTraceSegments",
+        "xray:PutTelemetryRecords",
+        "inspector2:ListCoverage",
+        "inspector2:ListFindings",
+    }
 
 
 def test_the_table_outlives_mistakes(template: assertions.Template) -> None:
@@ -119,7 +121,17 @@ def test_every_route_needs_a_signature(template: assertions.Template) -> None:
     """No route is open."""
     routes = resources(template, "AWS::ApiGatewayV2::Route")
 
-    assert {route["RouteKey"] for route in routes} == {"POST /promotions"}
+    assert {route["RouteKey"] for route in routes} == {
+        "POST /promotions",
+        "GET /promotions",
+        "GET /promotions/{promotionId}",
+        "POST /promotions/{promotionId}/rollback",
+        "GET /heads",
+        "GET /freeze",
+        "PUT /freeze",
+        "DELETE /freeze",
+        "POST /reconcile",
+    }
     assert {route["AuthorizationType"] for route in routes} == {"AWS_IAM"}
 
 
@@ -170,19 +182,54 @@ def test_events_that_fail_for_good_are_kept_with_their_cause(template: assertion
 
 def test_events_that_cannot_be_handed_over_are_kept(template: assertions.Template) -> None:
     """Every target of every rule has a dead-letter queue, tried for first as long as EventBridge allows."""
-    targets = [target for rule in resources(template, "AWS::Events::Rule") for target in rule["Targets"]]
+    rules = resources(template, "AWS::Events::Rule")
 
-    assert targets
-    for target in targets:
+    assert rules
+    for target in (target for rule in rules for target in rule["Targets"]):
         assert "Undelivered" in target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
+    for target in (target for rule in rules if "EventPattern" in rule for target in rule["Targets"]):
         assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185}
+
+
+def test_what_ends_in_the_table_is_announced(template: assertions.Template) -> None:
+    """From the beginning of the stream, again and again for a day, then kept in a queue of its own."""
+    (mapping,) = resources(template, "AWS::Lambda::EventSourceMapping")
+
+    assert mapping["StartingPosition"] == "TRIM_HORIZON"
+    assert mapping["MaximumRecordAgeInSeconds"] == 24 * 3600
+    assert mapping["BisectBatchOnFunctionError"] is True
+    assert "MaximumRetryAttempts" not in mapping
+    assert "Unannounced" in mapping["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0]
+
+
+def test_announcements_go_out_under_the_products_own_name(template: assertions.Template) -> None:
+    """The right to put events holds for one bus and one source."""
+    (statement,) = [s for s in statements(template) if s["Action"] == "events:PutEvents"]
+
+    assert flat(statement["Resource"]) == f"arn:<AWS::Partition>:events:{REGION}:{ACCOUNT}:event-bus/default"
+    assert statement["Condition"] == {"ForAllValues:StringEquals": {"events:source": "ecr-promoter"}}
+
+
+def test_the_function_reconciles_every_quarter_of_an_hour(template: assertions.Template) -> None:
+    """Or as often as the setting says."""
+    (rule,) = [rule for rule in resources(template, "AWS::Events::Rule") if "ScheduleExpression" in rule]
+
+    assert rule["ScheduleExpression"] == "rate(15 minutes)"
+    assert [target["Input"] for target in rule["Targets"]] == ['{"reconcile":true}']
+
+
+def test_a_turn_lasts_longer_than_any_invocation(template: assertions.Template) -> None:
+    """So that nobody settles a promotion that is still running."""
+    (function,) = resources(template, "AWS::Lambda::Function")
+
+    assert int(function["Environment"]["Variables"]["PROMOTER_LEASE_SECONDS"]) > function["Timeout"]
 
 
 def test_dead_letters_are_encrypted_kept_and_private(template: assertions.Template) -> None:
     """At rest and on the way, for as long as SQS keeps messages, and when the stack is gone."""
     queues = template.find_resources("AWS::SQS::Queue").values()
 
-    assert len(queues) == 2
+    assert len(queues) == 3
     for queue in queues:
         assert queue["Properties"]["SqsManagedSseEnabled"] is True
         assert queue["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
@@ -211,6 +258,9 @@ def test_dead_letters_are_encrypted_kept_and_private(template: assertions.Templa
         ("jwtAudience", [1]),
         ("jwtAudience", "a,,b"),
         ("jwtIssuer", "issuer.example"),
+        ("historyDays", 0),
+        ("reconcileMinutes", 1),
+        ("alarmEmail", "nobody"),
         ("apiRate", None),
         ("apiRate", 0),
         ("apiBurst", -3),

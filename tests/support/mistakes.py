@@ -41,6 +41,7 @@ rules:
         - {id: CVE-1, until: 2099-01-01, reason: ""}
   - {name: nowhere, on: request, repositories: ["-*"], to: [e]}
   - {name: never, on: scan, repositories: ["alone/*"], from: '/.*', to: [f]}
+  - {name: idle, on: scan, repositories: ["alone/*"], from: 'y', to: [g], gate: {findings: {}, fixable_only: true}}
 """
 MISTAKES = [
     ("6:5", "rules[0].form", "is not a key"),
@@ -55,5 +56,6 @@ MISTAKES = [
     ("37:42", "rules[9].gate.ignore[2].reason", "is empty"),
     ("38:49", "rules[10].repositories[0]", "'-*' matches no ECR repository"),
     ("39:56", "rules[11].from", "'/.*' matches no tag"),
+    ("40:96", "rules[12].gate.fixable_only", "has no effect without limits in findings"),
 ]
 """Line and column, the place in the document, and a part of the sentence."""

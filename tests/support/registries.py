@@ -8,8 +8,11 @@ from datetime import datetime
 
 from promoter.errors import PromoterError, SourceNotFound, TagImmutable
 from promoter.manifest import OCI_MANIFEST, digest_of
-from promoter.model import ImageId, Manifest, Repository, Scan
+from promoter.model import ImageId, Manifest, Repository, Scan, Watch
 from promoter.ports import Missing
+
+REPOSITORY = Repository("123456789012", "team/web")
+"""The one repository of most tests."""
 
 
 def manifest(content: str = "{}", media_type: str = OCI_MANIFEST) -> Manifest:
@@ -89,10 +92,10 @@ class KnownFindings:
     def signed(self, repository: Repository, image_digest: str) -> bool:
         return image_digest in self.signatures
 
-    def pushed_at(self, repository: Repository, image_digest: str) -> datetime:
-        if image_digest not in self.pushes:
-            raise SourceNotFound(f"{image_digest} was never pushed")
-        return self.pushes[image_digest]
+    def pushed(self, repository: Repository, image_digests: Sequence[str]) -> dict[str, datetime]:
+        if missing := [digest for digest in image_digests if digest not in self.pushes]:
+            raise SourceNotFound(f"{missing[0]} was never pushed")
+        return {digest: self.pushes[digest] for digest in image_digests}
 
 
 @dataclass
@@ -112,6 +115,7 @@ class RememberedWatches:
     """Watches in memory."""
 
     waiting: dict[str, list[ImageId]] = field(default_factory=dict)
+    touched: list[Watch] = field(default_factory=list)
 
     def add(self, repository: Repository, waiting: ImageId, image_digests: Sequence[str]) -> None:
         for digest in image_digests:
@@ -119,3 +123,15 @@ class RememberedWatches:
 
     def waiting_for(self, repository: Repository, image_digest: str) -> tuple[ImageId, ...]:
         return tuple(dict.fromkeys(self.waiting.get(image_digest, [])))
+
+    def oldest(self, before: datetime, *, limit: int) -> list[Watch]:
+        watches = [Watch(REPOSITORY, digest, each) for digest, all_ in self.waiting.items() for each in all_]
+        return list(dict.fromkeys(watches))[:limit]
+
+    def touch(self, watch: Watch) -> None:
+        self.touched.append(watch)
+
+    def remove(self, watch: Watch) -> None:
+        self.waiting[watch.image_digest] = [
+            each for each in self.waiting[watch.image_digest] if each != watch.waiting
+        ]

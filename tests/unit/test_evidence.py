@@ -25,6 +25,7 @@ from promoter.model import (
     Trigger,
 )
 from promoter.promote import promote
+from tests.support.ledgers import world
 from tests.support.policies import ACCOUNT, gate, policy, rule
 from tests.support.registries import FailingFindings, InMemoryRegistry, KnownFindings, manifest
 
@@ -112,6 +113,32 @@ def test_a_nested_index_that_is_missing_is_refused() -> None:
         looked_at(index(entry(index(entry(AMD)))))
 
 
+@pytest.mark.parametrize("claimed", [OCI_INDEX, DOCKER_LIST])
+def test_an_image_that_its_entry_calls_an_index_is_refused(claimed: str) -> None:
+    """It would be pulled as the image that it is, and no scan of it was looked at."""
+    with pytest.raises(GateRefused, match="is none") as caught:
+        looked_at(index(entry(AMD), entry(ARM, mediaType=claimed)), ARM)
+    assert [reason.code for reason in caught.value.reasons] == ["unreadable_index"]
+
+
+def test_an_index_that_reads_in_two_ways_is_refused() -> None:
+    """Also one in an index; the gate judges what others pull, or nothing."""
+    shadowed = manifest(json.dumps({"manifests": [entry(AMD)], "Manifests": [entry(ARM)]}), OCI_INDEX)
+
+    for source in (shadowed, index(entry(AMD), entry(shadowed))):
+        with pytest.raises(GateRefused, match="manifests") as caught:
+            looked_at(source, shadowed)
+        assert [reason.code for reason in caught.value.reasons] == ["unreadable_index"]
+
+
+@pytest.mark.parametrize("depth", [1, 100_000])
+def test_an_index_that_is_no_json_is_refused(depth: int) -> None:
+    """Cut off, or too deep for any parser."""
+    with pytest.raises(GateRefused) as caught:
+        looked_at(manifest('{"manifests": ' + "[" * depth, OCI_INDEX))
+    assert [reason.code for reason in caught.value.reasons] == ["unreadable_index"]
+
+
 def holding(source: Manifest) -> InMemoryRegistry:
     return InMemoryRegistry({"build-1": source})
 
@@ -122,7 +149,7 @@ def attempt(
     """Promote build-1 under a rule with this gate."""
     wish = Promotion("p", Trigger.REQUEST, REPOSITORY, Source(ImageId("build-1")))
     rules = policy(rule(gate=asked), **members)
-    return promote(wish, policy=rules, registry=registry, findings=findings, now=NOW)
+    return promote(wish, world(rules, registry, findings, now=lambda: NOW))
 
 
 def test_what_passes_is_promoted() -> None:
@@ -147,7 +174,7 @@ def test_what_passes_is_promoted() -> None:
 )
 def test_a_bad_platform_refuses_and_nothing_is_put(source: Manifest) -> None:
     """In whatever shape it comes."""
-    bad = Scan("COMPLETE", (Finding("CVE-1", "CRITICAL", "p"),))
+    bad = Scan("COMPLETE", (Finding("CVE-1", "CRITICAL", ("p",)),))
     findings = KnownFindings(scans={AMD.digest: bad, ARM.digest: Scan("COMPLETE")})
 
     registry = holding(source)
@@ -173,9 +200,49 @@ def test_what_is_still_being_scanned_is_not_yet() -> None:
     assert caught.value.retryable
 
 
+def unscanned(*sources: Manifest, pushes: dict[str, datetime]) -> list[str]:
+    """Return why an index of these is refused, none of which has a scan."""
+    findings = KnownFindings(pushes=pushes)
+    asked = Gate({}).judge(
+        gather(
+            Gate({}),
+            REPOSITORY,
+            index(*(entry(source) for source in sources)),
+            registry=InMemoryRegistry(),
+            findings=findings,
+        ),
+        now=NOW,
+    )
+    return [reason.code for reason in asked]
+
+
+def test_every_image_waits_for_its_scan_from_its_own_push_on() -> None:
+    """The index itself need not be in the repository yet; a platform that is not there will not be scanned."""
+    minute, day = NOW - timedelta(minutes=1), NOW - timedelta(days=1)
+
+    assert unscanned(AMD, ARM, pushes={AMD.digest: minute, ARM.digest: minute}) == ["scan_pending"] * 2
+    assert unscanned(AMD, ARM, pushes={AMD.digest: minute, ARM.digest: day}) == ["scan_pending", "not_scanned"]
+    assert "not_scanned" in unscanned(AMD, ARM, pushes={AMD.digest: minute})
+
+
+@pytest.mark.parametrize(("soak", "reached", "asked"), [(1, None, True), (1, NOW, False), (0, None, False)])
+def test_the_age_of_the_source_is_asked_only_to_soak(soak: int, reached: datetime | None, *, asked: bool) -> None:
+    """Where the ledger does not know since when the image is here."""
+    evidence = gather(
+        Gate(soak=timedelta(hours=soak)),
+        REPOSITORY,
+        AMD,
+        registry=InMemoryRegistry(),
+        findings=KnownFindings(pushes={AMD.digest: NOW}),
+        reached_at=reached,
+    )
+
+    assert (evidence.pushed_at, evidence.reached_at) == (NOW if asked else None, reached)
+
+
 def test_a_finding_outweighs_a_scan_that_is_awaited() -> None:
     """No need to wait for what cannot help any more; both reasons are told."""
-    bad = Scan("ACTIVE", (Finding("CVE-1", "CRITICAL", "p"), Finding("CVE-2", "CRITICAL", "p")))
+    bad = Scan("ACTIVE", (Finding("CVE-1", "CRITICAL", ("p",)), Finding("CVE-2", "CRITICAL", ("p",))))
     findings = KnownFindings(scans={AMD.digest: bad, ARM.digest: Scan("PENDING")})
 
     with pytest.raises(GateRefused, match=r"CVE-1.* and 1 more") as caught:

@@ -25,6 +25,11 @@ rules:
     to: [prod]
     callers: ["github:owner/*"]
     gate: {signed: true, soak: 24h}
+  - name: pinned
+    on: request
+    repositories: ["others/*"]
+    to: ["v-{digest}"]
+    gate: {findings: {CRITICAL: 0}, ignore: [{id: CVE-2026-1, until: 2096-12-31, reason: r}]}
 freeze:
   - {from: 2030-12-24, to: 2030-12-26, reason: holidays, rules: [prod]}
 """
@@ -92,6 +97,63 @@ def test_a_request_is_explained(
     assert text in capsys.readouterr().out
 
 
+def test_a_tag_made_of_the_digest_needs_the_digest(
+    policy: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2 without it, whether or not the request names its tags."""
+    asked = [*policy, "--repository", "others/web", "--findings", answer(tmp_path)]
+
+    for more in ([], ["--put", "v-1"]):
+        assert main([*asked, *more]) == 2
+        assert "rule pinned makes a tag of the digest: add --digest" in capsys.readouterr().err
+    assert main([*asked, "--digest", "sha256:" + "7" * 64]) == 0
+    assert "would put v-777777777777" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("at", "code"), [("2096-12-31T23:59", 0), ("2097-01-01", 1)])
+def test_a_moment_decides_what_is_ignored(
+    policy: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], at: str, code: int
+) -> None:
+    """As the running function would at that moment."""
+    asked = [*policy, "--repository", "others/web", "--digest", "sha256:7", "--at", at]
+
+    assert main([*asked, "--findings", answer(tmp_path, CRITICAL)]) == code
+    assert ("CVE-2026-1 in openssl" in capsys.readouterr().out) is bool(code)
+
+
+def test_a_policy_that_has_expired_since_is_explained_for_its_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was promoted then can still be understood; for today the policy is one that does not deploy."""
+    file = tmp_path / "policy.yaml"
+    file.write_text(POLICY.replace("2096-12-31", "2026-01-31"))
+    asked = ["--policy", f"{file}", "--repository", "others/web", "--digest", "sha256:7"]
+    asked += ["--findings", answer(tmp_path, CRITICAL)]
+
+    assert main([*asked, "--at", "2026-01-31T23:59"]) == 0
+    assert main(asked) == 2
+    assert "2026-01-31 is over" in capsys.readouterr().err
+
+
+def test_an_image_is_named_by_what_is_known_of_it(
+    policy: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The digest of the platform that the findings are of, or else the source as it was asked for."""
+    failed = {"imageScanStatus": {"status": "FAILED"}}
+    known, unknown = tmp_path / "known.json", tmp_path / "unknown.json"
+    known.write_text(json.dumps(failed | {"imageId": {"imageDigest": "sha256:7"}}))
+    unknown.write_text(json.dumps(failed))
+
+    assert (
+        main([*policy, *SCAN, "--findings", f"linux/amd64={known}", "--findings", f"linux/arm64={unknown}"]) == 1
+    )
+    told = capsys.readouterr().out
+    assert "linux/amd64 (sha256:7) has a scan that proves nothing" in told
+    assert "linux/arm64 (build-7) has a scan that proves nothing" in told
+    assert main([*policy, *SCAN]) == 1
+    assert "the image (build-7) has no scan" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("findings", ["nowhere.json", "x=nowhere.json"])
 def test_a_findings_file_that_cannot_be_read_is_named(
     policy: list[str], capsys: pytest.CaptureFixture[str], findings: str
@@ -102,7 +164,7 @@ def test_a_findings_file_that_cannot_be_read_is_named(
     assert "nowhere.json" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("text", ["[]", "no json"])
+@pytest.mark.parametrize("text", ["[]", "no json", '{"imageId": "x"}', '{"imageScanStatus": "ACTIVE"}'])
 def test_a_findings_file_that_is_no_answer_is_refused(
     policy: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:

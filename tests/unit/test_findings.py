@@ -37,7 +37,7 @@ ENHANCED = {
 
 def test_a_basic_finding_says_nothing_of_fixes() -> None:
     """So whether there is one stays unknown."""
-    assert read(answer(findings=[BASIC])) == Scan("COMPLETE", (Finding("CVE-1", "HIGH", "openssl"),))
+    assert read(answer(findings=[BASIC])) == Scan("COMPLETE", (Finding("CVE-1", "HIGH", ("openssl",)),))
 
 
 def test_an_enhanced_finding_tells_all() -> None:
@@ -45,7 +45,7 @@ def test_an_enhanced_finding_tells_all() -> None:
     (finding,) = read(answer("ACTIVE", enhancedFindings=[ENHANCED])).findings
 
     assert finding == Finding(
-        "CVE-2", "CRITICAL", "openssl, libssl3", "3.0.2", datetime(2026, 11, 1, tzinfo=UTC), fixable=True
+        "CVE-2", "CRITICAL", ("openssl", "libssl3"), "3.0.2", datetime(2026, 11, 1, tzinfo=UTC), fixable=True
     )
 
 
@@ -67,7 +67,7 @@ def test_all_pages_count_under_the_first_ones_status() -> None:
     """Counts cover all pages and stand on each."""
     pages = [answer(findings=[BASIC], findingSeverityCounts={"HIGH": 2})] * 2
 
-    assert read_pages(pages) == Scan("COMPLETE", (Finding("CVE-1", "HIGH", "openssl"),) * 2)
+    assert read_pages(pages) == Scan("COMPLETE", (Finding("CVE-1", "HIGH", ("openssl",)),) * 2)
 
 
 @pytest.mark.parametrize(
@@ -78,16 +78,30 @@ def test_all_pages_count_under_the_first_ones_status() -> None:
         answer(findingSeverityCounts={"CRITICAL": 1}),
         answer(findings=[], findingSeverityCounts={"CRITICAL": 1}),
         answer("ACTIVE", findings=[BASIC], findingSeverityCounts={"HIGH": 1, "LOW": 1}),
+        answer("ACTIVE"),
+        answer(imageScanCompletedAt=1793491200),
+        {"imageScanStatus": {"status": "ACTIVE"}},
+        {"imageScanStatus": {"status": "COMPLETE"}, "imageScanFindings": None},
+        {"imageScanStatus": {"status": "COMPLETE"}, "imageScanFindings": "findings"},
     ],
 )
 def test_an_answer_that_does_not_add_up_proves_nothing(response: dict[str, Any]) -> None:
-    """Without a status, or with more counted than listed."""
+    """Without a status, finished without anything found or counted, or with more counted than listed."""
     assert read(response).status == "INCOMPLETE_ANSWER"
 
 
-def test_a_clean_scan_is_clean() -> None:
-    """No findings and none counted."""
-    assert read(answer(findings=[], findingSeverityCounts={})) == Scan("COMPLETE")
+@pytest.mark.parametrize(
+    "results", [{"findings": []}, {"enhancedFindings": []}, {"findingSeverityCounts": {}}, {"findings": [BASIC]}]
+)
+def test_a_finished_scan_is_told_by_one_of_its_members(results: dict[str, Any]) -> None:
+    """No findings and none counted, by whichever scanner: that is clean."""
+    assert read(answer(**results)).status == "COMPLETE"
+
+
+@pytest.mark.parametrize("status", ["PENDING", "FAILED", "IMAGE_ARCHIVED", "SOMETHING_NEW"])
+def test_a_scan_that_is_not_finished_has_nothing_to_show(status: str) -> None:
+    """Its status is told as it is."""
+    assert read({"imageScanStatus": {"status": status}}) == Scan(status)
 
 
 @pytest.mark.parametrize("entry", [{}, {"firstObservedAt": "yesterday"}, {"packageVulnerabilityDetails": None}])

@@ -99,10 +99,14 @@ def test_globs_meet_where_a_name_fits_both(one: str, other: str, *, meets: bool)
         ("{date}", None, "20261123", True),
         ("{name}", r"(?P<name>[)]\)x)", ")", False),
         ("{name}", "(?P<name>a)?b", "", True),
+        ("{name}", "(?i)(?P<name>release)", "RELEASE", True),
+        ("{name}", "(?i:(?P<name>release))", "RELEASE", True),
+        ("{name}", "(?x)(?P<name>a b)", "ab", True),
+        ("{name}", "(?=x)(?P<name>a)", "b", True),
     ],
 )
 def test_a_template_is_the_tags_it_can_make(template: str, source: str | None, tag: str, *, meets: bool) -> None:
-    """With the groups' own patterns, so that {version} is not taken for any tag."""
+    """With the groups' own patterns, so that {version} is not taken for any tag; where they can be told."""
     language = languages.of_template(template, source, ["web"])
 
     assert languages.meet(language, languages.of_text(tag)) is meets

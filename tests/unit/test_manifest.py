@@ -17,6 +17,8 @@ from promoter.manifest import (
     DOCKER_V1,
     OCI_INDEX,
     OCI_MANIFEST,
+    Child,
+    children,
     digest_of,
     media_type_of,
     parse,
@@ -108,6 +110,72 @@ def test_what_is_no_manifest_is_refused(body: bytes, media_type: str | None, fie
     with pytest.raises(InvalidRequest) as caught:
         parse(body, media_type=media_type)
     assert caught.value.field == field
+
+
+DIGEST = "sha256:" + "a" * 64
+
+
+@pytest.mark.parametrize("rest", ["", ', "platform": null, "annotations": null', ', "Foo": 1, "data": "e30="'])
+def test_an_entry_may_say_little(rest: str) -> None:
+    """Nothing but the digest is needed."""
+    body = f'{{"manifests": [{{"digest": "{DIGEST}"{rest}}}]}}'.encode()
+
+    assert children(body) == (Child(DIGEST, "unknown"),)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        '{"manifests": [], "Manifests": []}',
+        '{"manifests": [], "manifests": []}',
+        '{"manifests": [], "manife\u017ft\u017f": []}',
+        '{"manifests": [{"digest": "D", "Digest": "E"}]}',
+        '{"manifests": [{"digest": "D", "digest": "E"}]}',
+        '{"manifests": [{"digest": "D", "mediaType": "x", "MediaType": "y"}]}',
+        '{"manifests": [{"digest": "D", "platform": {}, "Platform": {}}]}',
+        '{"manifests": [{"digest": "D", "platform": {"os": "unknown", "OS": "linux"}}]}',
+        '{"manifests": [{"digest": "D", "annotations": {}, "Annotations": {}}]}',
+        '{"manifests": [{"digest": "D", "annotations": {"a": "b", "a": "c"}}]}',
+    ],
+)
+def test_an_index_that_reads_in_two_ways_is_unreadable(document: str) -> None:
+    """Go's clients take keys in whatever case, the last one of several: they would pull what was not judged."""
+    with pytest.raises(ValueError, match="key"):
+        children(document.encode())
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "[]",
+        "{}",
+        '{"manifests": null}',
+        '{"manifests": {}}',
+        '{"manifests": ["D"]}',
+        '{"manifests": [null]}',
+        '{"manifests": [{}]}',
+        '{"manifests": [{"digest": 7}]}',
+        '{"manifests": [{"digest": "D", "mediaType": ["x"]}]}',
+        '{"manifests": [{"digest": "D", "platform": "linux/amd64"}]}',
+        '{"manifests": [{"digest": "D", "annotations": ["a"]}]}',
+    ],
+)
+def test_an_index_of_the_wrong_shape_is_unreadable(document: str) -> None:
+    """No entry is left out because it cannot be understood."""
+    with pytest.raises(ValueError, match="index"):
+        children(document.encode())
+
+
+@pytest.mark.parametrize(
+    "platform",
+    ['{"os": "unknown", "variant": "unknown", "Architecture": "amd64"}', '{"os": "unknown"}', "null"],
+)
+def test_an_attestation_has_exactly_buildxs_platform(platform: str) -> None:
+    """Nothing that a client could take for a real one."""
+    marks = f'"annotations": {{"vnd.docker.reference.type": "attestation-manifest"}}, "platform": {platform}'
+    (child,) = children(f'{{"manifests": [{{"digest": "{DIGEST}", {marks}}}]}}'.encode())
+
+    assert not child.is_attestation
 
 
 def test_four_mebibytes_fit() -> None:

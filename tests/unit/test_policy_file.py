@@ -9,8 +9,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from infra.policy import check, schema
 from infra.policy import file as policy_file
-from infra.policy import schema
 from infra.policy.file import PolicyError, read
 from promoter.gate import Exemption, Gate
 from promoter.policy import Freeze, load
@@ -113,6 +113,14 @@ def test_the_projects_own_policy_is_good() -> None:
         (
             ("on: scan", "on: request\n    gate: {fixable_only: true}"),
             "5:12: rules[0].gate.fixable_only: has no effect",
+        ),
+        (
+            ("    to:", "    gate: {min_age: 1d}\n    to:"),
+            "7:12: rules[0].gate.min_age: has no effect without limits in findings",
+        ),
+        (
+            ("    to:", "    gate: {findings: {}, ignore: [{id: C, until: 2099-01-01, reason: r}]}\n    to:"),
+            "7:26: rules[0].gate.ignore: has no effect without limits in findings",
         ),
         (
             ("rules:", "freeze: [{from: 2026-01-02, to: 2026-01-01, reason: r}]\nrules:"),
@@ -264,6 +272,45 @@ def test_the_schema_takes_what_the_model_takes(tmp_path: Path, text: str, *, val
     as_editors_see_it = json.loads(json.dumps(document, default=str))
 
     assert jsonschema.Draft202012Validator(json.loads(schema.text())).is_valid(as_editors_see_it) is valid
+
+
+def test_a_good_policy_is_told_in_short(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each rule with what it puts, who may ask and what is demanded, and the freezes, in the file's own words."""
+    file = tmp_path / "promotions.yaml"
+    file.write_text(WHOLE.replace("2026-", "2096-").replace("2027-", "2097-"))
+
+    assert check.main([f"{file}"]) == 0
+
+    rule, *freezes, end = capsys.readouterr().out.splitlines()
+    before, gate = rule.split(", gate ")
+    assert before == (
+        "prod: on request, web from any source to prod, "
+        "callers github:owner/repo:environment:prod, arn:aws:iam::*:user/x, jwt:*"
+    )
+    assert gate == (
+        "{findings: {CRITICAL: 0, UNTRIAGED: 3}, fixable_only: true, min_age: 90m, "
+        "ignore: [{id: CVE-1, until: '2096-12-31', reason: why, package: openssl}], signed: true, soak: 7d}"
+    )
+    assert freezes == [
+        "freeze {from: '2096-12-24', to: '2097-01-02', reason: holidays, timezone: Europe/Berlin}",
+        f"freeze {{from: '2096-12-24T18:00:00', to: '2096-12-24T20:00:00+01:00', {EVENING}}}",
+    ]
+    assert end == f"{file}: 1 rules, 2 freezes, no mistakes"
+
+
+EVENING = "reason: evening, rules: [prod], repositories: [w*]"
+
+
+def test_the_projects_own_policy_is_checked_where_none_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `make policy` does; what is more than one file is a question of how to use it."""
+    monkeypatch.chdir(Path(__file__).parents[2])
+
+    assert check.main([]) == 0
+    assert "promotions.yaml: 3 rules, 0 freezes, no mistakes" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        check.main(["one", "two"])
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ from promoter.errors import (
 from promoter.model import ImageId, Outcome, Promoted, Promotion, Repository, Source, Trigger
 from promoter.policy import Policy
 from promoter.promote import promote as carry_out
+from tests.support.ledgers import world
 from tests.support.policies import ACCOUNT, policy, rule
-from tests.support.registries import FailingRegistry, InMemoryRegistry, KnownFindings, RacedRegistry, manifest
+from tests.support.registries import FailingRegistry, InMemoryRegistry, RacedRegistry, manifest
 
 OLD, NEW = manifest('{"old": 1}'), manifest('{"new": 1}\n')
 ANY_TAG = policy(rule(to_matching=[".*"]))
@@ -39,7 +40,7 @@ def wish(source: ImageId | Source = ImageId("staging"), **members: Any) -> Promo
 
 def promote(wish: Promotion, *, policy: Policy, registry: InMemoryRegistry) -> Promoted:
     """Promote without anything being known of findings: no rule here has a gate."""
-    return carry_out(wish, policy=policy, registry=registry, findings=KnownFindings())
+    return carry_out(wish, world(policy, registry))
 
 
 def test_the_target_tag_is_put_on_exactly_the_sources_bytes() -> None:

@@ -15,7 +15,13 @@ LAMBDA = Path(__file__).parents[2] / "lambda"
 
 def test_a_missing_variable_is_named() -> None:
     """A function deployed without the stack says what it lacks."""
-    told = {"AWS_REGION": "eu-central-1", "PROMOTER_REGISTRY_ID": "123456789012", "PROMOTER_TABLE": "t"}
+    told = {
+        "AWS_REGION": "eu-central-1",
+        "PROMOTER_REGISTRY_ID": "123456789012",
+        "PROMOTER_TABLE": "t",
+        "PROMOTER_LEASE_SECONDS": "33",
+        "PROMOTER_HISTORY_DAYS": "400",
+    }
 
     assert Settings.read(told).table == "t"
     for name in told:

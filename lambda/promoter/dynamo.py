@@ -1,0 +1,73 @@
+"""One DynamoDB table as the ledger, the watches and the freezes see it: keys, values, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from promoter.errors import LedgerError
+from promoter.model import Repository
+
+INDEX = "listed"
+"""The table's one index, by `listing` and `listedAt`: open promotions, a repository's history, watches, heads."""
+
+OPEN, WATCHES, HEADS, FREEZES = "open", "watches", "heads", "freezes"
+
+
+def place(repository: Repository) -> str:
+    """Return a repository as it stands in keys."""
+    return f"{repository.registry_id}/{repository.name}"
+
+
+def placed(text: str) -> Repository:
+    """Return the repository of a key."""
+    registry_id, _, name = text.partition("/")
+    return Repository(registry_id, name)
+
+
+def promotion_key(promotion_id: str) -> dict[str, Any]:
+    """Return the key of a promotion's record."""
+    return {"pk": {"S": f"promotion#{promotion_id}"}, "sk": {"S": "record"}}
+
+
+def head_key(repository: Repository, image_tag: str) -> dict[str, Any]:
+    """Return the key of a tag's head."""
+    return {"pk": {"S": f"heads#{place(repository)}"}, "sk": {"S": image_tag}}
+
+
+def history_of(repository: Repository, image_tag: str | None = None) -> str:
+    """Return what a repository's history, or one of its tag's, is listed under."""
+    return f"history#{place(repository)}" + (f"#{image_tag}" if image_tag else "")
+
+
+def text(item: Mapping[str, Any], name: str) -> str | None:
+    """Return a text of an item; None where it has none."""
+    return item[name]["S"] if name in item else None
+
+
+def number(item: Mapping[str, Any], name: str) -> int:
+    """Return a number of an item; 0 where it has none."""
+    return int(item[name]["N"]) if name in item else 0
+
+
+def seconds(moment: datetime) -> str:
+    """Return a moment as DynamoDB's time to live wants it."""
+    return str(int(moment.timestamp()))
+
+
+def sortable(moment: datetime) -> str:
+    """Return a moment as a text that sorts like it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+@contextmanager
+def asking(what: str) -> Iterator[None]:
+    """Turn whatever goes wrong at DynamoDB into a LedgerError about `what`."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise LedgerError(f"{what}: {error}") from error

@@ -1,0 +1,337 @@
+"""Ledger on DynamoDB: turns and records. docs/ledger.md has the items.
+
+A promotion is two transactions. `begin` puts the record, open, and the turn into the head of every tag; `finish`
+puts the record as it ended, the heads as they are now without the turn, and the history. Each goes through as a
+whole or not at all (DynamoDB developer guide, "Amazon DynamoDB Transactions"); the SDK sends a token with each, so
+that one whose answer was lost is not carried out twice.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from promoter import dynamo, records
+from promoter.errors import IdempotencyConflict, LedgerError, TagBusy
+from promoter.freezes import DynamoFreezes
+from promoter.model import Head, Record, Repository, Turn
+from promoter.policy import Freeze
+from promoter.ports import AbandonedError, HeadMovedError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+CONDITION_FAILED, CONFLICT = "ConditionalCheckFailed", "TransactionConflict"
+FREE = "attribute_not_exists(turn)"
+NEVER_MOVED = "attribute_not_exists(digest)"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class DynamoLedger:
+    """Ledger in one table. `lease` is how long a turn lasts at most: longer than the function can run."""
+
+    def __init__(
+        self,
+        client: DynamoDBClient,
+        table: str,
+        *,
+        lease: timedelta,
+        history: timedelta,
+        now: Callable[[], datetime] = _now,
+    ) -> None:
+        self._client = client
+        self._table = table
+        self._lease = lease
+        self._history = history
+        self._now = now
+        self._freezes = DynamoFreezes(client, table)
+
+    def freezes(self) -> Sequence[Freeze]:
+        """Return them as they were a few seconds ago at most."""
+        return self._freezes.known()
+
+    def begin(self, record: Record, seen: Mapping[str, str | None], versions: Mapping[str, int]) -> Turn | Record:
+        """Take the turn in one transaction; the condition on each head is the compare of the compare-and-swap."""
+        turn = Turn(token=uuid.uuid4().hex, record=record, until=self._now() + self._lease)
+        members = {
+            "listing": {"S": dynamo.OPEN},
+            "listedAt": {"S": f"{dynamo.sortable(turn.until)}#{record.promotion_id}"},
+            "turn": {"S": turn.token},
+            "turnEnds": {"N": dynamo.seconds(turn.until)},
+        }
+        changes = [self._put_first(record, members)]
+        changes += [
+            self._take(record.repository, tag, digest, versions.get(tag), turn) for tag, digest in seen.items()
+        ]
+        reasons = self._transact(changes, "the promotion could not begin")
+        if not reasons:
+            return turn
+        earlier = self._earlier(record, reasons[0])
+        if earlier is not None:
+            return earlier
+        raise self._in_the_way(dict(zip(seen, reasons[1:], strict=True)))
+
+    def finish(self, turn: Turn, record: Record) -> None:
+        """Give the turn back in one transaction; every part of it is only for who still has the turn."""
+        there = {move.image_tag for move in record.moves}
+        taken = [move.image_tag for move in turn.record.moves]
+        changes: list[dict[str, Any]] = [
+            {
+                "Put": {
+                    "TableName": self._table,
+                    "Item": self._ended(record),
+                    "ConditionExpression": "turn = :turn",
+                    "ExpressionAttributeValues": {":turn": {"S": turn.token}},
+                }
+            }
+        ]
+        changes += [self._give_back(tag, turn, record, moved=tag in there) for tag in taken]
+        changes += self._histories(record)
+        if self._transact(changes, "the promotion could not be recorded"):
+            raise LedgerError(
+                "the promotion took longer than its turn; GET /promotions/{promotionId} says how it ended"
+            )
+
+    def record(self, record: Record) -> Record:
+        """Record in one transaction."""
+        first = self._put_first(record, self._ended(record))
+        reasons = self._transact([first, *self._histories(record)], "the outcome could not be recorded")
+        if not reasons:
+            return record
+        earlier = self._earlier(record, reasons[0])
+        if earlier is None:
+            raise TagBusy("this promotion is being recorded; try again")
+        return earlier
+
+    def turn(self, promotion_id: str) -> Turn | None:
+        """Read the promotion's item."""
+        with dynamo.asking("the promotion could not be read"):
+            answer = self._client.get_item(
+                TableName=self._table, Key=dynamo.promotion_key(promotion_id), ConsistentRead=True
+            )
+        item = answer.get("Item", {})
+        if "turn" not in item:
+            return None
+        return Turn(
+            token=item["turn"]["S"],
+            record=record_of(item),
+            until=datetime.fromtimestamp(dynamo.number(item, "turnEnds"), UTC),
+        )
+
+    def head(self, repository: Repository, image_tag: str) -> Head | None:
+        """Read the tag's item."""
+        with dynamo.asking("the head could not be read"):
+            answer = self._client.get_item(
+                TableName=self._table, Key=dynamo.head_key(repository, image_tag), ConsistentRead=True
+            )
+        item = answer.get("Item", {})
+        return head_of(item) if "digest" in item else None
+
+    def abandoned(self, *, limit: int) -> Sequence[str]:
+        """Query the open promotions by the end of their turn."""
+        items = self._listed(dynamo.OPEN, dynamo.sortable(self._now()), limit)
+        return [item["pk"]["S"].partition("#")[2] for item in items]
+
+    def stalest_heads(self, *, limit: int) -> Sequence[Head]:
+        """Query the heads by when they were looked at."""
+        return [head_of(item) for item in self._listed(dynamo.HEADS, dynamo.sortable(self._now()), limit)]
+
+    def checked(self, head: Head, *, drift: str | None) -> None:
+        """Update the head's item; the stream announces a drift that is new."""
+        values: dict[str, Any] = {
+            ":at": {"S": f"{dynamo.sortable(self._now())}#{dynamo.place(head.repository)}:{head.image_tag}"},
+            ":promotion": {"S": head.promotion_id},
+        }
+        change = "SET listedAt = :at REMOVE drift"
+        if drift:
+            change, values[":drift"] = "SET listedAt = :at, drift = :drift", {"S": drift}
+        with dynamo.asking("the head could not be written"):
+            try:
+                self._client.update_item(
+                    TableName=self._table,
+                    Key=dynamo.head_key(head.repository, head.image_tag),
+                    UpdateExpression=change,
+                    ConditionExpression=f"promotion = :promotion AND {FREE}",
+                    ExpressionAttributeValues=values,
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                    raise
+
+    def _listed(self, name: str, before: str, limit: int) -> list[Mapping[str, Any]]:
+        with dynamo.asking("the ledger could not be read"):
+            answer = self._client.query(
+                TableName=self._table,
+                IndexName=dynamo.INDEX,
+                KeyConditionExpression="listing = :listing AND listedAt < :before",
+                ExpressionAttributeValues={":listing": {"S": name}, ":before": {"S": before}},
+                Limit=limit,
+            )
+        return list(answer["Items"])
+
+    def _put_first(self, record: Record, members: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the put of a record; of the same promotion it replaces only one that may be tried again."""
+        item = _item(record) | dict(members)
+        return {
+            "Put": {
+                "TableName": self._table,
+                "Item": item,
+                "ConditionExpression": "attribute_not_exists(pk) OR retryable = :true",
+                "ExpressionAttributeValues": {":true": {"BOOL": True}},
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        }
+
+    def _take(
+        self, repository: Repository, tag: str, digest: str | None, version: int | None, turn: Turn
+    ) -> dict[str, Any]:
+        values: dict[str, Any] = {
+            ":turn": {"S": turn.token},
+            ":holder": {"S": turn.record.promotion_id},
+            ":ends": {"N": dynamo.seconds(turn.until)},
+        }
+        where = [NEVER_MOVED]
+        if digest is not None:
+            where.append("digest = :seen")
+            values[":seen"] = {"S": digest}
+        if version is not None:
+            where.append("version = :version")
+            values[":version"] = {"N": str(version)}
+        return self._update(
+            dynamo.head_key(repository, tag),
+            "SET turn = :turn, holder = :holder, turnEnds = :ends",
+            f"{FREE} AND ({' OR '.join(where)})",
+            values,
+        )
+
+    def _give_back(self, tag: str, turn: Turn, record: Record, *, moved: bool) -> dict[str, Any]:
+        values: dict[str, Any] = {":turn": {"S": turn.token}}
+        change = "REMOVE turn, holder, turnEnds"
+        if moved:
+            change = (
+                "SET digest = :digest, promotion = :promotion, moved = :moved, listing = :heads, listedAt = :at, "
+                "version = if_not_exists(version, :none) + :one REMOVE turn, holder, turnEnds, drift"
+            )
+            at = dynamo.sortable(record.ended_at or self._now())
+            values |= {
+                ":digest": {"S": record.image_digest},
+                ":promotion": {"S": record.promotion_id},
+                ":moved": {"S": at},
+                ":heads": {"S": dynamo.HEADS},
+                ":at": {"S": f"{at}#{dynamo.place(record.repository)}:{tag}"},
+                ":none": {"N": "0"},
+                ":one": {"N": "1"},
+            }
+        return self._update(dynamo.head_key(record.repository, tag), change, "turn = :turn", values)
+
+    def _update(self, key: Any, change: str, condition: str, values: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "Update": {
+                "TableName": self._table,
+                "Key": key,
+                "UpdateExpression": change,
+                "ConditionExpression": condition,
+                "ExpressionAttributeValues": values,
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        }
+
+    def _ended(self, record: Record) -> dict[str, Any]:
+        """Return the item of a record that ended; it is what the stream announces."""
+        at = record.ended_at or self._now()
+        return _item(record) | {
+            "listing": {"S": dynamo.history_of(record.repository)},
+            "listedAt": {"S": f"{dynamo.sortable(at)}#{record.promotion_id}"},
+            "outcome": {"S": f"{record.outcome}"},
+            "retryable": {"BOOL": not records.is_final(record)},
+            "expires": {"N": dynamo.seconds(at + self._history)},
+        }
+
+    def _histories(self, record: Record) -> list[dict[str, Any]]:
+        """Return the puts of the record into the history of each of its tags."""
+        ended = self._ended(record)
+        kept = {name: ended[name] for name in ("document", "outcome", "expires")}
+        return [
+            {
+                "Put": {
+                    "TableName": self._table,
+                    "Item": kept
+                    | {"pk": {"S": dynamo.history_of(record.repository, tag)}, "sk": ended["listedAt"]},
+                }
+            }
+            for tag in record.image_tags
+        ]
+
+    def _transact(self, changes: list[dict[str, Any]], what: str) -> list[Mapping[str, Any]]:
+        """Send a transaction; return the reasons, one a change, why it was not carried out: none if it was."""
+        with dynamo.asking(what):
+            try:
+                self._client.transact_write_items(TransactItems=changes)  # type: ignore[arg-type]
+            except ClientError as error:
+                reasons = error.response.get("CancellationReasons", [])
+                told = {reason.get("Code") for reason in reasons} - {"None", None}
+                if error.response["Error"]["Code"] != "TransactionCanceledException" or not told <= {
+                    CONDITION_FAILED,
+                    CONFLICT,
+                }:
+                    raise
+                return list(reasons)
+        return []
+
+    def _earlier(self, record: Record, reason: Mapping[str, Any]) -> Record | None:
+        """Return the record that stands under the promotionId already, if that is what was in the way."""
+        if reason.get("Code") == CONFLICT:
+            raise TagBusy("this promotion is under way already; try again")
+        if reason.get("Code") != CONDITION_FAILED:
+            return None
+        item = reason["Item"]
+        if dynamo.text(item, "fingerprint") != record.fingerprint:
+            raise IdempotencyConflict("this Idempotency-Key was used for another request: use a new one")
+        if "outcome" in item:
+            return record_of(item)
+        if dynamo.number(item, "turnEnds") < self._now().timestamp():
+            raise AbandonedError(record.promotion_id)
+        raise TagBusy("this promotion is under way already; try again")
+
+    def _in_the_way(self, reasons: Mapping[str, Mapping[str, Any]]) -> Exception:
+        """Return what keeps the tags from being taken: a turn that holds, one that does not, or other digests."""
+        items = {tag: reason["Item"] for tag, reason in reasons.items() if reason.get("Code") == CONDITION_FAILED}
+        held = {tag: item for tag, item in items.items() if "turn" in item}
+        over = [item for item in held.values() if dynamo.number(item, "turnEnds") < self._now().timestamp()]
+        if over:
+            return AbandonedError(over[0]["holder"]["S"])
+        if held or not items:
+            return TagBusy(f"another promotion is moving {', '.join(held or reasons)}; try again")
+        return HeadMovedError({tag: dynamo.number(item, "version") for tag, item in items.items()})
+
+
+def record_of(item: Mapping[str, Any]) -> Record:
+    """Read a record's item, or one of a history."""
+    return records.read(json.loads(item["document"]["S"]))
+
+
+def head_of(item: Mapping[str, Any]) -> Head:
+    """Read a head's item."""
+    return Head(
+        repository=dynamo.placed(item["pk"]["S"].partition("#")[2]),
+        image_tag=item["sk"]["S"],
+        image_digest=item["digest"]["S"],
+        promotion_id=item["promotion"]["S"],
+        moved_at=datetime.fromisoformat(item["moved"]["S"]),
+        drift=dynamo.text(item, "drift"),
+    )
+
+
+def _item(record: Record) -> dict[str, Any]:
+    return dynamo.promotion_key(record.promotion_id) | {
+        "document": {"S": json.dumps(records.document(record))},
+        "fingerprint": {"S": record.fingerprint},
+    }

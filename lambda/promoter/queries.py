@@ -1,0 +1,161 @@
+"""Query strings, freezes and listings of the HTTP API: what is asked, and how it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from promoter.errors import InvalidRequest
+from promoter.model import Head, ImageId, Manifest, Outcome, Repository
+from promoter.policy import Freeze, Rule
+from promoter.ports import Registry
+from promoter.reconcile import Reconciled
+from promoter.requests import RegistryId, RepositoryName, Tag, decode, decode_text
+
+Glob = Annotated[str, Meta(pattern=r"\A[a-z0-9*][a-z0-9._/*-]{0,255}\Z")]
+
+
+class PromotionsQuery(Struct, forbid_unknown_fields=True, rename="camel"):
+    """What `GET /promotions` takes."""
+
+    repository_name: RepositoryName
+    registry_id: RegistryId | None = None
+    image_tag: Tag | None = None
+    outcome: Outcome | None = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    next_token: str | None = None
+
+
+class HeadsQuery(Struct, forbid_unknown_fields=True, rename="camel"):
+    """What `GET /heads` takes."""
+
+    repository_name: RepositoryName
+    registry_id: RegistryId | None = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 100
+    next_token: str | None = None
+
+
+class FreezeBody(Struct, forbid_unknown_fields=True, rename="camel"):
+    """What `PUT /freeze` takes."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=500)]
+    repositories: Glob = "*"
+    rule: str = "*"
+    until: datetime | None = None
+
+
+class ScopeQuery(Struct, forbid_unknown_fields=True, rename="camel"):
+    """What `DELETE /freeze` takes."""
+
+    repositories: Glob = "*"
+    rule: str = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a listing is asked for."""
+
+    repository: Repository
+    limit: int
+    next_token: str | None
+    image_tag: str | None = None
+    outcome: Outcome | None = None
+
+
+def promotions(parameters: Mapping[str, str], registry_id: str) -> Question:
+    """Read the query of `GET /promotions`."""
+    asked = decode_text(parameters, PromotionsQuery)
+    place = Repository(asked.registry_id or registry_id, asked.repository_name)
+    return Question(place, asked.limit, asked.next_token, asked.image_tag, asked.outcome)
+
+
+def heads(parameters: Mapping[str, str], registry_id: str) -> Question:
+    """Read the query of `GET /heads`."""
+    asked = decode_text(parameters, HeadsQuery)
+    return Question(
+        Repository(asked.registry_id or registry_id, asked.repository_name), asked.limit, asked.next_token
+    )
+
+
+def freeze(body: bytes, *, by: str | None, rules: Sequence[Rule]) -> Freeze:
+    """Read the body of `PUT /freeze`. Raises InvalidRequest for an unknown rule, or an end that is past."""
+    asked, now = decode(body, FreezeBody), datetime.now(UTC)
+    if asked.rule != "*" and asked.rule not in {rule.name for rule in rules}:
+        raise InvalidRequest(f"no rule is named {asked.rule}", field="rule")
+    if asked.until and not asked.until.tzinfo:
+        raise InvalidRequest("until needs an offset, as in 2026-12-31T18:00:00Z", field="until")
+    if asked.until and asked.until <= now:
+        raise InvalidRequest("until is past", field="until")
+    return _freeze(asked.repositories, asked.rule, start=now, end=asked.until, reason=asked.reason, by=by)
+
+
+def scope(parameters: Mapping[str, str]) -> Freeze:
+    """Read the query of `DELETE /freeze`: which freeze is meant."""
+    asked = decode_text(parameters, ScopeQuery)
+    return _freeze(asked.repositories, asked.rule, start=datetime.now(UTC), end=None, reason="", by=None)
+
+
+def _freeze(glob: str, rule: str, *, start: datetime, end: datetime | None, reason: str, by: str | None) -> Freeze:
+    return Freeze(
+        start=start,
+        end=end,
+        reason=reason,
+        rules=None if rule == "*" else (rule,),
+        repositories=None if glob == "*" else (glob,),
+        by=by,
+    )
+
+
+def frozen(each: Freeze) -> dict[str, Any]:
+    """Return a freeze's document."""
+    return {
+        "repositories": each.repositories[0] if each.repositories else "*",
+        "rule": each.rules[0] if each.rules else "*",
+        "reason": each.reason,
+        "by": each.by,
+        "since": each.start.isoformat(),
+        "until": each.end.isoformat() if each.end else None,
+    }
+
+
+def compared(found: Sequence[Head], registry: Registry) -> list[dict[str, Any]]:
+    """Return the heads of one repository with where the registry has the tags now."""
+    if not found:
+        return []
+    tag_ids = [ImageId(image_tag=head.image_tag) for head in found]
+    answers = registry.read(found[0].repository, tag_ids)
+    digests = [answer.digest if isinstance(answer := answers[tag_id], Manifest) else None for tag_id in tag_ids]
+    return [
+        {
+            "imageTag": head.image_tag,
+            "imageDigest": head.image_digest,
+            "registryDigest": digest,
+            "drift": digest != head.image_digest,
+            "promotionId": head.promotion_id,
+            "movedAt": head.moved_at.isoformat(),
+        }
+        for head, digest in zip(found, digests, strict=True)
+    ]
+
+
+def more(next_token: str | None) -> dict[str, str]:
+    """Return the member that asks for the next page, where there is one."""
+    return {"nextToken": next_token} if next_token else {}
+
+
+def reconciled(done: Reconciled) -> dict[str, Any]:
+    """Return what a run of reconcile did."""
+    return {
+        "settled": list(done.settled),
+        "finished": done.finished,
+        "waiting": done.waiting,
+        "drifted": [
+            {"repositoryName": head.repository.name, "imageTag": head.image_tag, "registryDigest": head.drift}
+            for head in done.drifted
+        ],
+        "failures": list(done.failures),
+    }

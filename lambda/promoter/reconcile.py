@@ -1,0 +1,124 @@
+"""Puts right what events and crashes left behind: a bit at each run, beginning where it is needed the longest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TypeVar
+
+from promoter.errors import Frozen, PromoterError
+from promoter.model import Head, ImageId, Manifest, Outcome, Promotion, Repository, Watch
+from promoter.ports import Watches
+from promoter.promote import Course, admit, attempt
+from promoter.settle import settle
+from promoter.world import World
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+GONE = "none"
+"""Where a tag is that the registry no longer has."""
+
+AT_ONCE = 100  # of each kind, at most, in one run; as many tags as one BatchGetImage can name
+PATIENCE = timedelta(minutes=10)
+"""How old a watch has to be to be looked at: before that its events are on their way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What a run did: promotions it settled, watches it ended, tags it found elsewhere; `failures` are told."""
+
+    settled: tuple[str, ...] = ()
+    finished: int = 0
+    waiting: int = 0
+    drifted: tuple[Head, ...] = ()
+    failures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """`wishes` makes promotions of a watch, as the event would have that never came; `promote` carries one out.
+
+    `in_time` says whether there is time for one more step.
+    """
+
+    world: World
+    watches: Watches
+    wishes: Callable[[Watch], Iterable[Promotion]]
+    promote: Callable[[Promotion], object]
+    in_time: Callable[[], bool]
+
+    def run(self) -> Reconciled:
+        """Settle stale intents, finish watches, look for drift. What fails is left for the next run."""
+        failures: list[str] = []
+        stale = self.world.ledger.abandoned(limit=AT_ONCE)
+        settled = self._each(stale, self._settle, failures)
+        old = self.watches.oldest(self.world.now() - PATIENCE, limit=AT_ONCE)
+        looked_at = self._each(old, self._revisit, failures)
+        heads = self._each(by_repository(self.world.ledger.stalest_heads(limit=AT_ONCE)), self._drifted, failures)
+        return Reconciled(
+            settled=tuple(settled),
+            finished=looked_at.count(True),
+            waiting=looked_at.count(False),
+            drifted=tuple(head for group in heads for head in group),
+            failures=tuple(failures),
+        )
+
+    def _each(self, entries: Iterable[T], step: Callable[[T], R], failures: list[str]) -> list[R]:
+        done = []
+        for entry in entries:
+            if not self.in_time():
+                break
+            try:
+                done.append(step(entry))
+            except PromoterError as error:
+                failures.append(error.detail)
+        return done
+
+    def _settle(self, promotion_id: str) -> str:
+        settle(promotion_id, self.world)
+        return promotion_id
+
+    def _revisit(self, watch: Watch) -> bool:
+        """Carry out what the watch waits for, if it can be now; say whether the watch is done with."""
+        done = [self._is_done(wish) for wish in self.wishes(watch)]
+        if all(done):
+            self.watches.remove(watch)
+        else:
+            self.watches.touch(watch)
+        return all(done)
+
+    def _is_done(self, wish: Promotion) -> bool:
+        """Look first, without a trace: what is there, or refused for good by now, is not recorded again."""
+        try:
+            rule, _ = admit(wish, self.world)
+            planned = attempt(replace(wish, rule=rule.name, dry_run=True), Course(), self.world)
+        except PromoterError as error:
+            return not (error.retryable or isinstance(error, Frozen))
+        if planned.outcome is Outcome.UNCHANGED:
+            return True
+        answer = self.promote(wish)
+        return not (isinstance(answer, PromoterError) and answer.retryable)
+
+    def _drifted(self, heads: Sequence[Head]) -> list[Head]:
+        """Return those of one repository's heads that the registry has elsewhere."""
+        tag_ids = {head: ImageId(image_tag=head.image_tag) for head in heads}
+        answers = self.world.registry.read(heads[0].repository, list(tag_ids.values()))
+        drifted = []
+        for head, tag_id in tag_ids.items():
+            found = answers[tag_id]
+            digest = found.digest if isinstance(found, Manifest) else GONE
+            drift = digest if digest != head.image_digest else None
+            self.world.ledger.checked(head, drift=drift)
+            if drift:
+                drifted.append(replace(head, drift=drift))
+        return drifted
+
+
+def by_repository(heads: Iterable[Head]) -> list[list[Head]]:
+    """Group heads, so that one read answers for a repository."""
+    groups: dict[Repository, list[Head]] = {}
+    for head in heads:
+        groups.setdefault(head.repository, []).append(head)
+    return list(groups.values())

@@ -1,0 +1,74 @@
+"""Answers and problem documents of the HTTP API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+
+from promoter import records
+from promoter.errors import PromoterError
+from promoter.model import Promoted, Repository, TagMove
+
+PROBLEM = "application/problem+json"  # RFC 9457
+MAX_MANIFEST_BYTES = 5_000_000  # of manifests in one answer; Lambda answers with 6 MB at most
+
+
+def promoted(answer: Promoted) -> dict[str, Any]:
+    """Return the answer's document; each image has PutImage's `image` structure and what became of its tag."""
+    manifest, text = answer.manifest, answer.manifest.body.decode()
+    fitting = MAX_MANIFEST_BYTES // len(json.dumps(json.dumps(text)))  # a body is JSON inside Lambda's JSON
+    images = [
+        image(answer.repository, manifest.digest, move)
+        | ({"imageManifest": text} if text and number < fitting else {})
+        | {"imageManifestMediaType": manifest.media_type}
+        for number, move in enumerate(answer.moves)
+    ]
+    return {
+        "promotionId": answer.promotion_id,
+        "outcome": answer.outcome,
+        "rule": answer.rule,
+        "images": images,
+    }
+
+
+def image(repository: Repository, digest: str | None, move: TagMove) -> dict[str, Any]:
+    """Return one tag's entry, without the manifest."""
+    return {
+        "registryId": repository.registry_id,
+        "repositoryName": repository.name,
+        "imageId": {"imageDigest": digest, "imageTag": move.image_tag},
+        "outcome": move.outcome,
+        "previousDigest": move.previous_digest,
+    }
+
+
+def refused(
+    error: PromoterError, *, promotion_id: str | None, images: Sequence[Mapping[str, Any]] = ()
+) -> Response[str]:
+    """Return an error as a problem document (RFC 9457); `images` are the tags put before it happened."""
+    document = {
+        "type": f"urn:ecr-promoter:{error.code}",
+        "title": error.title,
+        "status": error.http_status,
+        "detail": error.detail,
+        "code": error.code,
+    }
+    reasons = [records.reason(each) for each in error.reasons]
+    extension = {"promotionId": promotion_id, "field": error.field, "reasons": reasons, "images": images}
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
+    return respond(error.http_status, PROBLEM, document | {k: v for k, v in extension.items() if v}, headers)
+
+
+def respond(
+    status: int, content_type: str, document: Mapping[str, Any], headers: Mapping[str, str] | None = None
+) -> Response[str]:
+    """Return a JSON response that no cache keeps."""
+    return Response(
+        status_code=status,
+        content_type=content_type,
+        body=json.dumps(document),
+        headers={"Cache-Control": "no-store", **(headers or {})},
+    )

@@ -1,0 +1,90 @@
+"""A turn: the tags that have to move are taken, put one after the other, and given back with the record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from promoter import records
+from promoter.answers import replay
+from promoter.checks import Heads
+from promoter.errors import PromoterError, RegistryError
+from promoter.model import ImageId, Manifest, Outcome, Promoted, Promotion, Record, TagMove, Turn
+from promoter.policy import Rule
+from promoter.world import World
+
+
+def take_turn(
+    wish: Promotion, rule: Rule, manifest: Manifest, heads: Heads, versions: Mapping[str, int], world: World
+) -> Promoted:
+    """Take the turn of the tags that have to move, put them, and record how it ended.
+
+    Where it cannot be told whether a tag was put, the turn is left to be settled when its time is over.
+    """
+    planned = tuple(TagMove(tag, Outcome.PLANNED, head) for tag, head in heads.items() if head != manifest.digest)
+    intent = replace(
+        records.opened(wish, rule=rule.name),
+        image_digest=manifest.digest,
+        media_type=manifest.media_type,
+        image_tags=tuple(heads),
+        moves=planned,
+    )
+    begun = world.ledger.begin(intent, {move.image_tag: move.previous_digest for move in planned}, versions)
+    if isinstance(begun, Record):
+        return replay(begun, world)
+    answer = put_all(wish, rule, manifest, heads, world)
+    if not (isinstance(answer, PromoterError) and answer.unsettled):
+        finish(begun, answer, world)
+    if isinstance(answer, PromoterError):
+        raise answer
+    return answer
+
+
+def put_all(
+    wish: Promotion, rule: Rule, manifest: Manifest, heads: Heads, world: World
+) -> Promoted | PromoterError:
+    """Put the tags one by one; return the answer, or the failure that stopped it with the moves before."""
+    moves: list[TagMove] = []
+    for tag, head in heads.items():
+        try:
+            moves.append(move(wish, manifest, tag, head, world))
+        except PromoterError as error:
+            error.moves, error.image_digest = tuple(moves), manifest.digest
+            return error
+    return Promoted(wish.promotion_id, rule.name, wish.repository, manifest, tuple(moves))
+
+
+def move(wish: Promotion, manifest: Manifest, tag: str, head: str | None, world: World) -> TagMove:
+    """Put one tag, unless it is there already. Where the answer was lost, the tag itself tells what happened."""
+    if head == manifest.digest:
+        return TagMove(tag, Outcome.UNCHANGED, head)
+    try:
+        if world.registry.put(wish.repository, manifest, tag):
+            return TagMove(tag, Outcome.PROMOTED, head)
+    except RegistryError as error:
+        if not is_at(wish, tag, manifest, error, world):
+            raise
+        return TagMove(tag, Outcome.PROMOTED, head)
+    return TagMove(tag, Outcome.UNCHANGED, manifest.digest)  # somebody else put it since the read
+
+
+def is_at(wish: Promotion, tag: str, manifest: Manifest, error: RegistryError, world: World) -> bool:
+    """Say whether the tag is there after an error that leaves it open; raise it, unsettled, if nobody knows."""
+    tag_id = ImageId(image_tag=tag)
+    try:
+        answer = world.registry.read(wish.repository, [tag_id])[tag_id]
+    except PromoterError:
+        error.unsettled = True
+        raise error from None
+    return isinstance(answer, Manifest) and answer.digest == manifest.digest
+
+
+def finish(turn: Turn, answer: Promoted | PromoterError, world: World) -> None:
+    """Record the end of a turn; an error of the ledger says which tags were put all the same."""
+    try:
+        world.ledger.finish(turn, records.ended(turn.record, answer, now=world.now()))
+    except PromoterError as error:
+        error.moves, error.image_digest = answer.moves, turn.record.image_digest
+        raise
+    if isinstance(answer, PromoterError):
+        answer.recorded = True

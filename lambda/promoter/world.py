@@ -1,0 +1,27 @@
+"""Everything outside of the core that a promotion touches, by role."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from promoter.policy import Policy
+from promoter.ports import Findings, Ledger, Registry
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The policy, the registry, what is known of images, the ledger, and time; `pause` takes seconds."""
+
+    policy: Policy
+    registry: Registry
+    findings: Findings
+    ledger: Ledger
+    now: Callable[[], datetime] = _now
+    pause: Callable[[float], None] = time.sleep

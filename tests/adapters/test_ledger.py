@@ -1,0 +1,292 @@
+"""What both ledgers promise: the one in memory that the core's tests use, and DynamoDB's over HTTP."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from local.aws import LocalAws
+from promoter import records
+from promoter.errors import GateRefused, IdempotencyConflict, LedgerError, TagBusy, Throttled
+from promoter.ledger import DynamoLedger
+from promoter.manifest import OCI_MANIFEST
+from promoter.model import ImageId, Manifest, Outcome, Promoted, Reason, Record, Repository, TagMove, Trigger
+from promoter.ports import AbandonedError, HeadMovedError, Ledger
+from promoter.wiring import CLIENT
+from tests.support.ledgers import InMemoryLedger
+
+PLACE = Repository("123456789012", "team/web")
+OLD, NEW, OTHER = ("sha256:" + letter * 64 for letter in "abc")
+
+
+@dataclass
+class Clock:
+    """A clock that a test turns."""
+
+    time: datetime = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        self.time += timedelta(milliseconds=1)
+        return self.time
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def dynamo(local_aws: LocalAws, table: str, clock: Clock) -> DynamoLedger:
+    return DynamoLedger(
+        local_aws.client("dynamodb"),
+        table,
+        lease=timedelta(seconds=30),
+        history=timedelta(days=400),
+        now=clock,
+    )
+
+
+@pytest.fixture(params=["memory", "dynamodb"])
+def ledger(request: pytest.FixtureRequest, clock: Clock) -> Ledger:
+    if request.param == "memory":
+        return InMemoryLedger(clock)
+    found: Ledger = request.getfixturevalue("dynamo")
+    return found
+
+
+def intent(digest: str = NEW, tags: tuple[str, ...] = ("prod",), **members: Any) -> Record:
+    """Return a promotion that is about to move tags that were on OLD."""
+    defaults: dict[str, Any] = {
+        "promotion_id": uuid.uuid4().hex,
+        "trigger": Trigger.REQUEST,
+        "repository": PLACE,
+        "source": ImageId("staging", digest),
+        "asked_at": datetime(2026, 11, 23, 11, tzinfo=UTC),
+        "rule": "prod",
+        "caller": "arn:x",
+        "fingerprint": "f",
+        "image_digest": digest,
+        "media_type": OCI_MANIFEST,
+        "image_tags": tags,
+        "moves": tuple(TagMove(tag, Outcome.PLANNED, OLD) for tag in tags),
+    }
+    return Record(**(defaults | members))
+
+
+def ended(record: Record, outcome: Outcome = Outcome.PROMOTED, *, at: datetime | None = None) -> Record:
+    """Return the record of a promotion that did what it intended."""
+    moves = tuple(replace(move, outcome=outcome) for move in record.moves)
+    manifest = Manifest(b"", OCI_MANIFEST, record.image_digest or "")
+    answer = Promoted(record.promotion_id, "prod", PLACE, manifest, moves)
+    return records.ended(record, answer, now=at or datetime(2026, 11, 23, 12, tzinfo=UTC))
+
+
+def begin(ledger: Ledger, record: Record, seen: str | None = OLD, **versions: int) -> Any:
+    return ledger.begin(record, dict.fromkeys(record.image_tags, seen), versions)
+
+
+def carry_out(ledger: Ledger, record: Record, seen: str | None = OLD) -> Record:
+    """Begin and finish; return what was recorded."""
+    turn = begin(ledger, record, seen)
+    done = ended(record)
+    ledger.finish(turn, done)
+    return done
+
+
+def test_a_tag_has_one_turn_at_a_time(ledger: Ledger) -> None:
+    """While one promotion has it, others are told to wait; afterwards it is free again."""
+    first = intent()
+    turn = begin(ledger, first)
+
+    with pytest.raises(TagBusy):
+        begin(ledger, intent())
+
+    ledger.finish(turn, ended(first))
+    begin(ledger, intent(OTHER), NEW)
+
+
+def test_several_tags_are_taken_all_or_none(ledger: Ledger) -> None:
+    """A promotion that cannot have one of its tags has none, so that two never wait for each other."""
+    begin(ledger, intent(tags=("b",)))
+
+    with pytest.raises(TagBusy):
+        begin(ledger, intent(tags=("a", "b")))
+
+    begin(ledger, intent(tags=("a",)))
+
+
+def test_the_head_is_where_the_last_promotion_put_the_tag(ledger: Ledger) -> None:
+    """With who put it there and when; a tag that was never promoted has none."""
+    assert ledger.head(PLACE, "prod") is None
+    done = carry_out(ledger, intent())
+
+    head = ledger.head(PLACE, "prod")
+
+    assert head is not None
+    assert (head.image_digest, head.promotion_id, head.moved_at) == (NEW, done.promotion_id, done.ended_at)
+
+
+def test_a_turn_is_given_only_where_the_tag_was_seen(ledger: Ledger) -> None:
+    """Compare-and-swap: who looked before another promotion moved the tag has to look again."""
+    carry_out(ledger, intent())
+
+    with pytest.raises(HeadMovedError) as moved:
+        begin(ledger, intent(OTHER), OLD)
+
+    assert begin(ledger, intent(OTHER), OLD, **moved.value.versions)  # looked again: it is there, past the ledger
+
+
+def test_a_tag_that_was_absent_is_taken_only_if_nobody_made_it_since(ledger: Ledger) -> None:
+    """The first promotion of a tag is compared like any other."""
+    carry_out(ledger, intent(), seen=None)
+
+    with pytest.raises(HeadMovedError):
+        begin(ledger, intent(OTHER), None)
+
+
+def test_a_turn_that_nobody_ends_is_abandoned_when_its_time_is_over(ledger: Ledger, clock: Clock) -> None:
+    """The next promotion of the tag is told whose it was, and finds what that one intended."""
+    record = intent()
+    begin(ledger, record)
+    clock.time += timedelta(seconds=31)
+
+    with pytest.raises(AbandonedError) as abandoned:
+        begin(ledger, intent())
+
+    assert abandoned.value.promotion_id == record.promotion_id
+    assert list(ledger.abandoned(limit=10)) == [record.promotion_id]
+    turn = ledger.turn(record.promotion_id)
+    assert turn is not None
+    assert replace(turn.record, fingerprint="f") == record
+    ledger.finish(turn, ended(record))
+    assert ledger.turn(record.promotion_id) is None
+    assert list(ledger.abandoned(limit=10)) == []
+
+
+def test_who_comes_after_the_end_of_the_turn_cannot_record(ledger: Ledger, clock: Clock) -> None:
+    """Its promotion was settled by somebody else; nothing is written twice."""
+    record = intent()
+    late = begin(ledger, record)
+    clock.time += timedelta(seconds=31)
+    settled = ledger.turn(record.promotion_id)
+    assert settled is not None
+    ledger.finish(settled, ended(record))
+
+    with pytest.raises(LedgerError, match="longer than its turn"):
+        ledger.finish(late, ended(record))
+
+
+def test_a_repeat_is_told_the_first_answer(ledger: Ledger) -> None:
+    """Whether it would move something or not."""
+    done = carry_out(ledger, intent())
+
+    again = [ledger.begin(done, {"prod": NEW}, {}), ledger.record(ended(done, Outcome.UNCHANGED))]
+
+    assert [each.outcome for each in again if isinstance(each, Record)] == ["PROMOTED", "PROMOTED"]
+
+
+def test_a_promotion_under_way_is_not_repeated(ledger: Ledger, clock: Clock) -> None:
+    """Until its turn is over."""
+    record = intent()
+    begin(ledger, record)
+
+    with pytest.raises(TagBusy):
+        begin(ledger, record)
+    with pytest.raises(TagBusy):
+        ledger.record(ended(record))
+    clock.time += timedelta(seconds=31)
+    with pytest.raises(AbandonedError):
+        ledger.record(ended(record))
+
+
+def test_a_key_stands_for_one_request(ledger: Ledger) -> None:
+    """Another request under the same promotionId is refused, before and after the first one ended."""
+    record = intent()
+    turn = begin(ledger, record)
+
+    with pytest.raises(IdempotencyConflict):
+        begin(ledger, replace(record, fingerprint="other"))
+    ledger.finish(turn, ended(record))
+    with pytest.raises(IdempotencyConflict):
+        ledger.record(replace(ended(record), fingerprint="other"))
+
+
+def test_what_may_be_tried_again_is_replaced_by_the_next_try(ledger: Ledger) -> None:
+    """A failure that a retry may overcome does not stand."""
+    record = intent()
+    failure = Throttled("slow down")
+    turn = begin(ledger, record)
+    ledger.finish(turn, records.ended(record, failure, now=datetime(2026, 11, 23, 12, tzinfo=UTC)))
+    assert ledger.head(PLACE, "prod") is None
+
+    carry_out(ledger, record)
+
+    head = ledger.head(PLACE, "prod")
+    assert head is not None
+    assert head.image_digest == NEW
+
+
+def test_a_refusal_is_recorded_with_its_reasons(ledger: Ledger) -> None:
+    """And told again as it was."""
+    reason = Reason("finding", "bad", rule="prod", platform="linux/amd64", vulnerability="CVE-1", fixed_in="2")
+    refused = records.ended(
+        intent(moves=()), GateRefused("bad", reasons=(reason,)), now=datetime(2026, 11, 23, tzinfo=UTC)
+    )
+    assert ledger.record(refused) == refused
+
+    told = records.error(ledger.record(refused))
+
+    assert isinstance(told, GateRefused)
+    assert told.reasons == (reason,)
+
+
+def test_drift_is_noted_at_the_head(ledger: Ledger) -> None:
+    """Until the tag is found where it should be."""
+    carry_out(ledger, intent())
+    (head,) = ledger.stalest_heads(limit=10)
+
+    ledger.checked(head, drift=OTHER)
+    noted = ledger.head(PLACE, "prod")
+    assert noted is not None
+    assert noted.drift == OTHER
+
+    ledger.checked(noted, drift=None)
+    noted = ledger.head(PLACE, "prod")
+    assert noted is not None
+    assert noted.drift is None
+
+
+def test_forty_tags_fit_into_one_promotion(dynamo: DynamoLedger) -> None:
+    """As many as a request may name."""
+    carry_out(dynamo, intent(tags=tuple(f"v{number}" for number in range(40))))
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException", "InternalServerError"])
+def test_a_table_that_fails_is_a_ledger_error(
+    dynamo: DynamoLedger, faults: Callable[..., None], code: str
+) -> None:
+    """Nothing is taken to be recorded that is not."""
+    faults("dynamodb", "TransactWriteItems", code=code, status=500 if "Server" in code else 400, times=10)
+
+    with pytest.raises(LedgerError):
+        begin(dynamo, intent())
+
+
+def test_an_answer_that_was_lost_is_asked_for_again(
+    faults: Callable[..., None], local_aws: LocalAws, table: str, clock: Clock
+) -> None:
+    """The SDK repeats the transaction with its token: it is carried out once."""
+    client = local_aws.client("dynamodb", config=CLIENT)
+    dynamo = DynamoLedger(client, table, lease=timedelta(seconds=30), history=timedelta(days=1), now=clock)
+    faults("dynamodb", "TransactWriteItems", code="InternalServerError", status=500, times=1, after=True)
+
+    carry_out(dynamo, intent())
+
+    head = dynamo.head(PLACE, "prod")
+    assert head is not None
+    assert head.image_digest == NEW

@@ -1,0 +1,309 @@
+"""Every move of a tag on the deployed stack: one after the other, recorded, announced, and taken back."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from local import pusher
+from tests.e2e.conftest import Consumer, Image, Stack, ask, eventually
+
+
+def history(stack: Stack, repository: str, **query: str) -> list[dict[str, Any]]:
+    """Return all pages of `GET /promotions`."""
+    found: list[dict[str, Any]] = []
+    token: dict[str, str] = {}
+    while True:
+        asked = urlencode({"repositoryName": repository, "limit": "20"} | query | token)
+        status, page = stack.call("GET", f"/promotions?{asked}")
+        assert status == 200, page
+        found += page["promotions"]
+        if "nextToken" not in page:
+            return found
+        token = {"nextToken": page["nextToken"]}
+
+
+def heads(stack: Stack, repository: str) -> dict[str, dict[str, Any]]:
+    """Return what `GET /heads` tells, by tag."""
+    status, page = stack.call("GET", f"/heads?repositoryName={repository}")
+    assert status == 200, page
+    return {head["imageTag"]: head for head in page["heads"]}
+
+
+def test_fifty_promotions_at_once_move_a_tag_one_after_the_other(stack: Stack) -> None:
+    """Half by calls, half by scans: each move begins where the last one ended, and everybody is told the truth."""
+    repository = stack.repository()
+    digests = [
+        pusher.push_image(stack.aws.registry, repository, f"build-{n}", seed=f"{repository}{n}").digest
+        for n in range(50)
+    ]
+    stack.settle(repository, events=50)  # the pushes' own events
+    calls = [
+        {"repositoryName": repository, "source": {"imageTag": f"build-{n}"}, "imageTag": "staging"}
+        for n in range(0, 50, 2)
+    ]
+    with ThreadPoolExecutor(16) as pool:
+        scans = [pool.submit(stack.scan, repository, digest) for digest in digests[1::2]]
+        answers = list(pool.map(stack.post, calls))
+    for scan in scans:
+        scan.result()
+
+    def told() -> list[dict[str, Any]]:
+        return [each for each in history(stack, repository) if each["trigger"] == "scan"]
+
+    def digests_of(ended: list[dict[str, Any]]) -> set[str]:
+        return {each["source"]["imageDigest"] for each in ended}
+
+    eventually(told, lambda ended: digests_of(ended) == set(digests[1::2]), seconds=90)
+    moves = {
+        each["promotionId"]: next(image for image in each["images"] if image["imageTag"] == "staging")
+        | {"imageDigest": each["imageDigest"]}
+        for each in reversed(history(stack, repository, imageTag="staging", outcome="PROMOTED"))
+    }
+    assert next(iter(moves.values()))["previousDigest"] is None
+    for before, after in pairwise(moves.values()):
+        assert after["previousDigest"] == before["imageDigest"]
+    assert stack.tags(repository)["staging"] == list(moves.values())[-1]["imageDigest"]
+    head = heads(stack, repository)["staging"]
+    assert (head["imageDigest"], head["drift"]) == (stack.tags(repository)["staging"], False)
+    for status, answer in answers:
+        assert (answer["promotionId"] in moves) is (status == 200)
+        assert status == 200 or answer["code"] == "tag_busy"
+    for ended in told():
+        assert ended["outcome"] == "PROMOTED" or ended["code"] == "superseded"
+
+
+def test_an_event_delivered_ten_times_is_one_promotion_and_one_announcement(
+    stack: Stack, consumer: Consumer
+) -> None:
+    """At least once is what EventBridge promises; once is what happens."""
+    repository = stack.repository()
+    pushed = pusher.push_image(stack.aws.registry, repository, "build-1", seed=repository)
+    stack.settle(repository, events=1)
+    stack.scan(repository, pushed.digest, announce=False)
+    event = {
+        "id": str(uuid.uuid4()),
+        "source": "aws.ecr",
+        "detail-type": "ECR Image Scan",
+        "account": stack.aws.account_id,
+        "time": "2026-11-23T12:00:00Z",
+        "detail": {
+            "scan-status": "COMPLETE",
+            "repository-name": repository,
+            "image-digest": pushed.digest,
+            "image-tags": ["build-1"],
+        },
+    }
+    name, lambda_ = stack.variables["PROMOTER_FUNCTION"], stack.client("lambda")
+    with ThreadPoolExecutor(10) as pool:
+        payload = json.dumps(event).encode()
+        calls = [pool.submit(lambda_.invoke, FunctionName=name, Payload=payload) for _ in range(10)]
+    answers = [json.loads(call.result()["Payload"].read()) for call in calls]
+
+    (recorded,) = history(stack, repository)
+    assert {each["promotions"][0]["outcome"] for each in answers if "promotions" in each} == {"PROMOTED"}
+    assert recorded["outcome"] == "PROMOTED"
+    stack.post({"repositoryName": repository, "source": {"imageTag": "build-1"}, "imageTag": "prod"})
+    heard = consumer.heard(repository, 2)  # the stream keeps the order: what came before the last is all there was
+    assert [each["detail"]["promotionId"] for each in heard][:-1] == [recorded["promotionId"]]
+
+
+def test_the_late_scan_of_an_older_image_does_not_move_the_tag_back(stack: Stack) -> None:
+    """It is superseded, and the tag stays where it is."""
+    repository = stack.repository()
+    older, newer = (
+        pusher.push_image(stack.aws.registry, repository, f"build-{n}", seed=f"{repository}{n}").digest
+        for n in (1, 2)
+    )
+    stack.scan(repository, newer)
+    eventually(lambda: stack.tags(repository).get("staging"), lambda digest: digest == newer)
+
+    stack.scan(repository, older)
+
+    (late,) = eventually(lambda: history(stack, repository, outcome="REFUSED"), bool)
+    assert late["code"] == "superseded"
+    assert stack.tags(repository)["staging"] == newer
+
+
+def test_a_promotion_can_be_looked_up(stack: Stack, image: Image) -> None:
+    """By its id, in the history of the repository and of the tag, and at the head of the tag."""
+    _, answer = stack.post(ask(image.repository))
+
+    status, found = stack.call("GET", f"/promotions/{answer['promotionId']}")
+
+    assert (status, found["outcome"], found["imageDigest"]) == (200, "PROMOTED", image.digest)
+    assert history(stack, image.repository) == history(stack, image.repository, imageTag="prod") == [found]
+    assert history(stack, image.repository, outcome="REFUSED") == []
+    assert heads(stack, image.repository)["prod"]["promotionId"] == answer["promotionId"]
+    assert stack.call("GET", "/promotions/none")[1]["code"] == "promotion_not_found"
+
+
+def test_a_tag_that_somebody_else_moves_has_drifted(stack: Stack, image: Image, consumer: Consumer) -> None:
+    """Told by `GET /heads` at once, and announced by the next reconcile."""
+    stack.post(ask(image.repository))
+    elsewhere = pusher.push_image(stack.aws.registry, image.repository, "prod", seed="elsewhere").digest
+
+    head = heads(stack, image.repository)["prod"]
+    assert (head["drift"], head["imageDigest"], head["registryDigest"]) == (True, image.digest, elsewhere)
+
+    status, done = stack.call("POST", "/reconcile", {})
+
+    assert status == 200
+    assert {"repositoryName": image.repository, "imageTag": "prod", "registryDigest": elsewhere} in done["drifted"]
+    heard = [each for each in consumer.heard(image.repository, 2) if each["detail-type"] == "Tag Drifted"]
+    assert [each["detail"]["registryDigest"] for each in heard] == [elsewhere]
+
+
+def test_a_promotion_is_taken_back(stack: Stack, image: Image) -> None:
+    """The tag goes where it was; the record says what was undone; taken back twice, it goes nowhere."""
+    first = pusher.push_image(stack.aws.registry, image.repository, "prod", seed="first").digest
+    _, promoted = stack.post(ask(image.repository))
+    path = f"/promotions/{promoted['promotionId']}/rollback"
+
+    status, undone = stack.call("POST", path)
+
+    assert (status, undone["outcome"], undone["undoes"]) == (200, "PROMOTED", promoted["promotionId"])
+    assert stack.tags(image.repository)["prod"] == first
+    assert history(stack, image.repository)[0]["undoes"] == promoted["promotionId"]
+    assert stack.call("POST", path)[1]["code"] == "tag_changed"
+
+
+def test_a_promotion_of_a_new_tag_cannot_be_taken_back(stack: Stack, image: Image) -> None:
+    """There is nothing to go back to; the answer says so."""
+    _, promoted = stack.post(ask(image.repository))
+
+    status, problem = stack.call("POST", f"/promotions/{promoted['promotionId']}/rollback")
+
+    assert (status, problem["code"]) == (400, "invalid_request")
+    assert "delete new tags" in problem["detail"]
+
+
+def test_an_idempotency_key_is_one_promotion(stack: Stack, image: Image) -> None:
+    """The same key and body: the first answer, also when the tag has moved on; another body: a conflict."""
+    key = ["Idempotency-Key: deploy-7"]
+    first = stack.call("POST", "/promotions", ask(image.repository), headers=key)
+    pusher.push_image(stack.aws.registry, image.repository, "prod", seed="moved on")
+
+    again = stack.call("POST", "/promotions", ask(image.repository), headers=key)
+    other = stack.call("POST", "/promotions", ask(image.repository, imageTag="v1"), headers=key)
+
+    assert first[0] == 200
+    assert again == first
+    assert (other[0], other[1]["code"]) == (409, "idempotency_conflict")
+    assert "v1" not in stack.tags(image.repository)
+
+
+@pytest.fixture
+def frozen(stack: Stack, image: Image) -> Iterator[dict[str, Any]]:
+    """Freeze the image's repository."""
+    body = {"repositories": image.repository, "reason": "incident 7", "until": "2099-01-01T00:00:00Z"}
+    status, freeze = stack.call("PUT", "/freeze", body)
+    assert status == 200, freeze
+    yield freeze
+    stack.call("DELETE", f"/freeze?repositories={image.repository}")
+
+
+def test_the_stop_button(stack: Stack, image: Image, frozen: dict[str, Any]) -> None:
+    """From the answer on nothing moves; the refusal says who froze and why; lifted, it goes on."""
+    status, problem = stack.post(ask(image.repository))
+
+    assert (status, problem["code"]) == (423, "frozen")
+    assert "incident 7" in problem["detail"]
+    assert str(frozen["by"]) in problem["detail"]
+    assert frozen in stack.call("GET", "/freeze")[1]["freezes"]
+    assert "prod" not in stack.tags(image.repository)
+
+    assert stack.call("DELETE", f"/freeze?repositories={image.repository}") == (200, {"lifted": True})
+    eventually(lambda: stack.post(ask(image.repository))[0], lambda status: status == 200)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        ("GET", "/promotions", None, "repositoryName"),
+        ("GET", "/promotions?repositoryName=team/x&limit=0", None, "limit"),
+        ("GET", "/promotions?repositoryName=team/x&limit=many", None, "limit"),
+        ("GET", "/promotions?repositoryName=team/x&outcome=GOOD", None, "outcome"),
+        ("GET", "/promotions?repositoryName=team/x&nextToken=x", None, "nextToken"),
+        ("GET", "/promotions?repositoryName=team/x&nextToken=eyJwayI6IHsiUyI6ICJ4In19", None, "nextToken"),
+        ("GET", "/promotions?repositoryName=team/x&color=red", None, "color"),
+        ("GET", "/heads?repositoryName=TEAM", None, "repositoryName"),
+        ("PUT", "/freeze", {}, "reason"),
+        ("PUT", "/freeze", {"reason": "r", "rule": "none"}, "rule"),
+        ("PUT", "/freeze", {"reason": "r", "until": "2020-01-01T00:00:00Z"}, "until"),
+        ("PUT", "/freeze", {"reason": "r", "until": "2099-01-01T00:00:00"}, "until"),
+        ("PUT", "/freeze", "{", "body"),
+        ("DELETE", "/freeze?repositories=UPPER", None, "repositories"),
+    ],
+)
+def test_a_bad_question_is_told_which_part_is_bad(
+    stack: Stack, method: str, path: str, body: Any, field: str
+) -> None:
+    """A problem document names the field; nothing is changed."""
+    status, problem = stack.call(method, path, body)
+
+    assert (status, problem["code"], problem["field"]) == (400, "invalid_request", field)
+
+
+def test_heads_of_a_repository_that_no_rule_names_are_not_told(stack: Stack) -> None:
+    """Whoever may call the API sees what the policy is about, and no more."""
+    assert stack.call("GET", "/heads?repositoryName=other/web")[1]["code"] == "not_allowed"
+
+
+@pytest.fixture
+def no_ledger(stack: Stack) -> Iterator[Any]:
+    """Let DynamoDB refuse transactions, in the way a test says."""
+
+    def refuse(**members: Any) -> None:
+        stack.local("faults", {"service": "dynamodb", "operation": "TransactWriteItems"} | members)
+
+    yield refuse
+    stack.local("faults", method="DELETE")
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("ThrottlingException", 400), ("AccessDeniedException", 400), ("InternalServerError", 500)],
+)
+def test_without_its_ledger_nothing_is_put(
+    stack: Stack, image: Image, no_ledger: Any, code: str, status: int
+) -> None:
+    """The caller is told to come again."""
+    no_ledger(code=code, status=status, times=50)
+
+    got, problem = stack.post(ask(image.repository))
+
+    assert (got, problem["code"]) == (503, "ledger_error")
+    assert set(stack.tags(image.repository)) == {"candidate"}
+
+
+def test_an_event_waits_for_the_ledger(stack: Stack, build: Image, no_ledger: Any) -> None:
+    """Lambda's next try finds it working."""
+    no_ledger(code="InternalServerError", status=500, times=4)
+
+    for platform in build.platforms:
+        stack.scan(build.repository, platform)
+
+    eventually(lambda: stack.tags(build.repository), lambda tags: "staging-7" in tags, seconds=60)
+    assert [each["outcome"] for each in history(stack, build.repository)] == ["PROMOTED"]
+
+
+def test_two_ledger_calls_for_a_promotion_one_for_a_repeat_none_for_a_dry_run(stack: Stack, image: Image) -> None:
+    """Counted at the server; the freezes are read beside, once in a few seconds."""
+
+    def ledger_calls(**members: Any) -> list[str]:
+        stack.local("calls", method="DELETE")
+        stack.post(ask(image.repository, **members))
+        calls = [call for call in stack.calls() if call["service"] == "dynamodb" and call.get("principal")]
+        return [call["operation"] for call in calls if call["operation"] not in {"Query", "GetRecords"}]
+
+    assert ledger_calls(dryRun=True) == []
+    assert ledger_calls() == ["TransactWriteItems"] * 2
+    assert ledger_calls() == ["TransactWriteItems"]

@@ -1,0 +1,152 @@
+"""A ledger in memory, with the promises of the port; the adapters' tests hold both ledgers to them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from promoter import records
+from promoter.errors import IdempotencyConflict, LedgerError, TagBusy
+from promoter.model import Head, Outcome, Record, Repository, Turn
+from promoter.policy import Freeze, Policy
+from promoter.ports import AbandonedError, Findings, HeadMovedError, Ledger, Registry
+from promoter.world import World
+from tests.support.registries import KnownFindings
+
+Tag = tuple[Repository, str]
+
+
+def now() -> datetime:
+    """The time as it is."""
+    return datetime.now(UTC)
+
+
+@dataclass
+class InMemoryLedger:
+    """A ledger that loses everything at the end of the test; `calls` counts what would be calls of DynamoDB."""
+
+    clock: Callable[[], datetime] = now
+    lease: timedelta = timedelta(seconds=30)
+    records: dict[str, Record] = field(default_factory=dict)
+    turns: dict[str, Turn] = field(default_factory=dict)
+    held: dict[Tag, Turn] = field(default_factory=dict)
+    heads: dict[Tag, Head] = field(default_factory=dict)
+    versions: dict[Tag, int] = field(default_factory=dict)
+    stops: list[Freeze] = field(default_factory=list)
+    announced: list[Record] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+
+    def freezes(self) -> Sequence[Freeze]:
+        return self.stops
+
+    def begin(self, record: Record, seen: Mapping[str, str | None], versions: Mapping[str, int]) -> Turn | Record:
+        self.calls.append("begin")
+        if earlier := self._earlier(record):
+            return earlier
+        tags = {tag: (record.repository, tag) for tag in seen}
+        holders = [self.held[tag] for tag in tags.values() if tag in self.held]
+        for holder in holders:
+            if holder.until < self.clock():
+                raise AbandonedError(holder.record.promotion_id)
+            raise TagBusy("another promotion is moving the tag")
+        moved = {
+            name: self.versions.get(tag, 0)
+            for name, tag in tags.items()
+            if tag in self.heads
+            and self.heads[tag].image_digest != seen[name]
+            and versions.get(name) != self.versions.get(tag, 0)
+        }
+        if moved:
+            raise HeadMovedError(moved)
+        turn = Turn(uuid.uuid4().hex, record, self.clock() + self.lease)
+        self.records[record.promotion_id] = record
+        self.turns[record.promotion_id] = turn
+        self.held |= dict.fromkeys(tags.values(), turn)
+        return turn
+
+    def finish(self, turn: Turn, record: Record) -> None:
+        self.calls.append("finish")
+        if self.turns.get(record.promotion_id) != turn:
+            raise LedgerError("the promotion took longer than its turn")
+        for tag in [tag for tag, holder in self.held.items() if holder == turn]:
+            del self.held[tag]
+        del self.turns[record.promotion_id]
+        taken = {move.image_tag for move in turn.record.moves}
+        for move in record.moves:
+            if move.image_tag in taken:
+                self._head(record, move.image_tag)
+        self._end(record)
+
+    def record(self, record: Record) -> Record:
+        self.calls.append("record")
+        if earlier := self._earlier(record):
+            return earlier
+        self._end(record)
+        return record
+
+    def turn(self, promotion_id: str) -> Turn | None:
+        return self.turns.get(promotion_id)
+
+    def head(self, repository: Repository, image_tag: str) -> Head | None:
+        return self.heads.get((repository, image_tag))
+
+    def abandoned(self, *, limit: int) -> Sequence[str]:
+        return [name for name, turn in self.turns.items() if turn.until < self.clock()][:limit]
+
+    def stalest_heads(self, *, limit: int) -> Sequence[Head]:
+        return list(self.heads.values())[:limit]
+
+    def checked(self, head: Head, *, drift: str | None) -> None:
+        self.heads[head.repository, head.image_tag] = replace(head, drift=drift)
+
+    def _earlier(self, record: Record) -> Record | None:
+        earlier = self.records.get(record.promotion_id)
+        if earlier is None or (earlier.outcome and not records.is_final(earlier)):
+            return None
+        if earlier.fingerprint != record.fingerprint:
+            raise IdempotencyConflict("another request has this key")
+        if earlier.outcome:
+            return earlier
+        if self.turns[record.promotion_id].until < self.clock():
+            raise AbandonedError(record.promotion_id)
+        raise TagBusy("this promotion is under way")
+
+    def _head(self, record: Record, image_tag: str) -> None:
+        tag = (record.repository, image_tag)
+        self.versions[tag] = self.versions.get(tag, 0) + 1
+        self.heads[tag] = Head(
+            record.repository,
+            image_tag,
+            record.image_digest or "",
+            record.promotion_id,
+            record.ended_at or self.clock(),
+        )
+
+    def _end(self, record: Record) -> None:
+        self.records[record.promotion_id] = record
+        self.announced.append(record)
+
+    def outcomes(self) -> list[Outcome | None]:
+        """Return what was announced, in order."""
+        return [record.outcome for record in self.announced]
+
+
+def world(
+    policy: Policy,
+    registry: Registry,
+    findings: Findings | None = None,
+    *,
+    ledger: Ledger | None = None,
+    now: Callable[[], datetime] = now,
+) -> World:
+    """Put a world together of which a test says only what it is about; nobody waits in it."""
+    return World(
+        policy=policy,
+        registry=registry,
+        findings=findings or KnownFindings(),
+        ledger=ledger or InMemoryLedger(now),
+        now=now,
+        pause=lambda _: None,
+    )
