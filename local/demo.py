@@ -49,12 +49,12 @@ class Stage:
         body = json.dumps(scan | {"findings": findings, "announce": True}).encode()
         urllib.request.urlopen(f"{self.aws.endpoint_url}/_local/scans", body, timeout=30).close()
 
-    def call(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Call `POST /promotions` with curl, signed with SigV4; print what a user would see."""
-        print(f"   curl --aws-sigv4 … -d '{json.dumps(body)}' $PROMOTER_API_URL/promotions")
+    def call(self, body: dict[str, Any], path: str = "/promotions") -> dict[str, Any]:
+        """Call the API with curl, signed with SigV4; print what a user would see."""
+        print(f"   curl --aws-sigv4 … -d '{json.dumps(body)}' $PROMOTER_API_URL{path}")
         words = ["--aws-sigv4", f"aws:amz:{self.aws.region}:execute-api", "-H", "content-type: application/json"]
         user = f"{self.aws.access_key_id}:{self.aws.secret_access_key}"
-        command = ["curl", "-sS", *words, "--user", user, "-d", json.dumps(body), f"{self.api_url}/promotions"]
+        command = ["curl", "-sS", *words, "--user", user, "-d", json.dumps(body), f"{self.api_url}{path}"]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         answer: dict[str, Any] = json.loads(done.stdout)
         for image in answer.get("images", []):
@@ -137,7 +137,17 @@ def story(stage: Stage) -> None:
     answer = stage.call(ask | {"source": {"imageTag": "build-42"}, "imageTags": ["prod"]})
     require(answer.get("code") == "not_allowed", "the shortcut should be refused")
 
-    step(9, "Byte for byte the image that was pushed, with all its platforms")
+    step(9, "The next build goes the same way to prod, and is taken back")
+    following = push(stage.aws, "build-44")
+    for child in following.children.values():
+        stage.scanned(child.digest)
+    eventually(lambda: stage.tags().get("staging") == following.digest, "the scans should have moved staging")
+    answer = stage.call(ask | {"imageTags": ["prod"]})
+    require(stage.tags()["prod"] == following.digest, "prod should be build-44")
+    answer = stage.call({}, f"/promotions/{answer['promotionId']}/rollback")
+    require(answer.get("outcome") == "PROMOTED", "the rollback should have moved prod")
+
+    step(10, "prod is byte for byte the image that was pushed, with all its platforms")
     stage.show_tags()
     names = [{"imageTag": "build-42"}, {"imageTag": "prod"}]
     images = ecr.batch_get_image(repositoryName=REPOSITORY, imageIds=names)["images"]
@@ -164,7 +174,8 @@ def main() -> int:
             return 1
         finally:
             process.stop(directory)
+    seconds = time.monotonic() - started
     print(
-        f"\nDone in {time.monotonic() - started:.0f} s: promoted by a scan and by a call; nothing is left running."
+        f"\nDone in {seconds:.0f} s: promoted by scans and by calls, refused, taken back; nothing is left running."
     )
     return 0

@@ -1,0 +1,206 @@
+"""What events and crashes left behind is put right, a bit at each run."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from promoter import events
+from promoter.errors import PromoterError, RegistryError, ScanPending
+from promoter.model import Finding, ImageId, Promotion, Scan, Source, Trigger, Watch
+from promoter.policy import Freeze
+from promoter.promote import promote
+from promoter.reconcile import Reconciled, Reconciler
+from tests.support.ledgers import InMemoryLedger, world
+from tests.support.policies import gate, policy, rule
+from tests.support.registries import (
+    REPOSITORY,
+    InMemoryRegistry,
+    KnownFindings,
+    RememberedWatches,
+    manifest,
+)
+
+IMAGE, OTHER = manifest('{"a": 1}'), manifest('{"b": 1}')
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+POLICY = policy(
+    rule(name="staging", on="scan", to=["staging"], gate=gate(findings={"HIGH": 0}), **{"from": "build-.*"}),
+    rule(name="prod", to=["prod"]),
+)
+WAITING = ImageId("build-1", IMAGE.digest)
+
+
+@pytest.fixture
+def registry() -> InMemoryRegistry:
+    return InMemoryRegistry({"build-1": IMAGE})
+
+
+@pytest.fixture
+def findings() -> KnownFindings:
+    return KnownFindings(pushes={IMAGE.digest: NOW})
+
+
+@pytest.fixture
+def ledger() -> InMemoryLedger:
+    return InMemoryLedger(lambda: NOW)
+
+
+@pytest.fixture
+def watches() -> RememberedWatches:
+    return RememberedWatches({IMAGE.digest: [WAITING]})
+
+
+@pytest.fixture
+def run(
+    registry: InMemoryRegistry, findings: KnownFindings, ledger: InMemoryLedger, watches: RememberedWatches
+) -> Callable[..., Reconciled]:
+    """Run reconcile once, with time for so many steps."""
+    here = world(POLICY, registry, findings, ledger=ledger, now=lambda: NOW)
+
+    def attempt(wish: Promotion) -> object:
+        try:
+            return promote(wish, here)
+        except PromoterError as error:
+            return error
+
+    def wishes(watch: Watch) -> tuple[Promotion, ...]:
+        found = events.watched(watch, POLICY)
+        return () if isinstance(found, events.Ignored) else found
+
+    def once(steps: int = 100) -> Reconciled:
+        left = iter([True] * steps)
+        return Reconciler(here, watches, wishes, attempt, lambda: next(left, False)).run()
+
+    return once
+
+
+def test_a_scan_whose_event_never_came_is_found(
+    run: Any,
+    registry: InMemoryRegistry,
+    findings: KnownFindings,
+    watches: RememberedWatches,
+    ledger: InMemoryLedger,
+) -> None:
+    """Events are best effort; the promotion is carried out, recorded and announced, and the watch ends."""
+    assert run() == Reconciled(waiting=1)
+    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+
+    assert run() == Reconciled(finished=1)
+
+    assert registry.tags["staging"] == IMAGE
+    assert watches.waiting[IMAGE.digest] == []
+    assert ledger.outcomes() == ["PROMOTED"]
+
+
+def test_a_watch_that_still_waits_is_looked_at_again_later(run: Any, watches: RememberedWatches) -> None:
+    """After all others."""
+    run()
+
+    assert watches.touched == [Watch(REPOSITORY, IMAGE.digest, WAITING)]
+    assert watches.waiting[IMAGE.digest] == [WAITING]
+
+
+def test_a_watch_ends_without_a_record_where_all_is_done(
+    run: Any,
+    registry: InMemoryRegistry,
+    findings: KnownFindings,
+    watches: RememberedWatches,
+    ledger: InMemoryLedger,
+) -> None:
+    """The event that did it has recorded it."""
+    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+    registry.tags["staging"] = IMAGE
+
+    assert run() == Reconciled(finished=1)
+    assert ledger.announced == []
+
+
+@pytest.mark.parametrize("change", ["refused", "moved on", "no rule"])
+def test_a_watch_ends_where_there_is_nothing_to_wait_for(
+    run: Any,
+    registry: InMemoryRegistry,
+    findings: KnownFindings,
+    watches: RememberedWatches,
+    ledger: InMemoryLedger,
+    change: str,
+) -> None:
+    """The image was refused by then, its tag has moved on, or no rule serves it any longer."""
+    if change == "refused":
+        findings.scans[IMAGE.digest] = Scan("COMPLETE", (Finding("CVE-1", "HIGH", ("a",)),))
+    if change == "moved on":
+        registry.tags["build-1"] = OTHER
+    if change == "no rule":
+        watches.waiting[IMAGE.digest] = [ImageId("other-1", IMAGE.digest)]
+
+    assert run() == Reconciled(finished=1)
+    assert "staging" not in registry.tags
+    assert ledger.announced == []
+
+
+def test_a_freeze_keeps_the_watch(
+    run: Any, findings: KnownFindings, ledger: InMemoryLedger, watches: RememberedWatches
+) -> None:
+    """What waited for its end is carried out then; until then nothing is recorded at each run."""
+    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+    ledger.stops.append(Freeze(NOW - timedelta(days=1), None, "incident", None, None, by="ann"))
+
+    assert run() == Reconciled(waiting=1)
+    assert ledger.announced == []
+
+    ledger.stops.clear()
+    assert run() == Reconciled(finished=1)
+    assert ledger.outcomes() == ["PROMOTED"]
+
+
+def test_a_tag_that_is_elsewhere_is_told_and_noted(
+    run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger, watches: RememberedWatches
+) -> None:
+    """Elsewhere, or gone; found where it should be again, it is drift no longer."""
+    watches.waiting.clear()
+    wish = Promotion(uuid.uuid4().hex, Trigger.REQUEST, REPOSITORY, Source(ImageId("build-1")), ("prod",))
+    promote(wish, world(POLICY, registry, ledger=ledger))
+
+    def seen() -> list[str | None]:
+        return [head.drift for head in run().drifted]
+
+    assert seen() == []
+    registry.tags["prod"] = OTHER
+    assert seen() == [OTHER.digest]
+    del registry.tags["prod"]
+    assert seen() == ["none"]
+    registry.tags["prod"] = IMAGE
+    assert seen() == []
+
+
+def test_a_run_ends_when_its_time_is_over(run: Any, findings: KnownFindings) -> None:
+    """What it did not come to is done by the next one."""
+    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+
+    assert run(steps=0) == Reconciled()
+    assert run(steps=1) == Reconciled(finished=1)
+
+
+def test_what_fails_does_not_keep_the_rest_from_being_done(
+    run: Any, ledger: InMemoryLedger, watches: RememberedWatches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told, and tried again by the next run."""
+    monkeypatch.setattr(ledger, "abandoned", lambda limit: ["p-1"])
+    monkeypatch.setattr(ledger, "turn", _fail)
+
+    assert run() == Reconciled(waiting=1, failures=("no answer",))
+
+
+def _fail(promotion_id: str) -> None:
+    raise RegistryError("no answer")
+
+
+def test_a_pending_promotion_stays_pending(run: Any, ledger: InMemoryLedger) -> None:
+    """Nothing is recorded of what has not ended."""
+    run()
+
+    assert ScanPending.retryable
+    assert ledger.announced == []

@@ -1,0 +1,421 @@
+"""How promotions of one tag stand in each other's way, and how each is told the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from promoter.errors import (
+    Frozen,
+    GateRefused,
+    IdempotencyConflict,
+    LedgerError,
+    NotAllowed,
+    RegistryError,
+    ScanPending,
+    Superseded,
+    TagBusy,
+    TagChanged,
+    Throttled,
+)
+from promoter.model import (
+    Finding,
+    ImageId,
+    Manifest,
+    Outcome,
+    Promotion,
+    Record,
+    Repository,
+    Scan,
+    Source,
+    Trigger,
+    Turn,
+)
+from promoter.policy import Freeze
+from promoter.ports import Missing
+from promoter.promote import promote
+from promoter.world import World
+from tests.support.ledgers import InMemoryLedger, world
+from tests.support.policies import gate, policy, rule
+from tests.support.registries import REPOSITORY, FailingRegistry, InMemoryRegistry, KnownFindings, manifest
+
+OLD, NEW, OTHER = manifest('{"old": 1}'), manifest('{"new": 1}'), manifest('{"other": 1}')
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+ANY_TAG = policy(rule(to_matching=[".*"]))
+SCANS = policy(rule(name="staging", on="scan", to=["staging"], **{"from": "build-.*"}))
+
+
+def wish(tag: str = "new", **members: Any) -> Promotion:
+    """Ask for prod on the image of a tag."""
+    defaults: dict[str, Any] = {
+        "promotion_id": "p-1",
+        "trigger": Trigger.REQUEST,
+        "repository": REPOSITORY,
+        "source": Source(ImageId(tag)),
+    }
+    return Promotion(**(defaults | members))
+
+
+@pytest.fixture
+def registry() -> InMemoryRegistry:
+    return InMemoryRegistry({"new": NEW, "other": OTHER, "prod": OLD})
+
+
+@dataclass
+class Busy(InMemoryLedger):
+    """A ledger in which somebody else has the turn for a while."""
+
+    times: int = 0
+
+    def begin(self, record: Record, seen: Any, versions: Any) -> Turn | Record:
+        if self.times:
+            self.times -= 1
+            raise TagBusy("another promotion is moving prod")
+        return super().begin(record, seen, versions)
+
+
+@dataclass
+class Ticking:
+    """A clock that goes on by a second at each look."""
+
+    at: datetime = NOW
+
+    def __call__(self) -> datetime:
+        self.at += timedelta(seconds=1)
+        return self.at
+
+
+def test_who_comes_second_waits_for_the_turn(registry: InMemoryRegistry) -> None:
+    """And looks again before it goes on."""
+    waited: list[float] = []
+    ledger = Busy(times=3)
+
+    answer = promote(wish(), replace(world(ANY_TAG, registry, ledger=ledger), pause=waited.append))
+
+    assert answer.outcome is Outcome.PROMOTED
+    assert len(waited) == 3
+    assert len(registry.reads) == 4
+
+
+def test_patience_ends(registry: InMemoryRegistry) -> None:
+    """Then the caller is told when to come again; nothing was moved, and nothing recorded."""
+    ledger = Busy(times=1000)
+
+    with pytest.raises(TagBusy) as busy:
+        promote(wish(), world(ANY_TAG, registry, ledger=ledger, now=Ticking()))
+
+    assert (busy.value.http_status, busy.value.retry_after) == (409, 1)
+    assert registry.puts == []
+    assert ledger.announced == []
+
+
+def test_the_gate_is_judged_once_while_waiting() -> None:
+    """Findings are read once, however often the tag is looked at."""
+    findings = KnownFindings({NEW.digest: Scan("COMPLETE")})
+    gated = policy(rule(gate=gate(findings={"CRITICAL": 0})))
+
+    promote(wish(), world(gated, InMemoryRegistry({"new": NEW}), findings, ledger=Busy(times=5)))
+
+    assert findings.asked == [NEW.digest]
+
+
+@dataclass
+class RacingLedger(InMemoryLedger):
+    """A ledger in which another promotion takes place just before the first turn."""
+
+    race: list[Callable[[], object]] = field(default_factory=list)
+
+    def begin(self, record: Record, seen: Any, versions: Any) -> Turn | Record:
+        if self.race:
+            self.race.pop()()
+        return super().begin(record, seen, versions)
+
+
+def test_what_was_expected_holds_when_the_tag_is_put(registry: InMemoryRegistry) -> None:
+    """Compare-and-swap: another promotion between the look and the turn is noticed."""
+    ledger = RacingLedger()
+    inner = world(ANY_TAG, registry, ledger=ledger)
+    ledger.race.append(lambda: promote(wish("other", promotion_id="p-2"), inner))
+
+    with pytest.raises(TagChanged):
+        promote(wish(expected_digests={"prod": OLD.digest}), inner)
+
+    assert registry.tags["prod"] == OTHER
+
+
+def test_without_expectations_the_second_move_begins_where_the_first_ended(registry: InMemoryRegistry) -> None:
+    """The answer tells the digest that the tag really had."""
+    ledger = RacingLedger()
+    inner = world(ANY_TAG, registry, ledger=ledger)
+    ledger.race.append(lambda: promote(wish("other", promotion_id="p-2"), inner))
+
+    answer = promote(wish(), inner)
+
+    assert [move.previous_digest for move in answer.moves] == [OTHER.digest]
+
+
+def test_a_tag_that_somebody_moved_past_us_is_promoted_all_the_same(registry: InMemoryRegistry) -> None:
+    """The ledger's head is out of date: it is looked at again, and goes on from where the tag is."""
+    ledger = InMemoryLedger()
+    inner = world(ANY_TAG, registry, ledger=ledger)
+    promote(wish(), inner)
+    registry.tags["prod"] = OTHER
+
+    answer = promote(wish(promotion_id="p-2"), inner)
+
+    assert answer.moves[0].previous_digest == OTHER.digest
+
+
+@dataclass
+class LostAnswers(InMemoryRegistry):
+    """A registry that puts, and then fails to say so; `blind`: nor does it read again."""
+
+    done: bool = True
+    blind: bool = False
+
+    def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
+        if self.done:
+            super().put(repository, manifest, image_tag)
+        raise RegistryError("no answer")
+
+    def read(self, repository: Repository, image_ids: Sequence[ImageId]) -> dict[ImageId, Manifest | Missing]:
+        if self.blind and self.reads:
+            raise RegistryError("no answer")
+        return super().read(repository, image_ids)
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_after_a_lost_answer_the_tag_tells_what_happened(*, done: bool) -> None:
+    """Put or not: the record says the same as the registry."""
+    ledger = InMemoryLedger()
+    lossy = LostAnswers({"new": NEW}, done=done)
+
+    if done:
+        assert promote(wish(), world(ANY_TAG, lossy, ledger=ledger)).outcome is Outcome.PROMOTED
+    else:
+        with pytest.raises(RegistryError):
+            promote(wish(), world(ANY_TAG, lossy, ledger=ledger))
+    assert ledger.outcomes() == ["PROMOTED" if done else "FAILED"]
+
+
+def test_what_nobody_can_tell_is_left_to_be_settled() -> None:
+    """Nothing is recorded that is not known: the turn stays until its time is over."""
+    ledger = InMemoryLedger(now := Ticking())
+    blind = LostAnswers({"new": NEW, "other": OTHER}, blind=True)
+
+    with pytest.raises(RegistryError):
+        promote(wish(), world(ANY_TAG, blind, ledger=ledger, now=now))
+    assert ledger.announced == []
+
+    now.at += timedelta(minutes=1)
+    seeing = InMemoryRegistry(blind.tags)
+    promote(wish("other", promotion_id="p-2"), world(ANY_TAG, seeing, ledger=ledger, now=now))
+    assert [(each.promotion_id, each.outcome) for each in ledger.announced] == [
+        ("p-1", "PROMOTED"),
+        ("p-2", "PROMOTED"),
+    ]
+
+
+@dataclass
+class Forgetful(InMemoryLedger):
+    """A ledger that fails at one of its calls."""
+
+    fails_at: str = ""
+
+    def begin(self, record: Record, seen: Any, versions: Any) -> Turn | Record:
+        self._fail("begin")
+        return super().begin(record, seen, versions)
+
+    def finish(self, turn: Turn, record: Record) -> None:
+        self._fail("finish")
+        super().finish(turn, record)
+
+    def _fail(self, call: str) -> None:
+        if self.fails_at == call:
+            raise LedgerError("the table is gone")
+
+
+def test_nothing_is_put_without_a_recorded_intent(registry: InMemoryRegistry) -> None:
+    """A ledger that cannot be written stops the promotion."""
+    with pytest.raises(LedgerError):
+        promote(wish(), world(ANY_TAG, registry, ledger=Forgetful(fails_at="begin")))
+    assert registry.puts == []
+
+
+def test_a_record_that_fails_says_what_was_put(registry: InMemoryRegistry) -> None:
+    """The caller knows that the tag has moved; the ledger will, once the turn is over."""
+    with pytest.raises(LedgerError) as failed:
+        promote(wish(), world(ANY_TAG, registry, ledger=Forgetful(fails_at="finish")))
+
+    assert [move.outcome for move in failed.value.moves] == ["PROMOTED"]
+    assert failed.value.image_digest == NEW.digest
+
+
+def test_a_failure_half_way_is_recorded_with_what_was_put() -> None:
+    """And the tags are free again."""
+    ledger = InMemoryLedger()
+    failing = FailingRegistry({"new": NEW}, failing_tag="b", failure=Throttled("slow down"))
+
+    with pytest.raises(Throttled):
+        promote(wish(image_tags=("a", "b")), world(ANY_TAG, failing, ledger=ledger))
+
+    (record,) = ledger.announced
+    assert (record.outcome, record.code) == ("FAILED", "throttled")
+    assert [move.image_tag for move in record.moves] == ["a"]
+    assert ledger.held == {}
+
+
+def repeated(inner: World, **members: Any) -> Any:
+    """Send the same promotion twice; return what the second one is told, as an error or an answer."""
+    with_key = wish(fingerprint="f", **members)
+    try:
+        promote(with_key, inner)
+    except (NotAllowed, GateRefused) as first:
+        with pytest.raises(type(first)) as again:
+            promote(with_key, inner)
+        return again.value
+    return promote(with_key, inner)
+
+
+def test_a_repeat_is_told_the_first_answer(registry: InMemoryRegistry) -> None:
+    """Also when the tag has moved on since, and without a further record."""
+    ledger = InMemoryLedger()
+    inner = world(ANY_TAG, registry, ledger=ledger)
+    promote(wish(fingerprint="f"), inner)
+    promote(wish("other", promotion_id="p-2"), inner)
+
+    again = promote(wish(fingerprint="f"), inner)
+
+    assert (again.outcome, again.moves[0].previous_digest, again.manifest) == ("PROMOTED", OLD.digest, NEW)
+    assert again.repeated
+    assert len(ledger.announced) == 2
+    assert registry.tags["prod"] == OTHER
+
+
+def test_a_repeated_refusal_is_told_again(registry: InMemoryRegistry) -> None:
+    """With its reasons."""
+    findings = KnownFindings({NEW.digest: Scan("COMPLETE", (Finding("CVE-1", "CRITICAL", ("a",)),))})
+    gated = policy(rule(gate=gate(findings={"CRITICAL": 0})))
+    ledger = InMemoryLedger()
+
+    again = repeated(world(gated, registry, findings, ledger=ledger))
+
+    assert (again.code, again.reasons[0].vulnerability, again.repeated) == ("gate_refused", "CVE-1", True)
+    assert ledger.outcomes() == ["REFUSED"]
+
+
+def test_a_key_of_another_request_is_a_conflict(registry: InMemoryRegistry) -> None:
+    """Nothing is done and nothing recorded."""
+    ledger = InMemoryLedger()
+    promote(wish(fingerprint="f"), world(ANY_TAG, registry, ledger=ledger))
+
+    with pytest.raises(IdempotencyConflict):
+        promote(wish("other", fingerprint="g"), world(ANY_TAG, registry, ledger=ledger))
+    assert len(ledger.announced) == 1
+    assert registry.tags["prod"] == NEW
+
+
+def test_a_dry_run_leaves_no_trace(registry: InMemoryRegistry) -> None:
+    """No call of the ledger at all."""
+    ledger = InMemoryLedger()
+
+    assert promote(wish(dry_run=True), world(ANY_TAG, registry, ledger=ledger)).outcome is Outcome.PLANNED
+    with pytest.raises(TagChanged):
+        promote(wish(dry_run=True, expected_digests={"prod": None}), world(ANY_TAG, registry, ledger=ledger))
+    assert ledger.calls == []
+
+
+@pytest.mark.parametrize(("asked", "calls"), [("new", ["begin", "finish"]), ("prod", ["record"])])
+def test_two_calls_of_the_ledger_for_a_promotion_and_one_where_all_is_done(
+    registry: InMemoryRegistry, asked: str, calls: list[str]
+) -> None:
+    """However many tags there are."""
+    ledger = InMemoryLedger()
+    registry.tags["v1"] = OLD
+
+    promote(wish(asked, image_tags=("prod", "v1")), world(ANY_TAG, registry, ledger=ledger))
+
+    assert ledger.calls == calls
+
+
+def scan_of(image: Manifest, tag: str) -> Promotion:
+    return wish(trigger=Trigger.SCAN, source=Source(ImageId(tag, image.digest)), rule="staging")
+
+
+def test_a_late_scan_of_an_older_image_is_superseded() -> None:
+    """By the time of the push; the tag stays, and the refusal is recorded."""
+    findings = KnownFindings(
+        {OLD.digest: Scan("COMPLETE"), NEW.digest: Scan("COMPLETE")},
+        pushes={OLD.digest: NOW - timedelta(hours=1), NEW.digest: NOW},
+    )
+    registry = InMemoryRegistry({"build-1": OLD, "build-2": NEW, "staging": NEW})
+    ledger = InMemoryLedger()
+
+    with pytest.raises(Superseded, match="after"):
+        promote(scan_of(OLD, "build-1"), world(SCANS, registry, findings, ledger=ledger))
+
+    assert registry.tags["staging"] == NEW
+    assert ledger.outcomes() == ["REFUSED"]
+
+
+def test_a_scan_of_a_newer_image_moves_the_tag() -> None:
+    """And a person may go back whenever they like: the order is for scans only."""
+    findings = KnownFindings(
+        {OLD.digest: Scan("COMPLETE"), NEW.digest: Scan("COMPLETE")},
+        pushes={OLD.digest: NOW - timedelta(hours=1), NEW.digest: NOW},
+    )
+    registry = InMemoryRegistry({"build-1": OLD, "build-2": NEW, "staging": OLD, "prod": NEW})
+
+    promote(scan_of(NEW, "build-2"), world(SCANS, registry, findings))
+    promote(wish("build-1"), world(ANY_TAG, registry, findings))
+
+    assert (registry.tags["staging"], registry.tags["prod"]) == (NEW, OLD)
+
+
+def test_a_scan_waits_for_what_passes_with_time() -> None:
+    """A request for the same image is refused: somebody stands there who can come again."""
+    asked = gate(findings={}, signed=True)
+    findings = KnownFindings({NEW.digest: Scan("COMPLETE")}, pushes={NEW.digest: NOW})
+    registry = InMemoryRegistry({"build-1": NEW})
+    rules = policy(rule(name="staging", on="scan", to=["staging"], gate=asked, **{"from": "build-.*"}))
+
+    with pytest.raises(ScanPending):
+        promote(scan_of(NEW, "build-1"), world(rules, registry, findings))
+    with pytest.raises(GateRefused):
+        promote(wish("build-1"), world(policy(rule(gate=asked)), registry, findings))
+
+
+def test_soak_begins_when_the_image_reached_the_source_tag(registry: InMemoryRegistry) -> None:
+    """Where the ledger saw it; an image that was built long ago is new to staging all the same."""
+    ledger = InMemoryLedger(lambda: NOW)
+    findings = KnownFindings(pushes={NEW.digest: NOW - timedelta(days=30)})
+    soaking = policy(rule(gate=gate(soak=24 * 3600)), rule(name="s", to=["staging"]))
+
+    def attempt(at: datetime, **members: Any) -> Any:
+        return promote(wish(**members), world(soaking, registry, findings, ledger=ledger, now=lambda: at))
+
+    attempt(NOW, image_tags=("staging",), promotion_id="p-0")
+    with pytest.raises(GateRefused, match="2026-11-24T12:00:00Z"):
+        attempt(NOW + timedelta(hours=23), source=Source(ImageId("staging")), image_tags=("prod",))
+
+    later = attempt(
+        NOW + timedelta(hours=25), source=Source(ImageId("staging")), image_tags=("prod",), promotion_id="p-2"
+    )
+    assert later.outcome is Outcome.PROMOTED
+
+
+def test_an_operators_freeze_names_who_and_why(registry: InMemoryRegistry) -> None:
+    """It is recorded, and does not stand once it is lifted."""
+    ledger = InMemoryLedger(stops=[Freeze(NOW - timedelta(hours=1), None, "incident 7", None, None, by="ann")])
+    inner = world(ANY_TAG, registry, ledger=ledger)
+
+    with pytest.raises(Frozen, match=r"until it is lifted: incident 7 \(by ann\)"):
+        promote(wish(), inner)
+    assert ledger.outcomes() == ["REFUSED"]
+
+    ledger.stops.clear()
+    assert promote(wish(), inner).outcome is Outcome.PROMOTED
