@@ -44,13 +44,14 @@ ACCESS_LOG = {
 
 
 class PromotionApi(Construct):
-    """An HTTP API in front of the function; `url` ends without a slash."""
+    """An HTTP API, `http`, in front of the function; `url` ends without a slash."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, function: lambda_.IFunction, settings: Settings
     ) -> None:
         super().__init__(scope, construct_id)
         http = api.HttpApi(self, "Http", default_authorizer=authorizer(settings), create_default_stage=False)
+        self.http = http
         integration = integrations.HttpLambdaIntegration("Promoter", function)
         for path, methods in ROUTES.items():
             http.add_routes(path=path, methods=methods, integration=integration)

@@ -7,7 +7,9 @@ from typing import Any
 from aws_cdk import CfnOutput, CliCredentialsStackSynthesizer, DefaultStackSynthesizer, Stack
 from constructs import Construct
 
+from infra.alarms import Alarms
 from infra.api import PromotionApi
+from infra.dashboard import Dashboard
 from infra.dead_letters import DeadLetters
 from infra.function import PromoterFunction
 from infra.policy.file import PolicyFile
@@ -56,6 +58,17 @@ class PromoterStack(Stack):
             undelivered=dead_letters.undelivered,
         )
         api = PromotionApi(self, "Api", function=promoter.function, settings=settings)
+
+        watched: dict[str, Any] = {
+            "function": promoter.function,
+            "api": api.http,
+            "table": memory.table,
+            "failed": dead_letters.failed,
+            "undelivered": dead_letters.undelivered,
+            "unannounced": dead_letters.unannounced,
+        }
+        Alarms(self, "Alarms", **watched, topic_email=settings.alarmEmail)
+        Dashboard(self, "Dashboard", **watched)
 
         CfnOutput(self, "ApiUrl", value=api.url)
         CfnOutput(self, "FunctionName", value=promoter.function.function_name)

@@ -141,18 +141,23 @@ class DynamoLedger:
         return [item["pk"]["S"].partition("#")[2] for item in items]
 
     def stalest_heads(self, *, limit: int) -> Sequence[Head]:
-        """Query the heads by when they were looked at."""
-        return [head_of(item) for item in self._listed(dynamo.HEADS, dynamo.sortable(self._now()), limit)]
+        """Query the heads by when they were looked at: those that are elsewhere first, so that all are known."""
+        before = dynamo.sortable(self._now())
+        drifted = self._listed(dynamo.DRIFTED, before, limit)
+        others = self._listed(dynamo.HEADS, before, limit - len(drifted)) if len(drifted) < limit else []
+        return [head_of(item) for item in (*drifted, *others)]
 
     def checked(self, head: Head, *, drift: str | None) -> None:
         """Update the head's item; the stream announces a drift that is new."""
         values: dict[str, Any] = {
             ":at": {"S": f"{dynamo.sortable(self._now())}#{dynamo.place(head.repository)}:{head.image_tag}"},
             ":promotion": {"S": head.promotion_id},
+            ":listing": {"S": dynamo.DRIFTED if drift else dynamo.HEADS},
         }
-        change = "SET listedAt = :at REMOVE drift"
+        change = "SET listedAt = :at, listing = :listing REMOVE drift"
         if drift:
-            change, values[":drift"] = "SET listedAt = :at, drift = :drift", {"S": drift}
+            change = "SET listedAt = :at, listing = :listing, drift = :drift"
+            values[":drift"] = {"S": drift}
         with dynamo.asking("the head could not be written"):
             try:
                 self._client.update_item(

@@ -27,8 +27,12 @@ PATIENCE = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """What a run did: promotions it settled, watches it ended, tags it found elsewhere; `failures` are told."""
+    """What a run did: promotions it settled, watches it ended, tags it found elsewhere; `failures` are told.
 
+    `stale` is how many promotions were to be settled, whether it came to them or not.
+    """
+
+    stale: int = 0
     settled: tuple[str, ...] = ()
     finished: int = 0
     waiting: int = 0
@@ -58,6 +62,7 @@ class Reconciler:
         looked_at = self._each(old, self._revisit, failures)
         heads = self._each(by_repository(self.world.ledger.stalest_heads(limit=AT_ONCE)), self._drifted, failures)
         return Reconciled(
+            stale=len(stale),
             settled=tuple(settled),
             finished=looked_at.count(True),
             waiting=looked_at.count(False),

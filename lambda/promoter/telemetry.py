@@ -101,7 +101,7 @@ def report_reconciled(done: Reconciled) -> None:
         drifted=drifted,
         failures=done.failures,
     )
-    for name, count_of in (("StaleIntents", len(done.settled)), ("Drift", len(done.drifted))):
+    for name, count_of in (("StaleIntents", done.stale), ("Drift", len(done.drifted))):
         metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=count_of)
         metrics.flush_metrics()

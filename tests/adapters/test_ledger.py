@@ -254,6 +254,7 @@ def test_drift_is_noted_at_the_head(ledger: Ledger) -> None:
     noted = ledger.head(PLACE, "prod")
     assert noted is not None
     assert noted.drift == OTHER
+    assert [each.drift for each in ledger.stalest_heads(limit=10)] == [OTHER]
 
     ledger.checked(noted, drift=None)
     noted = ledger.head(PLACE, "prod")

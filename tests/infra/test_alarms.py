@@ -22,6 +22,7 @@ from infra import alarms
 from infra.alarms import Alarms
 from infra.dashboard import Dashboard
 from promoter import telemetry
+from promoter.model import Outcome, Trigger
 from tests.infra.conftest import ACCOUNT, REGION, resources
 
 EMAIL = "ops@example.com"
@@ -247,13 +248,11 @@ def test_the_checks_find_nothing(tmp_path: Path, email: str | None) -> None:
 def test_the_dashboard_shows_every_outcome_of_either_trigger(silent: assertions.Template) -> None:
     """Each as a line of its own."""
     shown = {
-        (metric[5], metric[7])
+        (metric[metric.index("outcome") + 1], metric[metric.index("trigger") + 1])
         for metric in graphs(silent)["Promotions by outcome and trigger"]["metrics"]
-        if metric[:2] == ["EcrPromoter", "Promotions"]
     }
 
-    outcomes = ("PROMOTED", "UNCHANGED", "PLANNED", "REFUSED", "FAILED")
-    assert shown == {(outcome, trigger) for outcome in outcomes for trigger in ("scan", "request")}
+    assert shown == {(outcome, trigger) for outcome in Outcome for trigger in Trigger}
 
 
 def test_the_dashboard_finds_reasons_that_are_new(silent: assertions.Template) -> None:

@@ -191,7 +191,7 @@ def test_what_fails_does_not_keep_the_rest_from_being_done(
     monkeypatch.setattr(ledger, "abandoned", lambda limit: ["p-1"])
     monkeypatch.setattr(ledger, "turn", _fail)
 
-    assert run() == Reconciled(waiting=1, failures=("no answer",))
+    assert run() == Reconciled(stale=1, waiting=1, failures=("no answer",))
 
 
 def _fail(promotion_id: str) -> None:

@@ -1,0 +1,220 @@
+"""What somebody has to look at: alarms, and whom they tell. docs/operations.md has what to do about each."""
+
+from __future__ import annotations
+
+from aws_cdk import ArnFormat, Duration, Stack
+from aws_cdk import aws_apigatewayv2 as api_
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from promoter.dynamo import INDEX
+from promoter.model import Outcome, Trigger
+
+NAMESPACE, SERVICE = "EcrPromoter", "ecr-promoter"  # promoter.telemetry's; importing it would start its logger
+RUNBOOK = "docs/operations.md"
+SHORT, LONG = Duration.minutes(5), Duration.minutes(15)
+
+# What an alarm thinks while its metric says nothing.
+FINE = cloudwatch.TreatMissingData.NOT_BREACHING  # for what is counted only when it happens
+UNCHANGED = cloudwatch.TreatMissingData.IGNORE  # for what is measured now and then, and stands in between
+
+
+def own_metric(name: str, **dimensions: str) -> cloudwatch.Metric:
+    """Return a metric that the function emits."""
+    return cloudwatch.Metric(
+        namespace=NAMESPACE, metric_name=name, dimensions_map={"service": SERVICE, **dimensions}
+    )
+
+
+class Alarms(Construct):
+    """An alarm for everything that mends itself not at all or too often; `topic` is there with an e-mail address.
+
+    Every alarm's description names its heading in the runbook. None uses metric math, which the local AWS lacks.
+    """
+
+    def __init__(  # noqa: PLR0913 - what is watched, each by its name
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        function: lambda_.Function,
+        api: api_.IHttpApi,
+        table: dynamodb.ITableV2,
+        failed: sqs.IQueue,
+        undelivered: sqs.IQueue,
+        unannounced: sqs.IQueue,
+        topic_email: str | None,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.topic = self._topic(topic_email) if topic_email else None
+        self._watch_dead_letters(failed, undelivered, unannounced)
+        self._watch_function(function)
+        self._watch_api(api)
+        self._watch_table(table)
+        self._watch_failures()
+        self._watch_reconcile()
+
+    def _watch_dead_letters(self, failed: sqs.IQueue, undelivered: sqs.IQueue, unannounced: sqs.IQueue) -> None:
+        """Watch the queues. SQS falls silent about one that nobody touches for hours: what is there stays."""
+        for construct_id, queue, says, heading in (
+            ("FailedEvents", failed, "The function failed on an event for good.", "failed-events"),
+            ("UndeliveredEvents", undelivered, "EventBridge gave up on an event.", "undelivered-events"),
+            ("Unannounced", unannounced, "Outcomes were not announced for a day.", "unsent-announcements"),
+        ):
+            metric = queue.metric_approximate_number_of_messages_visible(period=SHORT, statistic="Maximum")
+            self._alarm(construct_id, metric, says=says, heading=heading, missing=UNCHANGED)
+
+    def _watch_function(self, function: lambda_.Function) -> None:
+        if function.timeout is None:
+            raise ValueError("the function has no time-out to hold its duration against")
+        self._alarm(
+            "Errors",
+            function.metric_errors(period=LONG),
+            threshold=3,  # an event and its two retries; one error is retried, and is no news if that helps
+            says="The function fails, and retries do not help.",
+            heading="function-errors",
+        )
+        self._alarm(
+            "Throttles",
+            function.metric_throttles(period=SHORT),
+            periods=3,  # Lambda retries events itself: only throttling that lasts delays anything
+            says="Lambda has been turning calls of the function away for a quarter of an hour.",
+            heading="function-throttles",
+        )
+        self._alarm(
+            "Slow",
+            function.metric_duration(period=SHORT, statistic="Maximum"),
+            threshold=int(function.timeout.to_milliseconds()) * 9 // 10,
+            periods=12,
+            datapoints=2,  # twice in an hour: one slow answer of ECR is nothing to act on
+            says="Invocations take nearly as long as the time-out, which would cut them off.",
+            heading="slow-function",
+        )
+        self._alarm(
+            "AnnouncementsLate",
+            function.metric("IteratorAge", period=SHORT, statistic="Maximum"),
+            threshold=int(LONG.to_milliseconds()),
+            says="Outcomes have been waiting to be announced for a quarter of an hour.",
+            heading="late-announcements",
+        )
+
+    def _watch_api(self, api: api_.IHttpApi) -> None:
+        self._alarm(
+            "ServerErrors",
+            api.metric_server_error(period=LONG, statistic="Sum"),
+            threshold=3,  # a caller retries one
+            says="The API answered 5xx three times in a quarter of an hour.",
+            heading="api-server-errors",
+        )
+
+    def _watch_table(self, table: dynamodb.ITableV2) -> None:
+        """Watch what DynamoDB does not do.
+
+        The index has throttle events of its own, which the table's leave out. System errors have a metric for
+        each operation: promotions are transactions.
+        """
+        name = {"TableName": table.table_name}
+        for construct_id, metric_name, dimensions in (
+            ("TableReadsThrottled", "ReadThrottleEvents", name),
+            ("TableWritesThrottled", "WriteThrottleEvents", name),
+            ("IndexWritesThrottled", "WriteThrottleEvents", {**name, "GlobalSecondaryIndexName": INDEX}),
+        ):
+            self._alarm(
+                construct_id,
+                _of_dynamodb(metric_name, dimensions),
+                periods=2,  # the SDK rides out a peak
+                says="DynamoDB has been throttling the table for ten minutes.",
+                heading="table-throttles",
+            )
+        self._alarm(
+            "TableErrors",
+            _of_dynamodb("SystemErrors", {**name, "Operation": "TransactWriteItems"}),
+            periods=2,
+            says="DynamoDB has been failing the promotions' transactions for ten minutes.",
+            heading="table-errors",
+        )
+
+    def _watch_failures(self) -> None:
+        """Watch failures. Nobody else tells of a scan's promotion; who sent a request was answered."""
+        for trigger, period, threshold in ((Trigger.SCAN, SHORT, 1), (Trigger.REQUEST, LONG, 5)):
+            metric = own_metric("Promotions", trigger=trigger, outcome=Outcome.FAILED)
+            self._alarm(
+                f"Failed{trigger.capitalize()}s",
+                metric.with_(period=period, statistic="Sum"),
+                threshold=threshold,
+                says=f"Promotions asked for by a {trigger} failed.",
+                heading="failed-promotions",
+            )
+
+    def _watch_reconcile(self) -> None:
+        """Watch what reconcile finds: it stands until the next run has looked."""
+        for name, says, heading in (
+            ("StaleIntents", "Promotions broke off in the middle and had to be settled.", "stale-intents"),
+            ("Drift", "A tag is not where this service put it: somebody else moved it.", "drift"),
+        ):
+            metric = own_metric(name).with_(period=LONG, statistic="Maximum")
+            self._alarm(name, metric, says=says, heading=heading, missing=UNCHANGED)
+
+    def _alarm(
+        self,
+        construct_id: str,
+        metric: cloudwatch.Metric,
+        *,
+        says: str,
+        heading: str,
+        threshold: int = 1,
+        periods: int = 1,
+        datapoints: int | None = None,
+        missing: cloudwatch.TreatMissingData = FINE,
+    ) -> None:
+        alarm = cloudwatch.Alarm(
+            self,
+            construct_id,
+            metric=metric,
+            alarm_description=f"{says} What to do: {RUNBOOK}#{heading}",
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            threshold=threshold,
+            evaluation_periods=periods,
+            datapoints_to_alarm=datapoints,
+            treat_missing_data=missing,
+        )
+        if self.topic:
+            action = actions.SnsAction(self.topic)
+            alarm.add_alarm_action(action)
+            alarm.add_ok_action(action)
+
+    def _topic(self, email: str) -> sns.Topic:
+        """Return a topic that only this account's alarms publish to, with one reader.
+
+        A topic with a policy of its own, which TLS takes, has lost the one that lets the account's alarms in. It
+        is not encrypted at rest: alarms cannot use the key that AWS manages, a key of our own costs a dollar a month, and what is said is in the mail anyway.
+        """
+        topic = sns.Topic(self, "Topic", display_name="ecr-promoter alarms", enforce_ssl=True)
+        topic.add_subscription(subscriptions.EmailSubscription(email))
+        stack = Stack.of(self)
+        alarms = stack.format_arn(
+            service="cloudwatch", resource="alarm", resource_name="*", arn_format=ArnFormat.COLON_RESOURCE_NAME
+        )
+        topic.grant_publish(
+            iam.ServicePrincipal(
+                "cloudwatch.amazonaws.com",
+                conditions={
+                    "StringEquals": {"aws:SourceAccount": stack.account},
+                    "ArnLike": {"aws:SourceArn": alarms},
+                },
+            )
+        )
+        return topic
+
+
+def _of_dynamodb(name: str, dimensions: dict[str, str]) -> cloudwatch.Metric:
+    return cloudwatch.Metric(
+        namespace="AWS/DynamoDB", metric_name=name, dimensions_map=dimensions, period=SHORT, statistic="Sum"
+    )

@@ -1,0 +1,161 @@
+"""How it goes, on one page: what was promoted, what was refused, what waits for somebody."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_cdk import Duration
+from aws_cdk import aws_apigatewayv2 as api_
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.alarms import NAMESPACE, SERVICE, own_metric
+from promoter.dynamo import INDEX
+from promoter.model import Outcome, Trigger
+
+WIDTH, HEIGHT = 8, 6  # three graphs in a row of 24
+PERIOD = Duration.minutes(5)
+PERCENTILES = ("p50", "p90", "p99")
+PUT_IMAGE_QUOTA = cloudwatch.HorizontalAnnotation(value=600, label="PutImage: 10 a second")
+
+
+class Dashboard(Construct):
+    """One CloudWatch dashboard: what was promoted, what went wrong on the way, and the services beneath."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        function: lambda_.IFunction,
+        api: api_.IHttpApi,
+        table: dynamodb.ITableV2,
+        failed: sqs.IQueue,
+        undelivered: sqs.IQueue,
+        unannounced: sqs.IQueue,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        cloudwatch.Dashboard(
+            self,
+            "Dashboard",
+            default_interval=Duration.days(1),
+            widgets=[
+                [
+                    _graph("Promotions by outcome and trigger", _promotions(), stacked=True),
+                    _graph("Refusals by reason", [_refusals()], stacked=True),
+                    _graph("Duration of promotions, milliseconds", _durations()),
+                ],
+                [
+                    _graph(
+                        "Stale intents, drift", [_most(own_metric(name)) for name in ("StaleIntents", "Drift")]
+                    ),
+                    _graph(
+                        "Dead letters", _waiting(failed=failed, undelivered=undelivered, unannounced=unannounced)
+                    ),
+                    _graph("The account's calls of ECR a minute", [_ecr_calls()], annotations=[PUT_IMAGE_QUOTA]),
+                ],
+                [
+                    _graph("Function: errors, throttles", [function.metric_errors(), function.metric_throttles()]),
+                    _graph("Function: concurrency", [_most(function.metric("ConcurrentExecutions"))]),
+                    _graph("Announcements: longest wait, milliseconds", [_most(function.metric("IteratorAge"))]),
+                ],
+                [
+                    _graph("API: errors", [_sum(api.metric_client_error()), _sum(api.metric_server_error())]),
+                    _graph("API: latency, milliseconds", _percentiles(api.metric_latency())),
+                    _graph("Table: throttled, conflicts", _table(table)),
+                ],
+            ],
+        )
+
+
+def _graph(
+    title: str,
+    metrics: Sequence[cloudwatch.IMetric],
+    *,
+    stacked: bool = False,
+    annotations: Sequence[cloudwatch.HorizontalAnnotation] = (),
+) -> cloudwatch.IWidget:
+    return cloudwatch.GraphWidget(
+        title=title,
+        left=list(metrics),
+        left_annotations=list(annotations),
+        left_y_axis=cloudwatch.YAxisProps(min=0, show_units=False),
+        stacked=stacked,
+        width=WIDTH,
+        height=HEIGHT,
+    )
+
+
+def _promotions() -> list[cloudwatch.Metric]:
+    return [
+        _sum(own_metric("Promotions", trigger=trigger, outcome=outcome)).with_(label=f"{outcome} ({trigger})")
+        for outcome in Outcome
+        for trigger in Trigger
+    ]
+
+
+def _refusals() -> cloudwatch.SearchExpression:
+    """Return a line for every reason there is, also for those that come with later versions."""
+    return _search(f'{{{NAMESPACE},service,reason}} MetricName="Refusals" service="{SERVICE}"', "reason")
+
+
+def _ecr_calls() -> cloudwatch.SearchExpression:
+    """Return what ECR counts against the account's quotas (Amazon ECR user guide, "Amazon ECR usage metrics").
+
+    Searched for, not named: whether the metric has a dimension Class differs from service to service.
+    """
+    calls = '(Resource="PutImage" OR Resource="BatchGetImage")'
+    found = f'Namespace="AWS/Usage" MetricName="CallCount" Service="ECR" {calls}'
+    return _search(found, "Resource", period=Duration.minutes(1))
+
+
+def _durations() -> list[cloudwatch.Metric]:
+    return [
+        metric
+        for trigger in Trigger
+        for metric in _percentiles(
+            own_metric("Duration", trigger=trigger, outcome=Outcome.PROMOTED), suffix=f" ({trigger})"
+        )
+    ]
+
+
+def _waiting(**queues: sqs.IQueue) -> list[cloudwatch.Metric]:
+    return [
+        queue.metric_approximate_number_of_messages_visible(statistic="Maximum", period=PERIOD, label=name)
+        for name, queue in queues.items()
+    ]
+
+
+def _table(table: dynamodb.ITableV2) -> list[cloudwatch.Metric]:
+    """Return where DynamoDB made promotions wait; a conflict is two of them after one tag."""
+    index = {"TableName": table.table_name, "GlobalSecondaryIndexName": INDEX}
+    return [
+        *(
+            _sum(table.metric(name))
+            for name in ("ReadThrottleEvents", "WriteThrottleEvents", "TransactionConflict")
+        ),
+        _sum(table.metric("WriteThrottleEvents", dimensions_map=index)).with_(label="WriteThrottleEvents (index)"),
+    ]
+
+
+def _sum(metric: cloudwatch.Metric) -> cloudwatch.Metric:
+    return metric.with_(statistic="Sum", period=PERIOD)
+
+
+def _most(metric: cloudwatch.Metric) -> cloudwatch.Metric:
+    return metric.with_(statistic="Maximum", period=PERIOD)
+
+
+def _percentiles(metric: cloudwatch.Metric, suffix: str = "") -> list[cloudwatch.Metric]:
+    return [metric.with_(statistic=p, period=PERIOD, label=f"{p}{suffix}") for p in PERCENTILES]
+
+
+def _search(found: str, dimension: str, *, period: Duration = PERIOD) -> cloudwatch.SearchExpression:
+    """Return a line for each metric that is found, named by one of its dimensions."""
+    seconds = int(period.to_seconds())
+    return cloudwatch.SearchExpression(
+        expression=f"SEARCH('{found}', 'Sum', {seconds})", label=f"${{PROP('Dim.{dimension}')}}", period=period
+    )
