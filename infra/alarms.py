@@ -194,7 +194,8 @@ class Alarms(Construct):
         """Return a topic that only this account's alarms publish to, with one reader.
 
         A topic with a policy of its own, which TLS takes, has lost the one that lets the account's alarms in. It
-        is not encrypted at rest: alarms cannot use the key that AWS manages, a key of our own costs a dollar a month, and what is said is in the mail anyway.
+        is not encrypted at rest: alarms cannot use the key that AWS manages, a key of our own costs a dollar a
+        month, and what is said is in the mail anyway.
         """
         topic = sns.Topic(self, "Topic", display_name="ecr-promoter alarms", enforce_ssl=True)
         topic.add_subscription(subscriptions.EmailSubscription(email))

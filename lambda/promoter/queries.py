@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta, Struct
 
@@ -13,8 +13,10 @@ from promoter.errors import InvalidRequest
 from promoter.model import Head, ImageId, Manifest, Outcome, Repository
 from promoter.policy import Freeze, Rule
 from promoter.ports import Registry
-from promoter.reconcile import Reconciled
 from promoter.requests import RegistryId, RepositoryName, Tag, decode, decode_text
+
+if TYPE_CHECKING:
+    from promoter.reconcile import Reconciled
 
 Glob = Annotated[str, Meta(pattern=r"\A[a-z0-9*][a-z0-9._/*-]{0,255}\Z")]
 

@@ -13,7 +13,6 @@ from promoter.ecr import EcrRegistry
 from promoter.ecr_findings import EcrFindings
 from promoter.evidence import AT_ONCE
 from promoter.freezes import DynamoFreezes
-from promoter.history import DynamoHistory
 from promoter.ledger import DynamoLedger
 from promoter.policy import Policy, load
 from promoter.settings import Settings
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ecr import ECRClient
     from mypy_boto3_events import EventBridgeClient
+
+    from promoter.history import DynamoHistory
 
 # API Gateway waits 30 s at most: three tries of a slow call have to fit in.
 CLIENT = Config(
@@ -69,6 +70,8 @@ def world() -> World:
 @functools.cache
 def history() -> DynamoHistory:
     """Read the same table, for those who ask."""
+    from promoter.history import DynamoHistory  # not loaded for events
+
     return DynamoHistory(_dynamodb(), Settings.read().table)
 
 
