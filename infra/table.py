@@ -23,7 +23,8 @@ RIGHTS = [
     "dynamodb:Query",
     "dynamodb:UpdateItem",
 ]
-ENDED = {"NewImage": {"outcome": {"S": lambda_.FilterRule.exists()}}}
+# Not the histories, which have outcomes too.
+ENDED = {"NewImage": {"sk": {"S": ["record"]}, "outcome": {"S": lambda_.FilterRule.exists()}}}
 DRIFTED = {"NewImage": {"drift": {"S": lambda_.FilterRule.exists()}}}
 
 

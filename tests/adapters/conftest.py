@@ -180,7 +180,12 @@ def _check(value: Any, shape: Any, place: str) -> None:
 
 @pytest.fixture
 def table(local_aws: LocalAws) -> str:
-    """A table with the keys and the index of the stack's."""
+    """A table of a test's own."""
+    return new_table(local_aws)
+
+
+def new_table(local_aws: LocalAws) -> str:
+    """Create a table with the keys and the index of the stack's; return its name."""
     name = f"t-{uuid.uuid4().hex[:8]}"
     keys: Any = [("pk", "HASH"), ("sk", "RANGE")]
     index: Any = [("listing", "HASH"), ("listedAt", "RANGE")]
