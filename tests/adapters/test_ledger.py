@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.config import Config
 
 from local.aws import LocalAws
 from promoter import records
@@ -291,3 +292,21 @@ def test_an_answer_that_was_lost_is_asked_for_again(
     head = dynamo.head(PLACE, "prod")
     assert head is not None
     assert head.image_digest == NEW
+
+
+def test_a_table_that_does_not_answer_is_a_ledger_error(
+    faults: Callable[..., None], local_aws: LocalAws, table: str, clock: Clock
+) -> None:
+    """After the client's own time-out, not after Lambda's."""
+    impatient = Config(read_timeout=0.3, retries={"total_max_attempts": 1})
+    dynamo = DynamoLedger(
+        local_aws.client("dynamodb", config=impatient),
+        table,
+        lease=timedelta(seconds=30),
+        history=timedelta(days=1),
+        now=clock,
+    )
+    faults("dynamodb", "TransactWriteItems", delay=1.0)
+
+    with pytest.raises(LedgerError, match="timeout"):
+        begin(dynamo, intent())

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import jsonschema
 import pytest
 
 from local import process, pusher
@@ -22,6 +23,11 @@ from local.aws import LocalAws
 from local.deploy import deploy
 
 T = TypeVar("T")
+
+EVENTS = jsonschema.Draft202012Validator(
+    json.loads((Path(__file__).parents[2] / "docs" / "events.schema.json").read_text())
+)
+"""What docs/events.md promises of announcements."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +211,7 @@ class Consumer:
             for message in self._take():
                 event = json.loads(message["Body"])
                 if event["detail"]["repositoryName"] == repository:
+                    EVENTS.validate(event["detail"])
                     events.append(event)
             return len(events)
 
