@@ -122,8 +122,8 @@ def list_promotions(event: Event) -> Response[str]:
 def list_heads(event: Event) -> Response[str]:
     """Serve `GET /heads`: where the ledger has the tags, and where the registry has them."""
     asked = queries.heads(parameters(event), Settings.read().registry_id)
-    page = wiring.history().heads(asked.repository, limit=asked.limit, next_token=asked.next_token)
     wiring.policy().require_repository(asked.repository)
+    page = wiring.history().heads(asked.repository, limit=asked.limit, next_token=asked.next_token)
     found = queries.compared(page.entries, wiring.registry())
     return respond(200, JSON, {"heads": found} | queries.more(page.next_token))
 

@@ -83,8 +83,10 @@ def wishes(
 
 
 def watched(watch: Watch, policy: Policy) -> tuple[Promotion, ...] | Ignored:
-    """Return the wishes of a tag whose last event never came; their promotionIds are the same at every look."""
-    event = ImageEvent("watch", watch.repository, watch.image_digest, (), datetime.now(UTC), is_scan=True)
+    """Return the wishes of a tag whose last event never came, each as a promotion of its own."""
+    event = ImageEvent(
+        str(uuid.uuid4()), watch.repository, watch.image_digest, (), datetime.now(UTC), is_scan=True
+    )
     return wishes(event, policy, waiting=(watch.waiting,))
 
 

@@ -147,7 +147,7 @@ class DynamoLedger:
         others = self._listed(dynamo.HEADS, before, limit - len(drifted)) if len(drifted) < limit else []
         return [head_of(item) for item in (*drifted, *others)]
 
-    def checked(self, head: Head, *, drift: str | None) -> None:
+    def checked(self, head: Head, *, drift: str | None) -> bool:
         """Update the head's item; the stream announces a drift that is new."""
         values: dict[str, Any] = {
             ":at": {"S": f"{dynamo.sortable(self._now())}#{dynamo.place(head.repository)}:{head.image_tag}"},
@@ -170,6 +170,8 @@ class DynamoLedger:
             except ClientError as error:
                 if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                     raise
+                return False
+        return True
 
     def _listed(self, name: str, before: str, limit: int) -> list[Mapping[str, Any]]:
         with dynamo.asking("the ledger could not be read"):

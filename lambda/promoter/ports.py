@@ -111,8 +111,8 @@ class Ledger(Protocol):
     def stalest_heads(self, *, limit: int) -> Sequence[Head]:
         """Return the heads that were checked or moved the longest ago."""
 
-    def checked(self, head: Head, *, drift: str | None) -> None:
+    def checked(self, head: Head, *, drift: str | None) -> bool:
         """Note that the head was compared with the registry, and where the tag was found instead.
 
-        Nothing is noted where the head has moved meanwhile.
+        False: the head has moved meanwhile, or is about to; nothing is noted then.
         """

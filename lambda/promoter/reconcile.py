@@ -115,8 +115,7 @@ class Reconciler:
             found = answers[tag_id]
             digest = found.digest if isinstance(found, Manifest) else GONE
             drift = digest if digest != head.image_digest else None
-            self.world.ledger.checked(head, drift=drift)
-            if drift:
+            if self.world.ledger.checked(head, drift=drift) and drift:
                 drifted.append(replace(head, drift=drift))
         return drifted
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from promoter import records
-from promoter.errors import Interrupted
-from promoter.model import ImageId, Manifest, Outcome, Promoted, TagMove, Turn
+from promoter.errors import Interrupted, RepositoryNotFound
+from promoter.model import ImageId, Manifest, Outcome, Promoted, Repository, TagMove, Turn
 from promoter.ports import Missing
 from promoter.world import World
 
@@ -20,7 +21,7 @@ def settle(promotion_id: str, world: World) -> None:
     source = ImageId(image_digest=record.image_digest)
     planned = {move.image_tag: move for move in record.moves}
     tags = {tag: ImageId(image_tag=tag) for tag in record.image_tags}
-    answers = world.registry.read(record.repository, [source, *tags.values()])
+    answers = _look(world, record.repository, [source, *tags.values()])
     there = [tag for tag, tag_id in tags.items() if _digest(answers[tag_id]) == record.image_digest]
     moves = tuple(
         replace(planned[tag], outcome=Outcome.PROMOTED)
@@ -29,6 +30,16 @@ def settle(promotion_id: str, world: World) -> None:
         for tag in there
     )
     world.ledger.finish(turn, records.ended(record, _answer(turn, moves, answers[source]), now=world.now()))
+
+
+def _look(
+    world: World, repository: Repository, image_ids: Sequence[ImageId]
+) -> Mapping[ImageId, Manifest | Missing]:
+    """Read; in a repository that was deleted meanwhile there is nothing."""
+    try:
+        return world.registry.read(repository, image_ids)
+    except RepositoryNotFound:
+        return dict.fromkeys(image_ids, Missing.NOT_FOUND)
 
 
 def _answer(turn: Turn, moves: tuple[TagMove, ...], source: Manifest | Missing) -> Promoted | Interrupted:

@@ -263,6 +263,22 @@ def test_drift_is_noted_at_the_head(ledger: Ledger) -> None:
     assert noted.drift is None
 
 
+def test_drift_is_not_noted_of_a_tag_that_moves_meanwhile(ledger: Ledger) -> None:
+    """What was compared is out of date: a turn is held, or the tag is somewhere else by now."""
+    carry_out(ledger, intent())
+    (head,) = ledger.stalest_heads(limit=10)
+    following = intent(OTHER)
+    turn = begin(ledger, following, NEW)
+
+    assert ledger.checked(head, drift=OTHER) is False
+    ledger.finish(turn, ended(following))
+    assert ledger.checked(head, drift=OTHER) is False
+
+    noted = ledger.head(PLACE, "prod")
+    assert noted is not None
+    assert noted.drift is None
+
+
 def test_forty_tags_fit_into_one_promotion(dynamo: DynamoLedger) -> None:
     """As many as a request may name."""
     carry_out(dynamo, intent(tags=tuple(f"v{number}" for number in range(40))))

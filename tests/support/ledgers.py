@@ -98,8 +98,12 @@ class InMemoryLedger:
     def stalest_heads(self, *, limit: int) -> Sequence[Head]:
         return list(self.heads.values())[:limit]
 
-    def checked(self, head: Head, *, drift: str | None) -> None:
-        self.heads[head.repository, head.image_tag] = replace(head, drift=drift)
+    def checked(self, head: Head, *, drift: str | None) -> bool:
+        tag = (head.repository, head.image_tag)
+        if tag in self.held or self.heads[tag].promotion_id != head.promotion_id:
+            return False
+        self.heads[tag] = replace(head, drift=drift)
+        return True
 
     def _earlier(self, record: Record) -> Record | None:
         earlier = self.records.get(record.promotion_id)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from promoter import events
-from promoter.errors import PromoterError, RegistryError, ScanPending
-from promoter.model import Finding, ImageId, Promotion, Scan, Source, Trigger, Watch
+from promoter.errors import PromoterError, RegistryError, RepositoryNotFound, ScanPending
+from promoter.model import Finding, ImageId, Manifest, Promotion, Repository, Scan, Source, Trigger, Watch
 from promoter.policy import Freeze
 from promoter.promote import promote
 from promoter.reconcile import Reconciled, Reconciler
+from promoter.settle import settle
 from tests.support.ledgers import InMemoryLedger, world
 from tests.support.policies import gate, policy, rule
 from tests.support.registries import (
@@ -196,6 +198,36 @@ def test_what_fails_does_not_keep_the_rest_from_being_done(
 
 def _fail(promotion_id: str) -> None:
     raise RegistryError("no answer")
+
+
+def test_a_promotion_in_a_repository_that_is_gone_is_settled(registry: InMemoryRegistry) -> None:
+    """There is nothing left to look at: nothing was put."""
+    ledger = InMemoryLedger(lambda: NOW)
+    wish = Promotion("p-1", Trigger.REQUEST, REPOSITORY, Source(ImageId("build-1")), ("prod",))
+    with pytest.raises(RegistryError):
+        promote(wish, world(POLICY, Gone({"build-1": IMAGE}), ledger=ledger))
+    ledger.clock = lambda: NOW + timedelta(minutes=1)
+
+    settle("p-1", world(POLICY, Gone(gone=True), ledger=ledger, now=ledger.clock))
+
+    assert [(each.outcome, each.code) for each in ledger.announced] == [("FAILED", "interrupted")]
+
+
+@dataclass
+class Gone(InMemoryRegistry):
+    """A registry that does not answer after its first read; `gone`: its repository is deleted."""
+
+    gone: bool = False
+
+    def read(self, repository: Repository, image_ids: Sequence[ImageId]) -> Any:
+        if self.gone:
+            raise RepositoryNotFound("it was deleted")
+        if self.reads:
+            raise RegistryError("no answer")
+        return super().read(repository, image_ids)
+
+    def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
+        raise RegistryError("no answer")
 
 
 def test_a_pending_promotion_stays_pending(run: Any, ledger: InMemoryLedger) -> None:
