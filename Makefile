@@ -8,9 +8,9 @@ PYTHON ?= python3
 POLICY ?= promotions.yaml
 BIN := .venv/bin
 SET_UP := .venv/.set-up
-CODE := app.py infra lambda local tests
+CODE := app.py bench infra lambda local tests
 
-.PHONY: help demo test lint format policy explain schema local stop setup pins clean
+.PHONY: help demo test lint format policy explain schema bench local stop setup pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ explain: $(SET_UP) ## what a policy would decide: WHY="--repository team/web --t
 
 schema: $(SET_UP) ## write docs/policy.schema.json anew, after a change of the model
 	@$(BIN)/python -m infra.policy.schema > docs/policy.schema.json
+
+bench: $(SET_UP) ## measure beside boto3, the AWS CLI and skopeo; writes docs/benchmarks.md
+	@$(BIN)/python -m bench
 
 local: $(SET_UP) ## start a local AWS with the stack deployed, POLICY=another.yaml if you like
 	@$(BIN)/python -m local up --policy $(POLICY)

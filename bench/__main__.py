@@ -1,0 +1,44 @@
+"""`make bench`: a fresh local AWS, every measurement in one run, and docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench import asset, cold, report, warm
+from bench.lab import Lab
+from local import process
+from local.deploy import PROJECT, deploy
+
+
+def main() -> int:
+    """Measure all, write the report; return the exit code."""
+    began = time.monotonic()
+
+    def tell(text: str) -> None:
+        print(f"{time.monotonic() - began:6.0f} s {text}", flush=True)
+
+    with tempfile.TemporaryDirectory(prefix="ecr-promoter-bench-") as folder:
+        directory = Path(folder)
+        try:
+            tell("a local AWS starts, and the real stack is deployed to it")
+            aws = process.start(directory)
+            lab = Lab(aws, deploy(aws, directory, PROJECT / "bench" / "policy.yaml", tell=tell), directory)
+            tell("the asset is bundled")
+            bundled = asset.measure(asset.make(directory / "asset"))
+            tell("warm: promotions beside boto3, the AWS CLI and skopeo")
+            warmed = warm.measure(lab, tell=tell)
+            tell("cold: fresh interpreters")
+            cooled = cold.measure(lab, bundled.directory, tell=tell)
+        finally:
+            process.stop(directory)
+    results = report.Results(warmed, cooled, bundled, seconds=time.monotonic() - began)
+    report.write(results, PROJECT / "docs" / "benchmarks.md")
+    tell("docs/benchmarks.md is written")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""Cold starts: a fresh interpreter that sees the asset and the SDK, from nothing to the first promotion."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from bench.lab import Lab, Samples, interleaved
+from local import pusher
+from promoter.manifest import OCI_MANIFEST
+
+ROUNDS = 15
+SDK = ("boto3", "botocore", "s3transfer", "jmespath", "urllib3", "python-dateutil", "six")
+BARE, EVENT, HTTP = "import boto3, client, two calls", "EventBridge", "HTTP"
+START = "import sys; sys.path[:] = {paths!r} + [path for path in sys.path if 'site-packages' not in path]\n"
+BASELINE = """
+import boto3
+ecr = boto3.client("ecr")
+image = ecr.batch_get_image(repositoryName={repository!r}, imageIds=[{{"imageTag": "build-1"}}])["images"][0]
+ecr.put_image(repositoryName={repository!r}, imageManifest=image["imageManifest"], imageTag={tag!r},
+              imageManifestMediaType=image["imageManifestMediaType"], imageDigest=image["imageId"]["imageDigest"])
+"""
+FUNCTION = """
+from promoter.handler import lambda_handler
+class Context:
+    function_name = memory_limit_in_mb = invoked_function_arn = aws_request_id = "x"
+answer = lambda_handler({event!r}, Context())
+assert "PROMOTED" in str(answer), answer
+"""
+
+
+@dataclass(frozen=True)
+class Cold:
+    """Wall and CPU time by way, and the imports that cost most on the event path: name and milliseconds."""
+
+    wall: dict[str, Samples]
+    cpu: dict[str, Samples]
+    imports: list[tuple[str, float]]
+
+
+def measure(lab: Lab, asset: Path, *, tell: Callable[[str], None]) -> Cold:
+    """Time the baseline and both paths, each in a process of its own."""
+    sdk = copied_sdk(lab.directory / "sdk")
+    paths = [str(asset), str(sdk)]
+    cpu = {name: Samples(name) for name in (BARE, EVENT, HTTP)}
+    programs = {BARE: bare(lab), EVENT: event(lab), HTTP: http(lab)}
+
+    def way(name: str) -> Callable[[int], None]:
+        def run(number: int) -> None:
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            started(START.format(paths=paths) + programs[name](), lab)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            if number >= 0:
+                used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+                cpu[name].milliseconds.append(used * 1000)
+
+        return run
+
+    wall = interleaved({name: way(name) for name in programs}, rounds=ROUNDS, tell=tell)
+    return Cold(wall, cpu, import_tree(lab, paths))
+
+
+def bare(lab: Lab) -> Callable[[], str]:
+    """Return the program of the two calls, on a tag that is new each time."""
+    repository = prepared(lab)
+    return lambda: BASELINE.format(repository=repository, tag=uuid.uuid4().hex)
+
+
+def event(lab: Lab) -> Callable[[], str]:
+    """Return the program that serves a finished scan, of a source tag that is new each time."""
+    repository = prepared(lab)
+    image = pusher.push_image(lab.aws.registry, repository, "build-1", seed=repository)
+    scan = {"repositoryName": repository, "imageDigest": image.digest, "scanner": "basic", "status": "COMPLETE"}
+    lab.local("scans", scan | {"findings": [], "announce": False})
+
+    def program() -> str:
+        tag = f"build-{uuid.uuid4().int % 10**9}"
+        lab.local("images", stored(repository, image.manifest, tag))
+        detail = {
+            "scan-status": "COMPLETE",
+            "repository-name": repository,
+            "image-digest": image.digest,
+            "image-tags": [tag],
+        }
+        head = {"id": uuid.uuid4().hex, "source": "aws.ecr", "detail-type": "ECR Image Scan"}
+        return FUNCTION.format(event=head | {"account": lab.aws.account_id, "detail": detail})
+
+    return program
+
+
+def http(lab: Lab) -> Callable[[], str]:
+    """Return the program that serves a pipeline's call, which names a new version each time."""
+    repository = prepared(lab)
+    image = pusher.push_image(lab.aws.registry, repository, "staging", seed=repository)
+    scan = {"repositoryName": repository, "imageDigest": image.digest, "scanner": "basic", "status": "COMPLETE"}
+    lab.local("scans", scan | {"findings": [], "announce": False})
+
+    def program() -> str:
+        body = {
+            "repositoryName": repository,
+            "source": {"imageTag": "staging"},
+            "imageTag": f"v1.0.{uuid.uuid4().int % 10**9}",
+        }
+        request = {
+            "version": "2.0",
+            "routeKey": "POST /promotions",
+            "rawPath": "/promotions",
+            "rawQueryString": "",
+            "headers": {"content-type": "application/json"},
+            "requestContext": {
+                "requestId": "r",
+                "stage": "$default",
+                "http": {"method": "POST", "path": "/promotions"},
+            },
+            "body": json.dumps(body),
+            "isBase64Encoded": False,
+        }
+        return FUNCTION.format(event=request)
+
+    return program
+
+
+def prepared(lab: Lab) -> str:
+    """Make a repository that the project's own policy knows, with an image in it."""
+    repository = f"team/{uuid.uuid4().hex[:8]}"
+    lab.client("ecr").create_repository(repositoryName=repository)
+    pusher.push_image(lab.aws.registry, repository, "build-1", seed=repository)
+    return repository
+
+
+def stored(repository: str, manifest: bytes, tag: str) -> dict[str, Any]:
+    """Return what puts a further tag on a manifest, without an event."""
+    return {
+        "repositoryName": repository,
+        "manifestBase64": base64.b64encode(manifest).decode(),
+        "imageManifestMediaType": OCI_MANIFEST,
+        "imageTag": tag,
+    }
+
+
+def started(program: str, lab: Lab, *options: str) -> str:
+    """Run a program in a fresh interpreter, isolated, as Lambda's runtime would; return what it told on stderr."""
+    kept = {"PATH": os.environ["PATH"]}
+    function = {
+        "PROMOTER_REGISTRY_ID": lab.aws.account_id,
+        "PROMOTER_TABLE": lab.variables["PROMOTER_TABLE"],
+        "PROMOTER_LEASE_SECONDS": "33",
+        "PROMOTER_HISTORY_DAYS": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-I", "-B", *options, "-c", program],
+        env=kept | lab.aws.environment() | function,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr[-2000:])
+    return done.stderr
+
+
+def import_tree(lab: Lab, paths: list[str]) -> list[tuple[str, float]]:
+    """Return what the imports of the event path cost, the most expensive first, each with all it imports."""
+    told = started(START.format(paths=paths) + "import promoter.handler", lab, "-X", "importtime")
+    found = re.findall(r"import time:\s+\d+ \|\s+(\d+) \|\s+(\S+)", told)
+    costs = {name: int(micro) / 1000 for micro, name in found}
+    return sorted(costs.items(), key=lambda entry: entry[1], reverse=True)[:20]
+
+
+def copied_sdk(directory: Path) -> Path:
+    """Copy boto3 and what it needs out of this environment, compiled, as Lambda's runtime has it."""
+    directory.mkdir()
+    for name in SDK:
+        for file in metadata.distribution(name).files or []:
+            source = Path(str(file.locate()))
+            if source.suffix == ".pyc" or ".." in file.parts or not source.is_file():
+                continue
+            copy = directory / file
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+    subprocess.run([sys.executable, "-m", "compileall", "-q", str(directory)], check=True)
+    return directory
