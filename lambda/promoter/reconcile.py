@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
-from promoter.errors import Frozen, PromoterError
+from promoter.errors import Frozen, NotAllowed, PromoterError
 from promoter.model import Head, ImageId, Manifest, Outcome, Promotion, Repository, Watch
 from promoter.ports import Watches
 from promoter.promote import Course, admit, attempt
-from promoter.settle import settle
+from promoter.settle import look, settle
 from promoter.world import World
 
 T = TypeVar("T")
@@ -107,9 +107,18 @@ class Reconciler:
         return not (isinstance(answer, PromoterError) and answer.retryable)
 
     def _drifted(self, heads: Sequence[Head]) -> list[Head]:
-        """Return those of one repository's heads that the registry has elsewhere."""
+        """Return those of one repository's heads that the registry has elsewhere.
+
+        Where no rule is about the repository any longer there is no right to look: its heads stay as they are.
+        """
         tag_ids = {head: ImageId(image_tag=head.image_tag) for head in heads}
-        answers = self.world.registry.read(heads[0].repository, list(tag_ids.values()))
+        try:
+            self.world.policy.require_repository(heads[0].repository)
+        except NotAllowed:
+            for head in heads:
+                self.world.ledger.checked(head, drift=head.drift)
+            return []
+        answers = look(self.world, heads[0].repository, list(tag_ids.values()))
         drifted = []
         for head, tag_id in tag_ids.items():
             found = answers[tag_id]

@@ -21,7 +21,7 @@ def settle(promotion_id: str, world: World) -> None:
     source = ImageId(image_digest=record.image_digest)
     planned = {move.image_tag: move for move in record.moves}
     tags = {tag: ImageId(image_tag=tag) for tag in record.image_tags}
-    answers = _look(world, record.repository, [source, *tags.values()])
+    answers = look(world, record.repository, [source, *tags.values()])
     there = [tag for tag, tag_id in tags.items() if _digest(answers[tag_id]) == record.image_digest]
     moves = tuple(
         replace(planned[tag], outcome=Outcome.PROMOTED)
@@ -32,7 +32,7 @@ def settle(promotion_id: str, world: World) -> None:
     world.ledger.finish(turn, records.ended(record, _answer(turn, moves, answers[source]), now=world.now()))
 
 
-def _look(
+def look(
     world: World, repository: Repository, image_ids: Sequence[ImageId]
 ) -> Mapping[ImageId, Manifest | Missing]:
     """Read; in a repository that was deleted meanwhile there is nothing."""

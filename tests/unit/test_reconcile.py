@@ -12,7 +12,7 @@ import pytest
 
 from promoter import events
 from promoter.errors import PromoterError, RegistryError, RepositoryNotFound, ScanPending
-from promoter.model import Finding, ImageId, Manifest, Promotion, Repository, Scan, Source, Trigger, Watch
+from promoter.model import Finding, Head, ImageId, Manifest, Promotion, Repository, Scan, Source, Trigger, Watch
 from promoter.policy import Freeze
 from promoter.promote import promote
 from promoter.reconcile import Reconciled, Reconciler
@@ -176,6 +176,28 @@ def test_a_tag_that_is_elsewhere_is_told_and_noted(
     assert seen() == ["none"]
     registry.tags["prod"] = IMAGE
     assert seen() == []
+
+
+def test_tags_of_a_repository_without_a_rule_are_left_alone(
+    run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger, watches: RememberedWatches
+) -> None:
+    """There is no right to look at them; they do not keep the others from being compared."""
+    watches.waiting.clear()
+    elsewhere = Repository(REPOSITORY.registry_id, "left/web")
+    ledger.heads[elsewhere, "prod"] = Head(elsewhere, "prod", IMAGE.digest, "p-0", NOW)
+
+    assert run() == Reconciled()
+    assert registry.reads == []
+
+
+def test_tags_of_a_repository_that_is_gone_are_gone(ledger: InMemoryLedger, watches: RememberedWatches) -> None:
+    """Which is drift."""
+    ledger.heads[REPOSITORY, "prod"] = Head(REPOSITORY, "prod", IMAGE.digest, "p-0", NOW)
+    here = world(POLICY, Gone(gone=True), ledger=ledger, now=lambda: NOW)
+
+    done = Reconciler(here, RememberedWatches(), lambda _: (), lambda _: None, lambda: True).run()
+
+    assert [head.drift for head in done.drifted] == ["none"]
 
 
 def test_a_run_ends_when_its_time_is_over(run: Any, findings: KnownFindings) -> None:
