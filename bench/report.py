@@ -82,9 +82,10 @@ WHY_ABOVE = """What is above its budget, where it is, and why:
 - **Warm, with ledger.** Two calls become four: `TransactWriteItems` before and after. Where every call costs the same, as here, nothing with
   four calls can be under 2.0; the rest is the size of the transactions (two and three items with the record as JSON). The budget of
   1.8 can only be met where a call of DynamoDB's costs less than one of ECR's. The more tags a promotion has, the less it weighs.
-- **Cold, by an event.** A second client (DynamoDB: its model is parsed at start), four more calls (findings, freezes, two transactions), the
-  Powertools logger and metrics, and our own modules; the import tree below says how much each. What would bring it under the budget
-  is to leave boto3 and use its core, botocore, directly: about 50 ms less in a trial. boto3 is the SDK's public face, so it stays."""
+- **Cold.** A second client (DynamoDB: its model is parsed at start), four more calls (findings, freezes, two transactions), the
+  Powertools logger and metrics, and our own modules; the import tree below says how much each. A call has its routes besides. What
+  would bring both under their budgets is to leave boto3 and use its core, botocore, directly: about 50 ms less in a trial. boto3 is
+  the SDK's public face, so it stays."""
 
 
 def budget(what: str, measured: float, limit: float) -> list[str]:

@@ -24,7 +24,7 @@ PROMOTIONS = uuid.UUID("8f3c8c0e-6d0b-5a54-9c7e-4b8b6f0f2a11")
 """The namespace in which an event, a source tag and a rule make a promotionId, the same at every delivery."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ImageEvent:
     """A finished scan, or a push by tag: of which image, with which tags at the time, and when."""
 
@@ -36,7 +36,7 @@ class ImageEvent:
     is_scan: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Ignored:
     """An event that asks for nothing, and why."""
 

@@ -25,7 +25,7 @@ UNRATED = "HIGH"  # what UNTRIAGED, UNDEFINED and unheard-of severities count as
 PENDING = "scan_pending"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Exemption:
     """A vulnerability that does not count through the day `until` (UTC), in any package or where it is in one."""
 
@@ -39,7 +39,7 @@ class Exemption:
         return finding.id == self.id and self.package in (None, *finding.packages) and today <= self.until
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Gate:
     """What a rule demands. `findings` is the highest count allowed a severity; None: no scan is needed."""
 

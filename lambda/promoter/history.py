@@ -22,7 +22,7 @@ T = TypeVar("T")
 READS = 5  # of up to 1 MB, for one page of an answer; a filter may need several
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Page(Generic[T]):
     """Some of what was asked for; `next_token` asks for more, None: that was all."""
 

@@ -30,7 +30,7 @@ NO_PLATFORM = {"os": "unknown", "architecture": "unknown"}
 MAX_BYTES = 4 * 1024 * 1024  # PutImage's limit for imageManifest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Child:
     """One entry of an index. `platform` reads `linux/arm64/v8`, or `unknown` where the entry names none."""
 

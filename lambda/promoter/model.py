@@ -25,7 +25,7 @@ class Outcome(StrEnum):
     FAILED = "FAILED"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reason:
     """Why a promotion is refused: `sentence` for people, the rest for programs; None where it does not apply."""
 
@@ -40,7 +40,7 @@ class Reason:
     fixed_in: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Repository:
     """An ECR repository: `registry_id` is the 12-digit account that owns it."""
 
@@ -48,7 +48,7 @@ class Repository:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ImageId:
     """How an image is asked for: by tag, by digest, or by both, which pins the tag to the digest."""
 
@@ -59,7 +59,7 @@ class ImageId:
         return " at ".join(part for part in (self.image_tag, self.image_digest) if part)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Manifest:
     """A manifest: exactly the registry's bytes, their media type, and their verified digest."""
 
@@ -68,7 +68,7 @@ class Manifest:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Source:
     """What to promote: an image of the registry, or a manifest that the caller brought along."""
 
@@ -81,7 +81,7 @@ class Source:
         return self.manifest.digest if self.manifest else self.image_id.image_digest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Promotion:
     """A wish to put tags on a source image.
 
@@ -106,7 +106,7 @@ class Promotion:
     fingerprint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TagMove:
     """One target tag: what happened to it, and where it pointed before (None: it did not exist)."""
 
@@ -115,7 +115,7 @@ class TagMove:
     previous_digest: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Promoted:
     """A promotion that was carried out, planned, or found already done; `repeated`: and told of before."""
 
@@ -133,7 +133,7 @@ class Promoted:
         return next(changed, Outcome.UNCHANGED)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Finding:
     """One vulnerability that a scanner sees in an image, in one package or several.
 
@@ -153,7 +153,7 @@ class Finding:
         return ", ".join(self.packages)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scan:
     """What the registry knows of one manifest's vulnerabilities; `status` is ECR's ScanStatus, None: no scan."""
 
@@ -161,7 +161,7 @@ class Scan:
     findings: tuple[Finding, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Subject:
     """One image that has to pass the gate: the source itself, or one platform of an index.
 
@@ -174,7 +174,7 @@ class Subject:
     pushed_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Evidence:
     """All that a gate judges; what the gate does not ask for is None.
 
@@ -188,7 +188,7 @@ class Evidence:
     reached_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Record:
     """One promotion as the ledger keeps it; the members are those of the wish and of its answer.
 
@@ -216,7 +216,7 @@ class Record:
     ended_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Turn:
     """The right to move some tags of a repository, for a while: `token` tells it from every other."""
 
@@ -225,7 +225,7 @@ class Turn:
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Head:
     """Where a tag points by the ledger, since when, by which promotion; `drift`: where it was found instead."""
 
@@ -237,7 +237,7 @@ class Head:
     drift: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Watch:
     """`waiting`, a pinned tag, waits for something about the manifest `image_digest`, as a rule its scan."""
 

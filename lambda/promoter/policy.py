@@ -16,7 +16,7 @@ from promoter.model import Promotion, Reason, Repository, Trigger
 from promoter.templates import is_tag, names_in, render
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rule:
     """One entry of the policy; None means no restriction, and for `registry_id` the function's own account."""
 
@@ -93,7 +93,7 @@ class Rule:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Freeze:
     """A time in which rules rest; None for `rules` or `repositories` means all.
 
@@ -119,7 +119,7 @@ class Freeze:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Policy:
     """All rules, in the order of the file. `registry_id` is the account the function runs in."""
 

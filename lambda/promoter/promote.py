@@ -22,7 +22,7 @@ PATIENCE = timedelta(seconds=10)
 """How long a promotion waits for the turn of its tags; a turn is two writes long."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Course:
     """What a promotion learns on its way: heads of the ledger that are out of date, and a gate it passed."""
 

@@ -57,7 +57,7 @@ class ScopeQuery(Struct, forbid_unknown_fields=True, rename="camel"):
     rule: str = "*"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Question:
     """What a listing is asked for."""
 

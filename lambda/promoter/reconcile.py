@@ -25,7 +25,7 @@ PATIENCE = timedelta(minutes=10)
 """How old a watch has to be to be looked at: before that its events are on their way."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reconciled:
     """What a run did: promotions it settled, watches it ended, tags it found elsewhere; `failures` are told.
 
@@ -40,7 +40,7 @@ class Reconciled:
     failures: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reconciler:
     """`wishes` makes promotions of a watch, as the event would have that never came; `promote` carries one out.
 

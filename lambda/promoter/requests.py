@@ -66,7 +66,7 @@ class PromotionBody(Struct, forbid_unknown_fields=True, rename="camel"):
     dry_run: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Origin:
     """What the request itself does not say: its id, who sent it, and where the function runs."""
 

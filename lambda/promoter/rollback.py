@@ -9,7 +9,7 @@ from promoter.errors import InvalidRequest
 from promoter.model import ImageId, Outcome, Promotion, Record, Source, Trigger
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Undo:
     """Who asks for a rollback, of which of the promotion's tags (None: all that it moved), under which id."""
 

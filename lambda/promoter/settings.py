@@ -11,7 +11,7 @@ from pathlib import Path
 POLICY_FILE = Path(__file__).with_name("policy.json")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Settings:
     """What the function is told: its own account's registry, its Region, its table.
 

@@ -15,7 +15,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class World:
     """The policy, the registry, what is known of images, the ledger, and time; `pause` takes seconds."""
 
