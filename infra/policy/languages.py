@@ -64,6 +64,7 @@ def of_template(template: str, source: str | None, repositories: Iterable[str]) 
     return of("".join(values.get(part, ".*") if odd % 2 else re.escape(part) for odd, part in enumerate(parts)))
 
 
+@cache
 def meet(one: Language, other: Language) -> bool:
     """Say whether a text is in both. Never wrongly False."""
     if one.text is not None and other.text is not None:
