@@ -95,7 +95,8 @@ def event(lab: Lab) -> Callable[[], str]:
             "image-tags": [tag],
         }
         head = {"id": uuid.uuid4().hex, "source": "aws.ecr", "detail-type": "ECR Image Scan"}
-        return FUNCTION.format(event=head | {"account": lab.aws.account_id, "detail": detail})
+        body = json.dumps(head | {"account": lab.aws.account_id, "detail": detail})
+        return FUNCTION.format(event={"Records": [{"eventSource": "aws:sqs", "body": body}]})
 
     return program
 
@@ -158,6 +159,10 @@ def started(program: str, lab: Lab, *options: str) -> str:
         "PROMOTER_TABLE": lab.variables["PROMOTER_TABLE"],
         "PROMOTER_LEASE_SECONDS": "33",
         "PROMOTER_HISTORY_DAYS": "1",
+        "PROMOTER_EVENTS_QUEUE": lab.variables["PROMOTER_EVENTS"],
+        "PROMOTER_FAILED_EVENTS_QUEUE": lab.variables["PROMOTER_FAILED_EVENTS"],
+        "PROMOTER_EVENT_TRIES": "5",
+        "PROMOTER_EVENT_RETRY_SECONDS": "60",
     }
     done = subprocess.run(
         [sys.executable, "-I", "-B", *options, "-c", program],

@@ -47,6 +47,7 @@ class Alarms(Construct):
         function: lambda_.Function,
         api: api_.IHttpApi,
         table: dynamodb.ITableV2,
+        events_queue: sqs.IQueue,
         failed: sqs.IQueue,
         undelivered: sqs.IQueue,
         unannounced: sqs.IQueue,
@@ -55,6 +56,7 @@ class Alarms(Construct):
         super().__init__(scope, construct_id)
         self.topic = self._topic(topic_email) if topic_email else None
         self._watch_dead_letters(failed, undelivered, unannounced)
+        self._watch_events(events_queue)
         self._watch_function(function)
         self._watch_api(api)
         self._watch_table(table)
@@ -71,13 +73,23 @@ class Alarms(Construct):
             metric = queue.metric_approximate_number_of_messages_visible(period=SHORT, statistic="Maximum")
             self._alarm(construct_id, metric, says=says, heading=heading, missing=UNCHANGED)
 
+    def _watch_events(self, events_queue: sqs.IQueue) -> None:
+        """Watch what waits: a burst does for minutes, and longer if the function fails or is turned away."""
+        self._alarm(
+            "EventsLate",
+            events_queue.metric_approximate_age_of_oldest_message(period=SHORT, statistic="Maximum"),
+            threshold=int(LONG.to_seconds()),
+            says="An event has been waiting for a quarter of an hour.",
+            heading="late-events",
+        )
+
     def _watch_function(self, function: lambda_.Function) -> None:
         if function.timeout is None:
             raise ValueError("the function has no time-out to hold its duration against")
         self._alarm(
             "Errors",
             function.metric_errors(period=LONG),
-            threshold=3,  # an event and its two retries; one error is retried, and is no news if that helps
+            threshold=4,  # the tries of one event; one error is retried, and is no news if that helps
             says="The function fails, and retries do not help.",
             heading="function-errors",
         )

@@ -25,7 +25,7 @@ PUT_IMAGE_QUOTA = cloudwatch.HorizontalAnnotation(value=600, label="PutImage: 10
 class Dashboard(Construct):
     """One CloudWatch dashboard: what was promoted, what went wrong on the way, and the services beneath."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is shown, each by its name
         self,
         scope: Construct,
         construct_id: str,
@@ -33,6 +33,7 @@ class Dashboard(Construct):
         function: lambda_.IFunction,
         api: api_.IHttpApi,
         table: dynamodb.ITableV2,
+        events_queue: sqs.IQueue,
         failed: sqs.IQueue,
         undelivered: sqs.IQueue,
         unannounced: sqs.IQueue,
@@ -53,14 +54,23 @@ class Dashboard(Construct):
                         "Stale intents, drift", [_most(own_metric(name)) for name in ("StaleIntents", "Drift")]
                     ),
                     _graph(
-                        "Dead letters", _waiting(failed=failed, undelivered=undelivered, unannounced=unannounced)
+                        "Events that wait, dead letters",
+                        _waiting(
+                            events=events_queue, failed=failed, undelivered=undelivered, unannounced=unannounced
+                        ),
                     ),
                     _graph("The account's calls of ECR a minute", [_ecr_calls()], annotations=[PUT_IMAGE_QUOTA]),
                 ],
                 [
                     _graph("Function: errors, throttles", [function.metric_errors(), function.metric_throttles()]),
                     _graph("Function: concurrency", [_most(function.metric("ConcurrentExecutions"))]),
-                    _graph("Announcements: longest wait, milliseconds", [_most(function.metric("IteratorAge"))]),
+                    _graph(
+                        "Longest wait: announcements, milliseconds; events, seconds",
+                        [
+                            _most(function.metric("IteratorAge")),
+                            _most(events_queue.metric_approximate_age_of_oldest_message()),
+                        ],
+                    ),
                 ],
                 [
                     _graph("API: errors", [_sum(api.metric_client_error()), _sum(api.metric_server_error())]),

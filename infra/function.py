@@ -9,9 +9,7 @@ from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_logs as logs
-from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.bundling import bundle
@@ -37,7 +35,7 @@ MARGIN = 5  # seconds from the end of an invocation to the end of its turn, for 
 
 
 class PromoterFunction(Construct):
-    """The Lambda function, its log and its role; events that fail for good go to `failed_events`."""
+    """The Lambda function, its log and its role."""
 
     def __init__(
         self,
@@ -47,7 +45,6 @@ class PromoterFunction(Construct):
         policy: PolicyFile,
         settings: Settings,
         table: dynamodb.ITableV2,
-        failed_events: sqs.IQueue,
     ) -> None:
         super().__init__(scope, construct_id)
         arch = architecture(settings)
@@ -77,9 +74,7 @@ class PromoterFunction(Construct):
             },
             log_group=self.log_group,
             tracing=lambda_.Tracing.ACTIVE,
-            retry_attempts=2,
-            max_event_age=Duration.hours(6),
-            on_failure=destinations.SqsDestination(failed_events),
+            retry_attempts=0,  # of what is invoked asynchronously: the schedule, which comes again
         )
         acknowledge(
             self.role,

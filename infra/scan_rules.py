@@ -1,4 +1,4 @@
-"""EventBridge rules: scans and pushes in the policy's repositories reach the function, and nothing else does."""
+"""EventBridge rules: scans and pushes in the policy's repositories reach the queue, and nothing else does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
@@ -31,12 +30,12 @@ class ScanRules(Construct):
         construct_id: str,
         *,
         policy: PolicyFile,
-        function: lambda_.IFunction,
+        events_queue: sqs.IQueue,
         undelivered: sqs.IQueue,
     ) -> None:
         super().__init__(scope, construct_id)
-        target = targets.LambdaFunction(
-            function, dead_letter_queue=undelivered, max_event_age=Duration.hours(24), retry_attempts=185
+        target = targets.SqsQueue(
+            events_queue, dead_letter_queue=undelivered, max_event_age=Duration.hours(24), retry_attempts=185
         )
         for registry, globs in scanned(policy, Stack.of(self).account).items():
             own = "" if registry == Stack.of(self).account else registry

@@ -14,6 +14,7 @@ NUMBERS = (
     "memory",
     "timeout",
     "concurrency",
+    "eventConcurrency",
     "historyDays",
     "reconcileMinutes",
     "logRetentionDays",
@@ -36,7 +37,8 @@ class Settings:
     memory: int
     timeout: int
     concurrency: int | None
-    historyDays: int  # noqa: N815 - the names are those of cdk.json
+    eventConcurrency: int  # noqa: N815 - the names are those of cdk.json
+    historyDays: int  # noqa: N815
     reconcileMinutes: int  # noqa: N815
     alarmEmail: str | None  # noqa: N815
     logRetentionDays: int  # noqa: N815
@@ -66,8 +68,11 @@ class Settings:
         _one_of("logLevel", self.logLevel, tuple(logging.getLevelNamesMapping()))
         _one_of("logRetentionDays", self.logRetentionDays, RETENTION_DAYS)
         _between("memory", self.memory, 128, 10240)
-        _between("timeout", self.timeout, 10, 29)  # API Gateway answers 504 after 30 s
+        _between(
+            "timeout", self.timeout, 25, 29
+        )  # two waits of 10 s and the calls; API Gateway answers 504 after 30 s
         _positive("concurrency", self.concurrency)  # 0 would stop the function
+        _between("eventConcurrency", self.eventConcurrency, 2, 1000)  # what SQS event sources allow
         _positive("historyDays", self.historyDays)
         _between("reconcileMinutes", self.reconcileMinutes, 2, 1440)
         if self.alarmEmail is not None and "@" not in self.alarmEmail:

@@ -10,9 +10,9 @@ from constructs import Construct
 from infra.alarms import Alarms
 from infra.api import PromotionApi
 from infra.dashboard import Dashboard
-from infra.dead_letters import DeadLetters
 from infra.function import PromoterFunction
 from infra.policy.file import PolicyFile
+from infra.queues import Queues
 from infra.rights import grant_images
 from infra.scan_rules import ScanRules
 from infra.schedule import Reconciliation
@@ -36,7 +36,7 @@ class PromoterStack(Stack):
             description="Promotes container images in Amazon ECR under a policy",
             **kwargs,
         )
-        dead_letters = DeadLetters(self, "DeadLetters")
+        queues = Queues(self, "Queues", settings=settings)
         memory = PromoterTable(self, "Memory", settings=settings)
         promoter = PromoterFunction(
             self,
@@ -44,18 +44,18 @@ class PromoterStack(Stack):
             policy=policy,
             settings=settings,
             table=memory.table,
-            failed_events=dead_letters.failed,
         )
         memory.grant(promoter.role)
-        memory.announce_by(promoter.function, unannounced=dead_letters.unannounced)
+        memory.announce_by(promoter.function, unannounced=queues.unannounced)
+        queues.serve_events_by(promoter.function, retry_seconds=1 if local else 60)
         grant_images(promoter.role, policy)
-        ScanRules(self, "Scans", policy=policy, function=promoter.function, undelivered=dead_letters.undelivered)
+        ScanRules(self, "Scans", policy=policy, events_queue=queues.events, undelivered=queues.undelivered)
         Reconciliation(
             self,
             "Reconciliation",
             function=promoter.function,
             minutes=settings.reconcileMinutes,
-            undelivered=dead_letters.undelivered,
+            undelivered=queues.undelivered,
         )
         api = PromotionApi(self, "Api", function=promoter.function, settings=settings)
 
@@ -63,9 +63,10 @@ class PromoterStack(Stack):
             "function": promoter.function,
             "api": api.http,
             "table": memory.table,
-            "failed": dead_letters.failed,
-            "undelivered": dead_letters.undelivered,
-            "unannounced": dead_letters.unannounced,
+            "events_queue": queues.events,
+            "failed": queues.failed,
+            "undelivered": queues.undelivered,
+            "unannounced": queues.unannounced,
         }
         Alarms(self, "Alarms", **watched, topic_email=settings.alarmEmail)
         Dashboard(self, "Dashboard", **watched)
@@ -74,6 +75,7 @@ class PromoterStack(Stack):
         CfnOutput(self, "FunctionName", value=promoter.function.function_name)
         CfnOutput(self, "LogGroup", value=promoter.log_group.log_group_name)
         CfnOutput(self, "TableName", value=memory.table.table_name)
-        CfnOutput(self, "FailedEventsQueue", value=dead_letters.failed.queue_url)
-        CfnOutput(self, "UnannouncedQueue", value=dead_letters.unannounced.queue_url)
-        CfnOutput(self, "UndeliveredEventsQueue", value=dead_letters.undelivered.queue_url)
+        CfnOutput(self, "EventsQueue", value=queues.events.queue_url)
+        CfnOutput(self, "FailedEventsQueue", value=queues.failed.queue_url)
+        CfnOutput(self, "UnannouncedQueue", value=queues.unannounced.queue_url)
+        CfnOutput(self, "UndeliveredEventsQueue", value=queues.undelivered.queue_url)

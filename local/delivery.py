@@ -1,9 +1,9 @@
-"""How an event gets from an EventBridge rule to a Lambda function, and where it ends if it does not.
+"""How an event gets from a rule of EventBridge to a queue or a function, and where it ends if it does not.
 
-EventBridge hands over to Lambda's asynchronous queue. What cannot be handed over goes to the dead-letter queue of
-the rule's target (EventBridge user guide, "Using dead-letter queues to process undelivered events"); what the
-function fails on is tried again by Lambda and goes to the function's own destination or dead-letter queue (Lambda
-developer guide, "Capturing records of Lambda asynchronous invocations").
+EventBridge hands over to SQS or to Lambda's asynchronous queue. What cannot be handed over goes to the dead-letter
+queue of the rule's target (EventBridge user guide, "Using dead-letter queues to process undelivered events"). What
+a function that was invoked asynchronously fails on is tried again by Lambda and goes to the function's destination
+or dead-letter queue (Lambda developer guide, "Capturing records of Lambda asynchronous invocations").
 """
 
 from __future__ import annotations
@@ -54,6 +54,17 @@ def invoke(later: Callable[[dict[str, Any], Any], None], function_arn: str, payl
         _undelivered(handover, "NO_PERMISSIONS", f"The policy of {function_arn} does not let the rule invoke it.")
     else:
         later(function, json.loads(payload))
+
+
+def send(deliver: Callable[..., None], spec: Any, payload: str, *parameters: Any) -> None:
+    """Hand an event over to an SQS queue by `deliver`, if the queue exists and its policy lets the rule send."""
+    handover, arn = _current.get(), str(spec)
+    if not emulator.has_queue(arn):
+        _undelivered(handover, "NO_RESOURCE", f"The queue {arn} does not exist.")
+    elif not emulator.may_send(arn, EVENTS, handover.rule_arn):
+        _undelivered(handover, "NO_PERMISSIONS", f"The policy of {arn} does not let the rule send to it.")
+    else:
+        deliver(spec, payload, *parameters)
 
 
 def give_up_invoking(

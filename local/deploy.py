@@ -44,6 +44,7 @@ def deploy(aws: LocalAws, directory: Path, policy: Path, *, tell: Callable[[str]
         "PROMOTER_FUNCTION": made["FunctionName"],
         "PROMOTER_TABLE": made["TableName"],
         "PROMOTER_LOG_GROUP": made["LogGroup"],
+        "PROMOTER_EVENTS": made["EventsQueue"],
         "PROMOTER_FAILED_EVENTS": made["FailedEventsQueue"],
         "PROMOTER_UNDELIVERED_EVENTS": made["UndeliveredEventsQueue"],
     }

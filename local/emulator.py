@@ -101,6 +101,11 @@ def send_to_queue(queue_arn: str, body: str, attributes: Mapping[str, str]) -> N
     sqs._act_send_message({"MessageBody": body, "MessageAttributes": typed}, queue["url"])
 
 
+def has_queue(queue_arn: str) -> bool:
+    """Say whether the SQS queue exists."""
+    return sqs._queue_by_arn(queue_arn) is not None
+
+
 def may_send(queue_arn: str, service: str, source_arn: str) -> bool:
     """Say whether the queue's policy lets the service send to it on behalf of the source."""
     iam_evaluator.pin_request_origin("127.0.0.1", True)  # AWS's services send over TLS

@@ -118,7 +118,8 @@ def _registry() -> None:
 
 
 def _deliveries() -> None:
-    invoke_target, route_failure = eventbridge._invoke_target, lambda_svc._route_async_failure
+    invoke_target, send = eventbridge._invoke_target, eventbridge._dispatch_to_sqs
+    route_failure = lambda_svc._route_async_failure
 
     def target(entry: Mapping[str, Any], event: Any, rule: Mapping[str, Any], view: Any = None) -> None:
         view = view or eventbridge._pattern_event_view(event)
@@ -127,5 +128,6 @@ def _deliveries() -> None:
             invoke_target(entry, event, rule, view)
 
     eventbridge._invoke_target = target
+    eventbridge._dispatch_to_sqs = partial(delivery.send, send)
     eventbridge._dispatch_to_lambda = partial(delivery.invoke, lambda_svc.invoke_async_with_retry)
     lambda_svc._route_async_failure = partial(delivery.give_up_invoking, route_failure)

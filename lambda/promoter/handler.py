@@ -1,7 +1,8 @@
-"""The Lambda function: tells the two callers apart, translates, calls, answers. Decides nothing."""
+"""The Lambda function: tells its callers apart, translates, calls, answers. Decides nothing."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from promoter import events, service, wiring
@@ -18,17 +19,17 @@ ENOUGH = 10_000
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Serve EventBridge, the HTTP API, the table's stream and the schedule with one function.
+    """Serve the queue of events, the HTTP API, the table's stream and the schedule with one function.
 
-    An event's promotions are all tried before the first retryable failure is raised: then Lambda delivers
-    the event again, and what was done already is UNCHANGED.
+    An event's promotions are all tried before the first retryable failure is raised: then the event comes
+    again, and what was done already is UNCHANGED.
     """
     if "Records" in event:
-        return serve_stream(event)
+        queued = event["Records"][0]["eventSource"] == "aws:sqs"
+        return serve_queue(event) if queued else serve_stream(event)
     if "reconcile" in event:
         return serve_schedule(context)
     if "detail-type" in event:
-        logger.set_correlation_id(event.get("id", context.aws_request_id))
         return serve_event(event)
     if "requestContext" not in event:
         raise ValueError("no event of EventBridge, API Gateway or the table's stream: see docs/architecture.md")
@@ -39,8 +40,21 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     return api.resolver().resolve(event, context)
 
 
+def serve_queue(event: dict[str, Any]) -> dict[str, Any]:
+    """Serve the one event that waited in the queue; raises what stopped it, unless it was the last try."""
+    (message,) = event["Records"]
+    try:
+        return serve_event(json.loads(message["body"]))
+    except Exception as error:
+        if not wiring.event_queue().hand_back(message, error):
+            raise
+        logger.exception("event failed for good")
+        return {"outcome": "FAILED"}
+
+
 def serve_event(event: dict[str, Any]) -> dict[str, Any]:
     """Promote what a scan or a push asks for; raises the first answer that needs the event again, after all."""
+    logger.set_correlation_id(event.get("id"))
     image_event = events.read(event)
     wishes = image_event if isinstance(image_event, events.Ignored) else service.wishes(image_event)
     if isinstance(image_event, events.Ignored) or isinstance(wishes, events.Ignored):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from promoter import records
 from promoter.answers import first_answer
@@ -16,10 +15,7 @@ from promoter.policy import Rule
 from promoter.ports import AbandonedError, HeadMovedError
 from promoter.settle import settle
 from promoter.turn import take_turn
-from promoter.world import World
-
-PATIENCE = timedelta(seconds=10)
-"""How long a promotion waits for the turn of its tags; a turn is two writes long."""
+from promoter.world import PATIENCE, World
 
 
 @dataclass

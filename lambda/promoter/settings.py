@@ -15,7 +15,8 @@ POLICY_FILE = Path(__file__).with_name("policy.json")
 class Settings:
     """What the function is told: its own account's registry, its Region, its table.
 
-    `lease` is how long a turn lasts, longer than any invocation; `history` how long records are kept.
+    `lease` is how long a turn lasts, longer than any invocation; `history` how long records are kept. Events come
+    from `events_queue` (its URL) `event_tries` times, `event_retry` apart, and then go to `failed_events_queue`.
     """
 
     registry_id: str
@@ -23,6 +24,10 @@ class Settings:
     table: str
     lease: timedelta
     history: timedelta
+    events_queue: str
+    failed_events_queue: str
+    event_tries: int
+    event_retry: timedelta
     policy_file: Path = POLICY_FILE
 
     @classmethod
@@ -35,6 +40,10 @@ class Settings:
                 table=environment["PROMOTER_TABLE"],
                 lease=timedelta(seconds=int(environment["PROMOTER_LEASE_SECONDS"])),
                 history=timedelta(days=int(environment["PROMOTER_HISTORY_DAYS"])),
+                events_queue=environment["PROMOTER_EVENTS_QUEUE"],
+                failed_events_queue=environment["PROMOTER_FAILED_EVENTS_QUEUE"],
+                event_tries=int(environment["PROMOTER_EVENT_TRIES"]),
+                event_retry=timedelta(seconds=int(environment["PROMOTER_EVENT_RETRY_SECONDS"])),
             )
         except KeyError as error:
             raise RuntimeError(

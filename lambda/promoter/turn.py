@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from promoter import records
 from promoter.answers import replay
 from promoter.checks import Heads
-from promoter.errors import PromoterError, RegistryError
+from promoter.errors import PromoterError, RegistryError, Throttled
 from promoter.model import ImageId, Manifest, Outcome, Promoted, Promotion, Record, TagMove, Turn
 from promoter.policy import Rule
-from promoter.world import World
+from promoter.world import PATIENCE, World
 
 
 def take_turn(
@@ -45,27 +47,45 @@ def put_all(
 ) -> Promoted | PromoterError:
     """Put the tags one by one; return the answer, or the failure that stopped it with the moves before."""
     moves: list[TagMove] = []
+    deadline = world.now() + PATIENCE
     for tag, head in heads.items():
         try:
-            moves.append(move(wish, manifest, tag, head, world))
+            moves.append(move(wish, manifest, tag, head, deadline, world))
         except PromoterError as error:
             error.moves, error.image_digest = tuple(moves), manifest.digest
             return error
     return Promoted(wish.promotion_id, rule.name, wish.repository, manifest, tuple(moves))
 
 
-def move(wish: Promotion, manifest: Manifest, tag: str, head: str | None, world: World) -> TagMove:
+def move(
+    wish: Promotion, manifest: Manifest, tag: str, head: str | None, deadline: datetime, world: World
+) -> TagMove:
     """Put one tag, unless it is there already. Where the answer was lost, the tag itself tells what happened."""
     if head == manifest.digest:
         return TagMove(tag, Outcome.UNCHANGED, head)
     try:
-        if world.registry.put(wish.repository, manifest, tag):
+        if put(wish, manifest, tag, deadline, world):
             return TagMove(tag, Outcome.PROMOTED, head)
     except RegistryError as error:
         if not is_at(wish, tag, manifest, error, world):
             raise
         return TagMove(tag, Outcome.PROMOTED, head)
     return TagMove(tag, Outcome.UNCHANGED, manifest.digest)  # somebody else put it since the read
+
+
+def put(wish: Promotion, manifest: Manifest, tag: str, deadline: datetime, world: World) -> bool:
+    """Put one tag; while the registry throttles, wait, for as long as there is time.
+
+    PutImage has a quota of 10 a second for the account and Region, pushes included (Amazon ECR service quotas), so
+    a burst of events has to wait for each other. The pauses differ, or all would come again at once.
+    """
+    while True:
+        try:
+            return world.registry.put(wish.repository, manifest, tag)
+        except Throttled:
+            if world.now() > deadline:
+                raise
+            world.pause(random.uniform(0.2, 1.0))  # noqa: S311 - as above
 
 
 def is_at(wish: Promotion, tag: str, manifest: Manifest, error: RegistryError, world: World) -> bool:

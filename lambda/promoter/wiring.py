@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
     from promoter.history import DynamoHistory
+    from promoter.retries import EventQueue
 
 # API Gateway waits 30 s at most: three tries of a slow call have to fit in.
 CLIENT = Config(
@@ -85,6 +86,21 @@ def freezes() -> DynamoFreezes:
 def eventbridge() -> EventBridgeClient:
     """Connect to EventBridge; only the table's stream needs it."""
     return boto3.client("events", config=CLIENT)
+
+
+@functools.cache
+def event_queue() -> EventQueue:
+    """Connect to the queue that events come from; only one that fails needs it."""
+    from promoter.retries import EventQueue
+
+    settings = Settings.read()
+    return EventQueue(
+        boto3.client("sqs", config=CLIENT),
+        url=settings.events_queue,
+        failed_url=settings.failed_events_queue,
+        tries=settings.event_tries,
+        retry=settings.event_retry,
+    )
 
 
 @functools.cache

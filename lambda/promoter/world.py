@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from promoter.policy import Policy
 from promoter.ports import Findings, Ledger, Registry
+
+PATIENCE = timedelta(seconds=10)
+"""How long a promotion waits for others: once for the turn of its tags, once for its share of PutImage's quota."""
 
 
 def _now() -> datetime:

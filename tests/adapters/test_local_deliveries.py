@@ -1,4 +1,4 @@
-"""From a rule to a function: tried again by Lambda, and never lost without a trace."""
+"""From a rule to a queue or a function: tried again by Lambda, and never lost without a trace."""
 
 from __future__ import annotations
 
@@ -127,3 +127,27 @@ def test_what_cannot_be_handed_over_goes_to_the_rules_own_queue(
     attributes = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
     assert (attributes["ERROR_CODE"], attributes["RULE_ARN"]) == (code, rule_arn)
     assert attributes["TARGET_ARN"] == target.arn
+
+
+def test_an_event_waits_in_a_queue(push: Any, queue: Queue, rule: Any) -> None:
+    """Whole, as the rule saw it."""
+    rule(queue.arn)
+    image = push("v1", seed="one")
+    (event,) = queue.bodies(1)
+    assert (event["detail-type"], event["detail"]["image-digest"]) == ("ECR Image Action", image.digest)
+
+
+@pytest.mark.parametrize("code", ["NO_PERMISSIONS", "NO_RESOURCE"])
+def test_what_a_queue_does_not_take_goes_to_the_rules_own(
+    local_aws: LocalAws, push: Any, queue: Queue, rule: Any, code: str
+) -> None:
+    """A queue whose policy does not know EventBridge, or that is not there."""
+    sqs, name = local_aws.client("sqs"), uuid.uuid4().hex
+    if code == "NO_PERMISSIONS":
+        sqs.create_queue(QueueName=name)
+    target = f"arn:aws:sqs:{local_aws.region}:{local_aws.account_id}:{name}"
+    rule(target, DeadLetterConfig={"Arn": queue.arn})
+    push("v1", seed="one")
+    (message,) = queue.receive(1)
+    attributes = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
+    assert (attributes["ERROR_CODE"], attributes["TARGET_ARN"]) == (code, target)

@@ -16,6 +16,7 @@ from tests.support.policies import ACCOUNT, gate, policy, rule
 from tests.support.registries import InMemoryRegistry, KnownFindings, RememberedWatches
 
 REGION = "eu-central-1"
+EVENTS_QUEUE, FAILED_QUEUE = "https://sqs.example/events", "https://sqs.example/failed"
 CALLER = f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/run-7"
 
 
@@ -99,6 +100,10 @@ def invoke(
     monkeypatch.setenv("PROMOTER_TABLE", "table")
     monkeypatch.setenv("PROMOTER_LEASE_SECONDS", "30")
     monkeypatch.setenv("PROMOTER_HISTORY_DAYS", "1")
+    monkeypatch.setenv("PROMOTER_EVENTS_QUEUE", EVENTS_QUEUE)
+    monkeypatch.setenv("PROMOTER_FAILED_EVENTS_QUEUE", FAILED_QUEUE)
+    monkeypatch.setenv("PROMOTER_EVENT_TRIES", "5")
+    monkeypatch.setenv("PROMOTER_EVENT_RETRY_SECONDS", "60")
     return lambda event: handler.lambda_handler(event, Context())  # type: ignore[arg-type]
 
 

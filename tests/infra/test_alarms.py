@@ -27,7 +27,7 @@ from tests.infra.conftest import ACCOUNT, REGION, resources
 
 EMAIL = "ops@example.com"
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
-QUEUES = ("failed", "undelivered", "unannounced")
+QUEUES = ("events_queue", "failed", "undelivered", "unannounced")
 
 Watched = Callable[..., cdk.Stack]
 
@@ -112,6 +112,7 @@ def test_nothing_that_went_wrong_goes_unnoticed(silent: assertions.Template) -> 
     """There is an alarm for each queue, the function, the API, the table and what the function counts."""
     assert {(alarm["Namespace"], alarm["MetricName"]) for alarm in alarms_of(silent).values()} == {
         ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
+        ("AWS/SQS", "ApproximateAgeOfOldestMessage"),
         ("AWS/Lambda", "Errors"),
         ("AWS/Lambda", "Throttles"),
         ("AWS/Lambda", "Duration"),
@@ -133,12 +134,21 @@ def test_no_alarm_computes(silent: assertions.Template) -> None:
 
 def test_one_dead_letter_is_enough_and_stays_known(silent: assertions.Template) -> None:
     """In any of the queues, also when SQS no longer reports on one that nobody touches."""
-    found = [alarm for alarm in alarms_of(silent).values() if alarm["Namespace"] == "AWS/SQS"]
+    number = "ApproximateNumberOfMessagesVisible"
+    found = [alarm for alarm in alarms_of(silent).values() if alarm["MetricName"] == number]
 
-    assert {dimensions(alarm)["QueueName"] for alarm in found} == set(QUEUES)
+    assert {dimensions(alarm)["QueueName"] for alarm in found} == {"failed", "undelivered", "unannounced"}
     for alarm in found:
         assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Maximum", 1, 1)
         assert alarm["TreatMissingData"] == "ignore"
+
+
+def test_an_event_that_waits_for_long_is_told(silent: assertions.Template) -> None:
+    """A burst may wait for minutes; a quarter of an hour is more than that."""
+    alarm = alarms_of(silent)["EventsLate"]
+
+    assert dimensions(alarm) == {"QueueName": "events_queue"}
+    assert (alarm["Statistic"], alarm["Threshold"]) == ("Maximum", 900)
 
 
 def test_what_reconcile_found_stands_until_it_has_looked_again(silent: assertions.Template) -> None:

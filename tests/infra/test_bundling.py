@@ -133,19 +133,24 @@ def test_the_asset_alone_serves_both_callers(asset: Path, sdk: Path, kind: str) 
         },
         "body": "{}",
     }
+    queued = {"Records": [{"eventSource": "aws:sqs", "body": json.dumps(EVENT)}]}
     program = f"""
 import json, sys
 sys.path[:] = [{str(asset)!r}, {str(sdk)!r}] + [path for path in sys.path if "site-packages" not in path]
 from promoter.handler import lambda_handler
 class Context:
     function_name = memory_limit_in_mb = invoked_function_arn = aws_request_id = "x"
-print("answer:" + json.dumps(lambda_handler({(EVENT if kind == "event" else request)!r}, Context())))
+print("answer:" + json.dumps(lambda_handler({(queued if kind == "event" else request)!r}, Context())))
 """
     environment = {
         "PROMOTER_REGISTRY_ID": "123456789012",
         "PROMOTER_TABLE": "memory",
         "PROMOTER_LEASE_SECONDS": "33",
         "PROMOTER_HISTORY_DAYS": "400",
+        "PROMOTER_EVENTS_QUEUE": "https://sqs.example/events",
+        "PROMOTER_FAILED_EVENTS_QUEUE": "https://sqs.example/failed",
+        "PROMOTER_EVENT_TRIES": "5",
+        "PROMOTER_EVENT_RETRY_SECONDS": "60",
         "AWS_REGION": "eu-central-1",
     }
 

@@ -173,11 +173,31 @@ def test_the_function_runs_as_it_was_tested(template: assertions.Template) -> No
 
 
 def test_events_that_fail_for_good_are_kept_with_their_cause(template: assertions.Template) -> None:
-    """Two more tries, then the failure destination, whose record names the error."""
-    (config,) = resources(template, "AWS::Lambda::EventInvokeConfig")
+    """The function puts them away after the last try; what it cannot, as after a time-out, the queue does."""
+    (queue,) = [queue for queue in resources(template, "AWS::SQS::Queue") if "RedrivePolicy" in queue]
+    (function,) = resources(template, "AWS::Lambda::Function")
+    environment = function["Environment"]["Variables"]
 
-    assert config["MaximumRetryAttempts"] == 2
-    assert "Failed" in config["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == int(environment["PROMOTER_EVENT_TRIES"])
+    (failed,) = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][:1]
+    assert environment["PROMOTER_FAILED_EVENTS_QUEUE"] == {"Ref": failed}
+    assert any(
+        "sqs:SendMessage" in listed(s["Action"]) and s["Resource"] == {"Fn::GetAtt": [failed, "Arn"]}
+        for s in statements(template)
+    )
+
+
+def test_events_are_taken_at_the_pace_of_the_registry(synthesize: Synthesize) -> None:
+    """One at a time, as many at once as the setting says; one that is being served is not given out again."""
+    template = synthesize(eventConcurrency=7)
+    (mapping,) = [m for m in resources(template, "AWS::Lambda::EventSourceMapping") if "ScalingConfig" in m]
+    (queue,) = [queue for queue in resources(template, "AWS::SQS::Queue") if "RedrivePolicy" in queue]
+    (function,) = resources(template, "AWS::Lambda::Function")
+
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 7}
+    assert mapping["BatchSize"] == 1
+    assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+    assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 
 def test_events_that_cannot_be_handed_over_are_kept(template: assertions.Template) -> None:
@@ -193,7 +213,7 @@ def test_events_that_cannot_be_handed_over_are_kept(template: assertions.Templat
 
 def test_what_ends_in_the_table_is_announced(template: assertions.Template) -> None:
     """From the beginning of the stream, again and again for a day, then kept in a queue of its own."""
-    (mapping,) = resources(template, "AWS::Lambda::EventSourceMapping")
+    (mapping,) = [m for m in resources(template, "AWS::Lambda::EventSourceMapping") if "StartingPosition" in m]
 
     assert mapping["StartingPosition"] == "TRIM_HORIZON"
     assert mapping["MaximumRecordAgeInSeconds"] == 24 * 3600
@@ -225,11 +245,11 @@ def test_a_turn_lasts_longer_than_any_invocation(template: assertions.Template) 
     assert int(function["Environment"]["Variables"]["PROMOTER_LEASE_SECONDS"]) > function["Timeout"]
 
 
-def test_dead_letters_are_encrypted_kept_and_private(template: assertions.Template) -> None:
+def test_queues_are_encrypted_kept_and_private(template: assertions.Template) -> None:
     """At rest and on the way, for as long as SQS keeps messages, and when the stack is gone."""
     queues = template.find_resources("AWS::SQS::Queue").values()
 
-    assert len(queues) == 3
+    assert len(queues) == 4
     for queue in queues:
         assert queue["Properties"]["SqsManagedSseEnabled"] is True
         assert queue["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600

@@ -21,6 +21,10 @@ def test_a_missing_variable_is_named() -> None:
         "PROMOTER_TABLE": "t",
         "PROMOTER_LEASE_SECONDS": "33",
         "PROMOTER_HISTORY_DAYS": "400",
+        "PROMOTER_EVENTS_QUEUE": "https://sqs/events",
+        "PROMOTER_FAILED_EVENTS_QUEUE": "https://sqs/failed",
+        "PROMOTER_EVENT_TRIES": "5",
+        "PROMOTER_EVENT_RETRY_SECONDS": "60",
     }
 
     assert Settings.read(told).table == "t"

@@ -255,13 +255,51 @@ def test_a_record_that_fails_says_what_was_put(registry: InMemoryRegistry) -> No
     assert failed.value.image_digest == NEW.digest
 
 
+@dataclass
+class Throttling(InMemoryRegistry):
+    """A registry whose quota of PutImage is used up for a while."""
+
+    times: int = 0
+
+    def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
+        if self.times:
+            self.times -= 1
+            raise Throttled("10 a second")
+        return super().put(repository, manifest, image_tag)
+
+
+def test_a_put_waits_for_its_share_of_the_quota() -> None:
+    """Inside its turn, so that nobody else gets in between; then all tags are put."""
+    waited: list[float] = []
+    throttling = Throttling({"new": NEW}, times=3)
+    inner = replace(world(ANY_TAG, throttling, now=Ticking()), pause=waited.append)
+
+    answer = promote(wish(image_tags=("a", "b")), inner)
+
+    assert [move.outcome for move in answer.moves] == ["PROMOTED", "PROMOTED"]
+    assert len(waited) == 3
+    assert all(0 < seconds <= 1 for seconds in waited)
+
+
+def test_the_wait_for_the_quota_ends() -> None:
+    """In time for the function to tell; the tags of a promotion wait together."""
+    waited: list[float] = []
+    clock = Ticking()
+    inner = replace(world(ANY_TAG, Throttling({"new": NEW}, times=1000), now=clock), pause=waited.append)
+
+    with pytest.raises(Throttled):
+        promote(wish(), inner)
+    assert 5 < len(waited) < 12
+    assert clock.at < NOW + timedelta(seconds=20)
+
+
 def test_a_failure_half_way_is_recorded_with_what_was_put() -> None:
     """And the tags are free again."""
     ledger = InMemoryLedger()
     failing = FailingRegistry({"new": NEW}, failing_tag="b", failure=Throttled("slow down"))
 
     with pytest.raises(Throttled):
-        promote(wish(image_tags=("a", "b")), world(ANY_TAG, failing, ledger=ledger))
+        promote(wish(image_tags=("a", "b")), world(ANY_TAG, failing, ledger=ledger, now=Ticking()))
 
     (record,) = ledger.announced
     assert (record.outcome, record.code) == ("FAILED", "throttled")

@@ -1,0 +1,72 @@
+"""Where events wait for the function, and where those lie that were not carried out."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.nag import acknowledge
+from infra.settings import Settings
+
+KEPT = Duration.days(14)  # the longest that SQS keeps a message
+# A busy function may cost a try: AWS asks for five at least (Lambda developer guide, "Using Lambda with SQS").
+TRIES = 5
+
+
+class Queues(Construct):
+    """`events` that wait, and dead letters: `failed` events, those `undelivered`, outcomes `unannounced`.
+
+    Events wait in a queue because a burst of them has to be taken at the pace at which ECR takes PutImage, which
+    is few a second for the whole account: docs/decisions/0009-events-wait-in-a-queue.md.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
+        super().__init__(scope, construct_id)
+        self._at_once = settings.eventConcurrency
+        self.undelivered = self._dead_letters("Undelivered")
+        self.failed = self._dead_letters("Failed")
+        self.unannounced = self._dead_letters("Unannounced")
+        self.events = self._queue(
+            "Events",
+            # Six times what the function may take: the same guide. What it hands back comes again sooner.
+            visibility_timeout=Duration.seconds(6 * settings.timeout),
+            dead_letter_queue=sqs.DeadLetterQueue(queue=self.failed, max_receive_count=TRIES),
+        )
+
+    def serve_events_by(self, function: lambda_.Function, *, retry_seconds: int) -> None:
+        """Have the function take one event at a time, so many at once, and give it what it needs to fail well."""
+        function.add_event_source(sources.SqsEventSource(self.events, batch_size=1, max_concurrency=self._at_once))
+        self.failed.grant_send_messages(function)
+        for name, value in {
+            "PROMOTER_EVENTS_QUEUE": self.events.queue_url,
+            "PROMOTER_FAILED_EVENTS_QUEUE": self.failed.queue_url,
+            "PROMOTER_EVENT_TRIES": str(TRIES),
+            "PROMOTER_EVENT_RETRY_SECONDS": str(retry_seconds),
+        }.items():
+            function.add_environment(name, value)
+
+    def _dead_letters(self, construct_id: str) -> sqs.Queue:
+        queue = self._queue(construct_id)
+        acknowledge(queue, "AwsSolutions-SQS3", "This queue is itself a dead-letter queue.")
+        return queue
+
+    def _queue(
+        self,
+        construct_id: str,
+        *,
+        visibility_timeout: Duration | None = None,
+        dead_letter_queue: sqs.DeadLetterQueue | None = None,
+    ) -> sqs.Queue:
+        return sqs.Queue(
+            self,
+            construct_id,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            retention_period=KEPT,
+            visibility_timeout=visibility_timeout,
+            dead_letter_queue=dead_letter_queue,
+            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
+        )

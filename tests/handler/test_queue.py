@@ -1,0 +1,116 @@
+"""Events as they come out of their queue, and where those go that fail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from promoter import wiring
+from promoter.errors import RegistryError
+from promoter.model import Scan
+from promoter.retries import EventQueue
+from tests.handler.conftest import EVENTS_QUEUE, FAILED_QUEUE
+from tests.handler.test_events import IMAGE, basic
+from tests.support.registries import FailingRegistry, InMemoryRegistry, KnownFindings
+
+Invoke = Callable[[dict[str, Any]], dict[str, Any]]
+TRIES = 5
+
+
+@dataclass
+class Sqs:
+    """Remembers what it was asked for."""
+
+    hidden: list[dict[str, Any]] = field(default_factory=list)
+    sent: list[dict[str, Any]] = field(default_factory=list)
+
+    def change_message_visibility(self, **call: Any) -> None:
+        self.hidden.append(call)
+
+    def send_message(self, **call: Any) -> None:
+        self.sent.append(call)
+
+
+@pytest.fixture
+def sqs(monkeypatch: pytest.MonkeyPatch) -> Sqs:
+    """The queues, out of reach."""
+    client = Sqs()
+    queue = EventQueue(
+        client,  # type: ignore[arg-type]
+        url=EVENTS_QUEUE,
+        failed_url=FAILED_QUEUE,
+        tries=TRIES,
+        retry=timedelta(seconds=60),
+    )
+    monkeypatch.setattr(wiring, "event_queue", lambda: queue)
+    return client
+
+
+@pytest.fixture
+def failing(invoke: Invoke, findings: KnownFindings, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """The function, with a registry that does not take what has passed."""
+    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+    registry = FailingRegistry({"build-7": IMAGE}, failing_tag="staging", failure=RegistryError("out of order"))
+    monkeypatch.setattr(wiring, "registry", lambda: registry)
+    return invoke
+
+
+def queued(body: Any, *, receives: int = 1) -> dict[str, Any]:
+    """Return what Lambda makes of a message (developer guide, "Using Lambda with Amazon SQS")."""
+    message = {
+        "messageId": "m-1",
+        "receiptHandle": "handle-1",
+        "body": body if isinstance(body, str) else json.dumps(body),
+        "attributes": {"ApproximateReceiveCount": str(receives)},
+        "eventSource": "aws:sqs",
+    }
+    return {"Records": [message]}
+
+
+def test_an_event_of_the_queue_is_carried_out(
+    invoke: Invoke, registry: InMemoryRegistry, findings: KnownFindings, sqs: Sqs
+) -> None:
+    """As if it had come by itself; the queue is not asked for anything."""
+    registry.tags["build-7"] = IMAGE
+    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+
+    answer = invoke(queued(basic()))
+
+    assert [p["outcome"] for p in answer["promotions"]] == ["PROMOTED"]
+    assert (sqs.hidden, sqs.sent) == ([], [])
+
+
+def test_an_event_that_fails_comes_again_in_a_minute(failing: Invoke, sqs: Sqs) -> None:
+    """Not when the queue thinks that the function must be dead."""
+    with pytest.raises(RegistryError):
+        failing(queued(basic(), receives=TRIES - 1))
+
+    assert sqs.hidden == [{"QueueUrl": EVENTS_QUEUE, "ReceiptHandle": "handle-1", "VisibilityTimeout": 60}]
+    assert sqs.sent == []
+
+
+def test_an_event_that_fails_for_good_is_put_away_with_its_cause(failing: Invoke, sqs: Sqs) -> None:
+    """Whole, so that it can be sent again; and the queue is rid of it."""
+    event = basic()
+
+    assert failing(queued(event, receives=TRIES)) == {"outcome": "FAILED"}
+
+    (sent,) = sqs.sent
+    assert (sent["QueueUrl"], json.loads(sent["MessageBody"])) == (FAILED_QUEUE, event)
+    cause = {name: value["StringValue"] for name, value in sent["MessageAttributes"].items()}
+    assert cause == {"ERROR_CODE": "registry_error", "ERROR_MESSAGE": "out of order"}
+    assert sqs.hidden == []
+
+
+def test_a_message_that_is_no_event_is_put_away_in_the_end(invoke: Invoke, sqs: Sqs) -> None:
+    """By hand anything can be sent."""
+    with pytest.raises(ValueError, match="Expecting value"):
+        invoke(queued("no JSON"))
+
+    assert invoke(queued("no JSON", receives=TRIES)) == {"outcome": "FAILED"}
+    assert sqs.sent[0]["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "JSONDecodeError"
