@@ -11,7 +11,7 @@ import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
 from infra.policy.file import PolicyError, read
-from infra.settings import Settings, SettingsError
+from infra.settings import Settings, SettingsError, check_callers
 from infra.stack import PromoterStack
 
 
@@ -21,6 +21,7 @@ def main() -> None:
     try:
         settings = Settings.read(app.node)
         policy = read(Path(settings.policy), account=os.environ.get("CDK_DEFAULT_ACCOUNT"))
+        check_callers(settings, policy)
     except (PolicyError, SettingsError) as error:
         sys.exit(f"{error}")
     PromoterStack(app, "EcrPromoter", policy=policy, settings=settings)

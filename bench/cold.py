@@ -163,6 +163,7 @@ def started(program: str, lab: Lab, *options: str) -> str:
         "PROMOTER_FAILED_EVENTS_QUEUE": lab.variables["PROMOTER_FAILED_EVENTS"],
         "PROMOTER_EVENT_TRIES": "5",
         "PROMOTER_EVENT_RETRY_SECONDS": "60",
+        "PROMOTER_OPERATORS": '["*"]',
     }
     done = subprocess.run(
         [sys.executable, "-I", "-B", *options, "-c", program],

@@ -78,6 +78,7 @@ class NoLedger(DynamoLedger):
         record: Record,
         seen: Mapping[str, str | None],  # noqa: ARG002 - the port's signature
         versions: Mapping[str, int],  # noqa: ARG002
+        after: Record | None = None,  # noqa: ARG002
     ) -> Turn | Record:
         """Give the turn to everybody."""
         return Turn("", record, record.asked_at)

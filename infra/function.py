@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import sys
 
@@ -70,6 +71,7 @@ class PromoterFunction(Construct):
                 "PROMOTER_TABLE": table.table_name,
                 "PROMOTER_LEASE_SECONDS": str(settings.timeout + MARGIN),
                 "PROMOTER_HISTORY_DAYS": str(settings.historyDays),
+                "PROMOTER_OPERATORS": json.dumps(settings.operators or ["*"]),
                 "POWERTOOLS_LOG_LEVEL": settings.logLevel,
             },
             log_group=self.log_group,

@@ -9,6 +9,9 @@ from typing import Any, Literal
 
 from constructs import Node
 
+from infra.policy.file import PolicyFile
+from infra.policy.values import CALLER_PREFIXES
+
 RETENTION_DAYS = (1, 7, 14, 30, 90, 180, 365, 731, 1827, 3653)
 NUMBERS = (
     "memory",
@@ -46,6 +49,7 @@ class Settings:
     authorization: Literal["iam", "jwt"]
     jwtIssuer: str | None  # noqa: N815
     jwtAudience: list[str]  # noqa: N815
+    operators: list[str]
     apiRate: int  # noqa: N815
     apiBurst: int  # noqa: N815
 
@@ -58,6 +62,7 @@ class Settings:
         for name in NUMBERS:
             values[name] = _number(name, values[name])
         values["jwtAudience"] = _words("jwtAudience", values["jwtAudience"])
+        values["operators"] = _words("operators", values["operators"])
         settings = cls(**values)
         settings._check()
         return settings
@@ -68,9 +73,8 @@ class Settings:
         _one_of("logLevel", self.logLevel, tuple(logging.getLevelNamesMapping()))
         _one_of("logRetentionDays", self.logRetentionDays, RETENTION_DAYS)
         _between("memory", self.memory, 128, 10240)
-        _between(
-            "timeout", self.timeout, 25, 29
-        )  # two waits of 10 s and the calls; API Gateway answers 504 after 30 s
+        # Two waits of 10 s, and the calls; API Gateway answers 504 after 30 s.
+        _between("timeout", self.timeout, 25, 29)
         _positive("concurrency", self.concurrency)  # 0 would stop the function
         _between("eventConcurrency", self.eventConcurrency, 2, 1000)  # what SQS event sources allow
         _positive("historyDays", self.historyDays)
@@ -81,8 +85,24 @@ class Settings:
         _positive("apiBurst", self.apiBurst)
         if self.authorization == "jwt" and not (self.jwtIssuer and self.jwtAudience):
             raise SettingsError("authorization jwt needs jwtIssuer and jwtAudience")
+        if self.authorization == "jwt" and not self.operators:
+            raise SettingsError(
+                "authorization jwt lets in every token of the issuer: name in operators who may freeze"
+            )
+        if strange := [glob for glob in self.operators if not glob.startswith(CALLER_PREFIXES)]:
+            raise SettingsError(f"setting operators holds {strange[0]!r}: write an IAM ARN, github:… or jwt:…")
         if self.jwtIssuer and not self.jwtIssuer.startswith("https://"):
             raise SettingsError(f"setting jwtIssuer must be an https:// address, not {self.jwtIssuer!r}")
+
+
+def check_callers(settings: Settings, policy: PolicyFile) -> None:
+    """Raise SettingsError for a rule that is open to everybody who can get a token."""
+    if settings.authorization == "jwt":
+        for rule in policy.rules:
+            if rule.on == "request" and rule.callers is None:
+                raise SettingsError(
+                    f"authorization jwt lets in every token of the issuer: give rule {rule.name} callers"
+                )
 
 
 def _number(name: str, value: Any) -> int | None:

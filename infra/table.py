@@ -60,14 +60,17 @@ class PromoterTable(Construct):
         role.add_to_principal_policy(iam.PolicyStatement(actions=RIGHTS, resources=arns))
 
     def announce_by(self, function: lambda_.Function, *, unannounced: sqs.IQueue) -> None:
-        """Have the function announce what ends in the table; after a day of failures it goes to the queue."""
+        """Have the function announce what ends in the table; after 20 hours of failures it goes to the queue.
+
+        The stream itself forgets after 24: what is given up then would be given up without a trace.
+        """
         function.add_event_source(
             sources.DynamoEventSource(
                 self.table,
                 starting_position=lambda_.StartingPosition.TRIM_HORIZON,
                 batch_size=25,
                 bisect_batch_on_error=True,
-                max_record_age=Duration.hours(24),
+                max_record_age=Duration.hours(20),
                 on_failure=sources.SqsDlq(unannounced),
                 filters=[
                     lambda_.FilterCriteria.filter({"dynamodb": ENDED}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Struct, convert
+from msgspec import Struct, convert, field
 
 from local.ecr import events, images, values
 from local.ecr.manifests import parse, parse_anything
@@ -12,7 +12,7 @@ from local.ecr.store import repository
 
 
 class ImageRequest(Struct, rename="camel", forbid_unknown_fields=True):
-    """Bytes to store (`manifestBase64`) and the tag to put on them.
+    """Bytes to store (`manifestBase64`) and the tag, or tags, to put on them.
 
     `assumeReferences` stores them whatever they are, without the layers and images they refer to.
     """
@@ -21,6 +21,7 @@ class ImageRequest(Struct, rename="camel", forbid_unknown_fields=True):
     manifest_base64: bytes
     image_manifest_media_type: str
     image_tag: str | None = None
+    image_tags: list[str] = field(default_factory=list)
     assume_references: bool = True
     announce: bool = False
 
@@ -36,4 +37,6 @@ def put(body: Any) -> dict[str, Any]:
         image = found.add(parse_anything(request.manifest_base64, request.image_manifest_media_type), tag)
         if request.announce:
             events.pushed(found.name, image.manifest, tag)
+    for more in request.image_tags:
+        found.add(image.manifest, values.tag(more))
     return {"repositoryName": found.name, "imageDigest": image.manifest.digest}

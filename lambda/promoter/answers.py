@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from promoter import records
 from promoter.errors import PromoterError
-from promoter.model import ImageId, Manifest, Promoted, Record
-from promoter.ports import AbandonedError, Missing
-from promoter.settle import settle
+from promoter.model import ImageId, Manifest, Outcome, Promoted, Record
+from promoter.ports import AbandonedError, Missing, PartlyDoneError
+from promoter.settle import look, settle_in_the_way
 from promoter.world import World
 
 
-def first_answer(record: Record, answer: Promoted | PromoterError, world: World) -> Promoted:
-    """Record an outcome that moved nothing, and give it; or the earlier one, where the promotion ended before."""
+def first_answer(
+    record: Record, answer: Promoted | PromoterError, world: World, earlier: Record | None = None
+) -> Promoted:
+    """Record an outcome that moved nothing, and give it; or the earlier one, where the promotion ended before.
+
+    An error keeps what an earlier try had put; an answer has to be found again with it, which is the caller's.
+    """
     ended = records.ended(record, answer, now=world.now())
-    kept = keep(ended, world)
+    try:
+        kept = keep(ended, world, earlier)
+    except PartlyDoneError as partly:
+        if isinstance(answer, Promoted):
+            raise
+        answer.image_digest = partly.record.image_digest
+        answer.moves = tuple(move for move in partly.record.moves if move.outcome is Outcome.PROMOTED)
+        return first_answer(record, answer, world, partly.record)
     if kept is not ended:
         return replay(kept, world)
     if isinstance(answer, PromoterError):
@@ -22,13 +34,13 @@ def first_answer(record: Record, answer: Promoted | PromoterError, world: World)
     return answer
 
 
-def keep(ended: Record, world: World) -> Record:
+def keep(ended: Record, world: World, earlier: Record | None) -> Record:
     """Record what moved nothing; an earlier promotion of the same id that was given up is settled first."""
     try:
-        return world.ledger.record(ended)
+        return world.ledger.record(ended, earlier)
     except AbandonedError as abandoned:
-        settle(abandoned.promotion_id, world)
-        return world.ledger.record(ended)
+        settle_in_the_way(abandoned.promotion_id, world)
+        return world.ledger.record(ended, earlier)
 
 
 def replay(record: Record, world: World) -> Promoted:
@@ -38,7 +50,7 @@ def replay(record: Record, world: World) -> Promoted:
         told.recorded = told.repeated = True
         raise told
     image_id = ImageId(image_digest=record.image_digest)
-    manifest = world.registry.read(record.repository, [image_id])[image_id]
+    manifest = look(world, record.repository, [image_id])[image_id]
     if isinstance(manifest, Missing):  # deleted since: the answer stands, without the bytes
         manifest = Manifest(b"", record.media_type or "", record.image_digest or "")
     return Promoted(

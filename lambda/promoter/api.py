@@ -10,8 +10,9 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 
 from promoter import queries, records, requests, rollback, service, telemetry, wiring
-from promoter.errors import InternalError, InvalidRequest, PromoterError
-from promoter.model import Promotion
+from promoter.errors import InternalError, InvalidRequest, NotAllowed, PromoterError
+from promoter.model import Promotion, Record
+from promoter.policy import matches
 from promoter.responses import image, promoted, refused, respond
 from promoter.settings import Settings
 
@@ -21,6 +22,8 @@ ENOUGH = 10_000
 """Milliseconds that have to be left for one more step of reconcile."""
 
 Event = Mapping[str, Any]
+Guard = Callable[[Event], None]
+"""Raises NotAllowed for a caller that a route is not for."""
 
 
 @functools.cache
@@ -28,26 +31,26 @@ def resolver() -> APIGatewayHttpResolver:
     """Build the routes, once."""
     app = APIGatewayHttpResolver()
 
-    def route(method: str, path: str, serve: Callable[..., Response[str]]) -> None:
+    def route(method: str, path: str, serve: Callable[..., Response[str]], guard: Guard) -> None:
         def served(**parameters: str) -> Response[str]:
-            return answered(serve, app.current_event.raw_event, **parameters)
+            return answered(serve, guard, app.current_event.raw_event, **parameters)
 
         app.route(path, method=method)(served)
 
-    route("POST", "/promotions", promote)
-    route("GET", "/promotions", list_promotions)
-    route("GET", "/promotions/<promotion_id>", get_promotion)
-    route("POST", "/promotions/<promotion_id>/rollback", roll_back)
-    route("GET", "/heads", list_heads)
-    route("GET", "/freeze", list_freezes)
-    route("PUT", "/freeze", freeze)
-    route("DELETE", "/freeze", lift)
-
-    @app.post("/reconcile")
-    def put_right() -> Response[str]:
+    def put_right(_: Event) -> Response[str]:
         in_time = app.lambda_context.get_remaining_time_in_millis
         done = service.put_right(lambda: in_time() > ENOUGH)
         return respond(200, JSON, queries.reconciled(done))
+
+    route("POST", "/promotions", promote, left_to_the_rules)
+    route("GET", "/promotions", list_promotions, for_the_known)
+    route("GET", "/promotions/<promotion_id>", get_promotion, for_the_known)
+    route("POST", "/promotions/<promotion_id>/rollback", roll_back, for_the_known)
+    route("GET", "/heads", list_heads, for_the_known)
+    route("GET", "/freeze", list_freezes, for_the_known)
+    route("PUT", "/freeze", freeze, for_operators)
+    route("DELETE", "/freeze", lift, for_operators)
+    route("POST", "/reconcile", put_right, for_operators)
 
     @app.exception_handler(Exception)  # type: ignore[untyped-decorator]
     def unexpected(error: Exception) -> Response[str]:
@@ -57,9 +60,27 @@ def resolver() -> APIGatewayHttpResolver:
     return app
 
 
-def answered(serve: Callable[..., Response[str]], event: Event, **parameters: str) -> Response[str]:
+def left_to_the_rules(event: Event) -> None:
+    """Let in whom API Gateway lets in: the policy judges."""
+
+
+def for_the_known(event: Event) -> None:
+    """Let in operators, and the callers that rules name."""
+    globs = {glob for rule in wiring.policy().rules for glob in rule.callers or ()}
+    if not any(matches(caller(event) or "", glob) for glob in globs):
+        for_operators(event)
+
+
+def for_operators(event: Event) -> None:
+    """Let in those whom the setting `operators` names."""
+    if not any(matches(caller(event) or "", glob) for glob in Settings.read().operators):
+        raise NotAllowed(f"caller {caller(event)} is no operator: the setting operators names who is")
+
+
+def answered(serve: Callable[..., Response[str]], guard: Guard, event: Event, **parameters: str) -> Response[str]:
     """Serve a route; what it cannot do is told as a problem document."""
     try:
+        guard(event)
         return serve(event, **parameters)
     except PromoterError as error:
         telemetry.report_refused(error, route=f"{event.get('routeKey')}", caller=caller(event))
@@ -88,7 +109,15 @@ def roll_back(event: Event, promotion_id: str) -> Response[str]:
         image_tags=tags,
         fingerprint=f"{promotion_id} {tags}",
     )
-    return carried_out(rollback.wish(wiring.history().promotion(promotion_id), undo))
+    record = wiring.history().promotion(promotion_id)
+    if names_no_callers(record):
+        for_operators(event)
+    return carried_out(rollback.wish(record, undo))
+
+
+def names_no_callers(record: Record) -> bool:
+    """Say whether the rule by which something was promoted leaves it to others who may take it back."""
+    return any(rule.name == record.rule and rule.callers is None for rule in wiring.policy().rules)
 
 
 def carried_out(wish: Promotion) -> Response[str]:

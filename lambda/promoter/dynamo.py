@@ -15,7 +15,7 @@ from promoter.model import Repository
 INDEX = "listed"
 """The table's one index, by `listing` and `listedAt`: open promotions, a repository's history, watches, heads."""
 
-OPEN, WATCHES, HEADS, DRIFTED, FREEZES = "open", "watches", "heads", "drifted", "freezes"
+OPEN, WATCHES, HEADS, DRIFTED, GONE, FREEZES = "open", "watches", "heads", "drifted", "gone", "freezes"
 
 
 def place(repository: Repository) -> str:

@@ -145,7 +145,9 @@ def translated(error: ClientError, subject: str) -> PromoterError:
 
 def unreachable(error: BotoCoreError) -> Failure:
     """Return the Failure for a call that got no answer."""
-    return RegistryError(f"Amazon ECR could not be asked: {error}")
+    failure = RegistryError(f"Amazon ECR could not be asked: {error}")
+    failure.unanswered = True
+    return failure
 
 
 def _wire(image_id: ImageId) -> Any:

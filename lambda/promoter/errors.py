@@ -41,7 +41,8 @@ class PromoterError(Exception):
 
     `field` names the member of a request that is wrong, `reasons` why each rule said no; `moves` are the
     tags that were put on `image_digest` before it happened. `recorded` says that the ledger knows it already,
-    `repeated` that it was told before, `unsettled` that it is not known whether a tag was put.
+    `repeated` that it was told before, `unanswered` that a call may still be carried out, `unsettled` that it is
+    not known whether a tag was put.
     """
 
     code: ClassVar[str]
@@ -52,6 +53,7 @@ class PromoterError(Exception):
     retry_after: ClassVar[int | None] = None  # seconds
     recorded: bool = False
     repeated: bool = False
+    unanswered: bool = False
     unsettled: bool = False
 
     def __init__(self, detail: str, *, reasons: tuple[Reason, ...] = (), field: str | None = None) -> None:

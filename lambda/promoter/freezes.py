@@ -33,8 +33,8 @@ class DynamoFreezes:
 
     def known(self) -> Sequence[Freeze]:
         """Return the freezes; what was set more than FRESH seconds ago is among them."""
-        now = time.monotonic()
-        if self._read_at is None or now - self._read_at >= FRESH:
+        now = time.time()  # goes on while Lambda lets the function rest
+        if self._read_at is None or not 0 <= now - self._read_at < FRESH:
             self._known, self._read_at = self.all(), now
         return self._known
 

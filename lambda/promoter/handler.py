@@ -56,21 +56,26 @@ def serve_event(event: dict[str, Any]) -> dict[str, Any]:
     """Promote what a scan or a push asks for; raises the first answer that needs the event again, after all."""
     logger.set_correlation_id(event.get("id"))
     image_event = events.read(event)
-    wishes = image_event if isinstance(image_event, events.Ignored) else service.wishes(image_event)
-    if isinstance(image_event, events.Ignored) or isinstance(wishes, events.Ignored):
-        reason = wishes.reason if isinstance(wishes, events.Ignored) else ""
-        logger.info("event ignored", reason=reason)
-        return {"outcome": "IGNORED", "reason": reason}
-    answers = [service.attempt(wish) for wish in wishes]
-    for answer in answers:
+    if isinstance(image_event, events.Ignored):
+        return ignored(image_event)
+    served = service.serve(image_event)
+    if isinstance(served, events.Ignored):
+        return ignored(served)
+    for _, answer in served:
         if isinstance(answer, PromoterError) and service.must_come_again(image_event, answer):
             raise answer
     return {
         "promotions": [
             {"promotionId": wish.promotion_id, "rule": wish.rule, "outcome": answer.outcome}
-            for wish, answer in zip(wishes, answers, strict=True)
+            for wish, answer in served
         ]
     }
+
+
+def ignored(event: events.Ignored) -> dict[str, Any]:
+    """Tell why an event asks for nothing."""
+    logger.info("event ignored", reason=event.reason)
+    return {"outcome": "IGNORED", "reason": event.reason}
 
 
 def serve_stream(event: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from promoter import dynamo
 from promoter.errors import InvalidRequest, PromotionNotFound
@@ -90,10 +90,14 @@ class DynamoHistory:
         with dynamo.asking("the ledger could not be read"):
             try:
                 return self._client.query(TableName=self._table, **query)
-            except ClientError as error:
-                if error.response["Error"]["Code"] == "ValidationException" and "ExclusiveStartKey" in query:
+            except (ClientError, ParamValidationError) as error:
+                if "ExclusiveStartKey" in query and _is_invalid(error):
                     raise InvalidRequest("nextToken is not of this question", field="nextToken") from error
                 raise
+
+
+def _is_invalid(error: ClientError | ParamValidationError) -> bool:
+    return isinstance(error, ParamValidationError) or error.response["Error"]["Code"] == "ValidationException"
 
 
 def _where(name: str, value: str) -> dict[str, Any]:

@@ -9,6 +9,8 @@ that one whose answer was lost is not carried out twice.
 from __future__ import annotations
 
 import json
+import random
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,9 +21,9 @@ from botocore.exceptions import ClientError
 from promoter import dynamo, records
 from promoter.errors import IdempotencyConflict, LedgerError, TagBusy
 from promoter.freezes import DynamoFreezes
-from promoter.model import Head, Record, Repository, Turn
+from promoter.model import GONE, Head, Outcome, Record, Repository, Trigger, Turn
 from promoter.policy import Freeze
-from promoter.ports import AbandonedError, HeadMovedError
+from promoter.ports import AbandonedError, HeadMovedError, PartlyDoneError, TakenBackError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -29,6 +31,11 @@ if TYPE_CHECKING:
 CONDITION_FAILED, CONFLICT = "ConditionalCheckFailed", "TransactionConflict"
 FREE = "attribute_not_exists(turn)"
 NEVER_MOVED = "attribute_not_exists(digest)"
+IN_THE_WAY = {CONFLICT, "ThrottlingError", "ProvisionedThroughputExceeded"}
+"""Why DynamoDB cancels what it would carry out a moment later (API reference, TransactWriteItems)."""
+
+ENDS = 6
+"""How often the end of a turn is written: the tags are put, and who waits for them waits for this."""
 
 
 def _now() -> datetime:
@@ -46,19 +53,27 @@ class DynamoLedger:
         lease: timedelta,
         history: timedelta,
         now: Callable[[], datetime] = _now,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
         self._table = table
         self._lease = lease
         self._history = history
         self._now = now
+        self._pause = pause
         self._freezes = DynamoFreezes(client, table)
 
     def freezes(self) -> Sequence[Freeze]:
         """Return them as they were a few seconds ago at most."""
         return self._freezes.known()
 
-    def begin(self, record: Record, seen: Mapping[str, str | None], versions: Mapping[str, int]) -> Turn | Record:
+    def begin(
+        self,
+        record: Record,
+        seen: Mapping[str, str | None],
+        versions: Mapping[str, int],
+        after: Record | None = None,
+    ) -> Turn | Record:
         """Take the turn in one transaction; the condition on each head is the compare of the compare-and-swap."""
         turn = Turn(token=uuid.uuid4().hex, record=record, until=self._now() + self._lease)
         members = {
@@ -67,22 +82,20 @@ class DynamoLedger:
             "turn": {"S": turn.token},
             "turnEnds": {"N": dynamo.seconds(turn.until)},
         }
-        changes = [self._put_first(record, members)]
-        changes += [
-            self._take(record.repository, tag, digest, versions.get(tag), turn) for tag, digest in seen.items()
-        ]
+        changes = [self._put_first(record, members, after)]
+        changes += [self._take(tag, digest, versions.get(tag), turn) for tag, digest in seen.items()]
         reasons = self._transact(changes, "the promotion could not begin")
         if not reasons:
             return turn
         earlier = self._earlier(record, reasons[0])
         if earlier is not None:
             return earlier
-        raise self._in_the_way(dict(zip(seen, reasons[1:], strict=True)))
+        raise self._in_the_way(record, dict(zip(seen, reasons[1:], strict=True)))
 
     def finish(self, turn: Turn, record: Record) -> None:
         """Give the turn back in one transaction; every part of it is only for who still has the turn."""
         there = {move.image_tag for move in record.moves}
-        taken = [move.image_tag for move in turn.record.moves]
+        taken = [move.image_tag for move in turn.record.moves if move.outcome is Outcome.PLANNED]
         changes: list[dict[str, Any]] = [
             {
                 "Put": {
@@ -95,14 +108,23 @@ class DynamoLedger:
         ]
         changes += [self._give_back(tag, turn, record, moved=tag in there) for tag in taken]
         changes += self._histories(record)
-        if self._transact(changes, "the promotion could not be recorded"):
-            raise LedgerError(
-                "the promotion took longer than its turn; GET /promotions/{promotionId} says how it ended"
-            )
+        for left in reversed(range(ENDS)):
+            codes = {
+                reason.get("Code") for reason in self._transact(changes, "the promotion could not be recorded")
+            }
+            if not codes:
+                return
+            if CONDITION_FAILED in codes:
+                raise LedgerError(
+                    "the promotion took longer than its turn; GET /promotions/{promotionId} says how it ended"
+                )
+            if left:
+                self._pause(random.uniform(0.1, 0.6))  # noqa: S311 - spreads those who are in each other's way
+        raise LedgerError("the promotion could not be recorded: DynamoDB is busy with its items; try again")
 
-    def record(self, record: Record) -> Record:
+    def record(self, record: Record, after: Record | None = None) -> Record:
         """Record in one transaction."""
-        first = self._put_first(record, self._ended(record))
+        first = self._put_first(record, self._ended(record), after)
         reasons = self._transact([first, *self._histories(record)], "the outcome could not be recorded")
         if not reasons:
             return record
@@ -111,13 +133,15 @@ class DynamoLedger:
             raise TagBusy("this promotion is being recorded; try again")
         return earlier
 
+    def earlier(self, record: Record) -> Record | None:
+        """Read the promotion's item."""
+        item = self._item(record.promotion_id)
+        stands = "outcome" in item and not item["retryable"]["BOOL"]
+        return record_of(item) if stands and dynamo.text(item, "fingerprint") == record.fingerprint else None
+
     def turn(self, promotion_id: str) -> Turn | None:
         """Read the promotion's item."""
-        with dynamo.asking("the promotion could not be read"):
-            answer = self._client.get_item(
-                TableName=self._table, Key=dynamo.promotion_key(promotion_id), ConsistentRead=True
-            )
-        item = answer.get("Item", {})
+        item = self._item(promotion_id)
         if "turn" not in item:
             return None
         return Turn(
@@ -125,6 +149,13 @@ class DynamoLedger:
             record=record_of(item),
             until=datetime.fromtimestamp(dynamo.number(item, "turnEnds"), UTC),
         )
+
+    def _item(self, promotion_id: str) -> Mapping[str, Any]:
+        with dynamo.asking("the promotion could not be read"):
+            answer = self._client.get_item(
+                TableName=self._table, Key=dynamo.promotion_key(promotion_id), ConsistentRead=True
+            )
+        return answer.get("Item", {})
 
     def head(self, repository: Repository, image_tag: str) -> Head | None:
         """Read the tag's item."""
@@ -141,23 +172,56 @@ class DynamoLedger:
         return [item["pk"]["S"].partition("#")[2] for item in items]
 
     def stalest_heads(self, *, limit: int) -> Sequence[Head]:
-        """Query the heads by when they were looked at: those that are elsewhere first, so that all are known."""
+        """Query the heads by when they were looked at; those that are elsewhere are half of them at most."""
         before = dynamo.sortable(self._now())
-        drifted = self._listed(dynamo.DRIFTED, before, limit)
-        others = self._listed(dynamo.HEADS, before, limit - len(drifted)) if len(drifted) < limit else []
+        drifted = self._listed(dynamo.DRIFTED, before, limit // 2)
+        others = self._listed(dynamo.HEADS, before, limit - len(drifted))
         return [head_of(item) for item in (*drifted, *others)]
 
     def checked(self, head: Head, *, drift: str | None) -> bool:
         """Update the head's item; the stream announces a drift that is new."""
-        values: dict[str, Any] = {
-            ":at": {"S": f"{dynamo.sortable(self._now())}#{dynamo.place(head.repository)}:{head.image_tag}"},
-            ":promotion": {"S": head.promotion_id},
-            ":listing": {"S": dynamo.DRIFTED if drift else dynamo.HEADS},
-        }
+        listing = dynamo.DRIFTED if drift else dynamo.HEADS
+        values = {":listing": {"S": dynamo.GONE if drift == GONE else listing}}
         change = "SET listedAt = :at, listing = :listing REMOVE drift"
         if drift:
             change = "SET listedAt = :at, listing = :listing, drift = :drift"
             values[":drift"] = {"S": drift}
+        return self._note(head, change, values)
+
+    def adopt(self, head: Head, image_digest: str) -> bool:
+        """Query the newest of the tag's history, and update the head's item."""
+        with dynamo.asking("the history could not be read"):
+            answer = self._client.query(
+                TableName=self._table,
+                KeyConditionExpression="pk = :pk",
+                ExpressionAttributeValues={":pk": {"S": dynamo.history_of(head.repository, head.image_tag)}},
+                ScanIndexForward=False,
+                ConsistentRead=True,
+                Limit=1,
+            )
+        newest = next((record_of(item) for item in answer["Items"]), None)
+        if newest is None or (newest.outcome, newest.image_digest) != (Outcome.UNCHANGED, image_digest):
+            return False
+        change = (
+            "SET digest = :digest, promotion = :asked, moved = :moved, listing = :listing, listedAt = :at, "
+            "version = if_not_exists(version, :none) + :one REMOVE drift, takenBack"
+        )
+        values = {
+            ":digest": {"S": image_digest},
+            ":asked": {"S": newest.promotion_id},
+            ":moved": {"S": dynamo.sortable(newest.ended_at or self._now())},
+            ":listing": {"S": dynamo.HEADS},
+            ":none": {"N": "0"},
+            ":one": {"N": "1"},
+        }
+        return self._note(head, change, values)
+
+    def _note(self, head: Head, change: str, values: dict[str, Any]) -> bool:
+        """Update a head's item, which nobody has moved or is about to move; False: somebody has."""
+        values |= {
+            ":at": {"S": f"{dynamo.sortable(self._now())}#{dynamo.place(head.repository)}:{head.image_tag}"},
+            ":promotion": {"S": head.promotion_id},
+        }
         with dynamo.asking("the head could not be written"):
             try:
                 self._client.update_item(
@@ -184,22 +248,28 @@ class DynamoLedger:
             )
         return list(answer["Items"])
 
-    def _put_first(self, record: Record, members: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the put of a record; of the same promotion it replaces only one that may be tried again."""
+    def _put_first(self, record: Record, members: Mapping[str, Any], after: Record | None) -> dict[str, Any]:
+        """Return the put of a record.
+
+        Of the same promotion it replaces only one that may be tried again; if that has put tags, only `after`,
+        whose moves the record carries on.
+        """
         item = _item(record) | dict(members)
+        replaceable = "retryable = :true AND (attribute_not_exists(partly) OR listedAt = :after)"
         return {
             "Put": {
                 "TableName": self._table,
                 "Item": item,
-                "ConditionExpression": "attribute_not_exists(pk) OR retryable = :true",
-                "ExpressionAttributeValues": {":true": {"BOOL": True}},
+                "ConditionExpression": f"attribute_not_exists(pk) OR ({replaceable})",
+                "ExpressionAttributeValues": {
+                    ":true": {"BOOL": True},
+                    ":after": self._ended(after)["listedAt"] if after else {"S": "none"},
+                },
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             }
         }
 
-    def _take(
-        self, repository: Repository, tag: str, digest: str | None, version: int | None, turn: Turn
-    ) -> dict[str, Any]:
+    def _take(self, tag: str, digest: str | None, version: int | None, turn: Turn) -> dict[str, Any]:
         values: dict[str, Any] = {
             ":turn": {"S": turn.token},
             ":holder": {"S": turn.record.promotion_id},
@@ -212,12 +282,12 @@ class DynamoLedger:
         if version is not None:
             where.append("version = :version")
             values[":version"] = {"N": str(version)}
-        return self._update(
-            dynamo.head_key(repository, tag),
-            "SET turn = :turn, holder = :holder, turnEnds = :ends",
-            f"{FREE} AND ({' OR '.join(where)})",
-            values,
-        )
+        condition = f"{FREE} AND ({' OR '.join(where)})"
+        if turn.record.trigger is Trigger.SCAN:
+            condition += " AND (attribute_not_exists(takenBack) OR takenBack <> :new)"
+            values[":new"] = {"S": turn.record.image_digest}
+        change = "SET turn = :turn, holder = :holder, turnEnds = :ends"
+        return self._update(dynamo.head_key(turn.record.repository, tag), change, condition, values)
 
     def _give_back(self, tag: str, turn: Turn, record: Record, *, moved: bool) -> dict[str, Any]:
         values: dict[str, Any] = {":turn": {"S": turn.token}}
@@ -225,8 +295,14 @@ class DynamoLedger:
         if moved:
             change = (
                 "SET digest = :digest, promotion = :promotion, moved = :moved, listing = :heads, listedAt = :at, "
-                "version = if_not_exists(version, :none) + :one REMOVE turn, holder, turnEnds, drift"
+                "version = if_not_exists(version, :none) + :one"
             )
+            left = next((move.previous_digest for move in record.moves if move.image_tag == tag), None)
+            if record.undoes and left:
+                change += ", takenBack = :left REMOVE turn, holder, turnEnds, drift"
+                values[":left"] = {"S": left}
+            else:
+                change += " REMOVE turn, holder, turnEnds, drift, takenBack"
             at = dynamo.sortable(record.ended_at or self._now())
             values |= {
                 ":digest": {"S": record.image_digest},
@@ -253,14 +329,19 @@ class DynamoLedger:
 
     def _ended(self, record: Record) -> dict[str, Any]:
         """Return the item of a record that ended; it is what the stream announces."""
-        at = record.ended_at or self._now()
-        return _item(record) | {
-            "listing": {"S": dynamo.history_of(record.repository)},
-            "listedAt": {"S": f"{dynamo.sortable(at)}#{record.promotion_id}"},
-            "outcome": {"S": f"{record.outcome}"},
-            "retryable": {"BOOL": not records.is_final(record)},
-            "expires": {"N": dynamo.seconds(at + self._history)},
-        }
+        at, retryable = record.ended_at or self._now(), not records.is_final(record)
+        partly = retryable and any(move.outcome is Outcome.PROMOTED for move in record.moves)
+        return (
+            _item(record)
+            | {
+                "listing": {"S": dynamo.history_of(record.repository)},
+                "listedAt": {"S": f"{dynamo.sortable(at)}#{record.promotion_id}"},
+                "outcome": {"S": f"{record.outcome}"},
+                "retryable": {"BOOL": retryable},
+                "expires": {"N": dynamo.seconds(at + self._history)},
+            }
+            | ({"partly": {"BOOL": True}} if partly else {})
+        )
 
     def _histories(self, record: Record) -> list[dict[str, Any]]:
         """Return the puts of the record into the history of each of its tags."""
@@ -287,7 +368,7 @@ class DynamoLedger:
                 told = {reason.get("Code") for reason in reasons} - {"None", None}
                 if error.response["Error"]["Code"] != "TransactionCanceledException" or not told <= {
                     CONDITION_FAILED,
-                    CONFLICT,
+                    *IN_THE_WAY,
                 }:
                     raise
                 return list(reasons)
@@ -295,21 +376,26 @@ class DynamoLedger:
 
     def _earlier(self, record: Record, reason: Mapping[str, Any]) -> Record | None:
         """Return the record that stands under the promotionId already, if that is what was in the way."""
-        if reason.get("Code") == CONFLICT:
+        if reason.get("Code") in IN_THE_WAY:
             raise TagBusy("this promotion is under way already; try again")
         if reason.get("Code") != CONDITION_FAILED:
             return None
         item = reason["Item"]
         if dynamo.text(item, "fingerprint") != record.fingerprint:
             raise IdempotencyConflict("this Idempotency-Key was used for another request: use a new one")
+        if "outcome" in item and item["retryable"]["BOOL"]:
+            raise PartlyDoneError(record_of(item))
         if "outcome" in item:
             return record_of(item)
         if dynamo.number(item, "turnEnds") < self._now().timestamp():
             raise AbandonedError(record.promotion_id)
         raise TagBusy("this promotion is under way already; try again")
 
-    def _in_the_way(self, reasons: Mapping[str, Mapping[str, Any]]) -> Exception:
-        """Return what keeps the tags from being taken: a turn that holds, one that does not, or other digests."""
+    def _in_the_way(self, record: Record, reasons: Mapping[str, Mapping[str, Any]]) -> Exception:
+        """Return what keeps the tags from being taken: a turn that holds, one that does not, or other digests.
+
+        Or that they were taken back, which holds for scans only.
+        """
         items = {tag: reason["Item"] for tag, reason in reasons.items() if reason.get("Code") == CONDITION_FAILED}
         held = {tag: item for tag, item in items.items() if "turn" in item}
         over = [item for item in held.values() if dynamo.number(item, "turnEnds") < self._now().timestamp()]
@@ -317,6 +403,9 @@ class DynamoLedger:
             return AbandonedError(over[0]["holder"]["S"])
         if held or not items:
             return TagBusy(f"another promotion is moving {', '.join(held or reasons)}; try again")
+        back = [tag for tag, item in items.items() if dynamo.text(item, "takenBack") == record.image_digest]
+        if back and record.trigger is Trigger.SCAN:
+            return TakenBackError(back)
         return HeadMovedError({tag: dynamo.number(item, "version") for tag, item in items.items()})
 
 

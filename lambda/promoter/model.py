@@ -225,6 +225,10 @@ class Turn:
     until: datetime
 
 
+GONE = "none"
+"""Where a tag is that the registry no longer has."""
+
+
 @dataclass(frozen=True)
 class Head:
     """Where a tag points by the ledger, since when, by which promotion; `drift`: where it was found instead."""

@@ -40,8 +40,13 @@ class Rule:
         return (
             wish.trigger is self.trigger
             and wish.rule in (None, self.name)
-            and wish.repository.registry_id == (self.registry_id or registry_id)
-            and any(matches(wish.repository.name, pattern) for pattern in self.repositories)
+            and self.reaches(wish.repository, registry_id=registry_id)
+        )
+
+    def reaches(self, repository: Repository, *, registry_id: str) -> bool:
+        """Say whether the rule is about the repository; `registry_id` is the function's own."""
+        return repository.registry_id == (self.registry_id or registry_id) and any(
+            matches(repository.name, pattern) for pattern in self.repositories
         )
 
     def objection(self, wish: Promotion) -> str | None:
@@ -150,10 +155,8 @@ class Policy:
 
     def require_repository(self, repository: Repository) -> None:
         """Raise NotAllowed for a repository that no rule is about."""
-        for rule in self.rules:
-            in_registry = repository.registry_id == (rule.registry_id or self.registry_id)
-            if in_registry and any(matches(repository.name, glob) for glob in rule.repositories):
-                return
+        if any(rule.reaches(repository, registry_id=self.registry_id) for rule in self.rules):
+            return
         raise NotAllowed(f"no rule of the policy is about repository {repository.name}")
 
     def admit_rollback(self, wish: Promotion) -> Rule:
@@ -161,6 +164,8 @@ class Policy:
         rule = next((rule for rule in self.rules if rule.name == wish.rule), None)
         if rule is None:
             raise NotAllowed(f"rule {wish.rule}, by which it was promoted, is no longer in the policy")
+        if not rule.reaches(wish.repository, registry_id=self.registry_id):
+            raise NotAllowed(f"rule {rule.name} is no longer about repository {wish.repository.name}")
         if objection := rule.stranger(wish):
             raise NotAllowed(
                 f"rule {rule.name} does not let this caller roll back", reasons=(_reason(rule.name, objection),)

@@ -53,8 +53,8 @@ class Watches(Protocol):
     def oldest(self, before: datetime, *, limit: int) -> Sequence[Watch]:
         """Return watches that were last looked at before then, the longest ago first."""
 
-    def touch(self, watch: Watch) -> None:
-        """Note that the watch was looked at now."""
+    def touch(self, watch: Watch, *, extend: bool) -> None:
+        """Note that the watch was looked at now; its end comes later only with `extend`."""
 
     def remove(self, watch: Watch) -> None:
         """Forget the watch."""
@@ -76,28 +76,54 @@ class AbandonedError(Exception):
         self.promotion_id = promotion_id
 
 
+class PartlyDoneError(Exception):
+    """An earlier try of the same promotion has put tags, as its `record` says: it must not be forgotten."""
+
+    def __init__(self, record: Record) -> None:
+        super().__init__(record.promotion_id)
+        self.record = record
+
+
+class TakenBackError(Exception):
+    """Tags that a scan would move again to an image from which they were rolled back."""
+
+    def __init__(self, image_tags: Sequence[str]) -> None:
+        super().__init__(", ".join(image_tags))
+        self.image_tags = tuple(image_tags)
+
+
 class Ledger(Protocol):
     """Serialises, records and remembers. Methods raise LedgerError where the ledger cannot be asked."""
 
     def freezes(self) -> Sequence[Freeze]:
         """Return the freezes that operators set; one that was set FRESH seconds ago is among them."""
 
-    def begin(self, record: Record, seen: Mapping[str, str | None], versions: Mapping[str, int]) -> Turn | Record:
+    def begin(
+        self,
+        record: Record,
+        seen: Mapping[str, str | None],
+        versions: Mapping[str, int],
+        after: Record | None = None,
+    ) -> Turn | Record:
         """Record what is intended and take the turn of the tags in `seen`: all, or nothing at all.
 
         `seen` is where each tag was seen to be; `versions` are heads whose other digest is known to be out of
-        date. Returns the earlier record where this promotion ended before. Raises TagBusy, IdempotencyConflict,
-        HeadMovedError or AbandonedError.
+        date; `after` is the earlier try whose moves `record` carries on. Returns the earlier record where this
+        promotion ended before. Raises TagBusy, IdempotencyConflict, HeadMovedError, TakenBackError,
+        PartlyDoneError or AbandonedError.
         """
 
     def finish(self, turn: Turn, record: Record) -> None:
         """Record how it ended, where the tags are now, and free the turn: all at once."""
 
-    def record(self, record: Record) -> Record:
+    def record(self, record: Record, after: Record | None = None) -> Record:
         """Record an outcome that moved nothing; return the earlier record where this promotion ended before.
 
-        Raises TagBusy, IdempotencyConflict or AbandonedError.
+        Raises TagBusy, IdempotencyConflict, PartlyDoneError (but for `after`) or AbandonedError.
         """
+
+    def earlier(self, record: Record) -> Record | None:
+        """Return what ended for good under the promotionId, of the same wish."""
 
     def turn(self, promotion_id: str) -> Turn | None:
         """Return the turn of a promotion that has not ended."""
@@ -114,5 +140,9 @@ class Ledger(Protocol):
     def checked(self, head: Head, *, drift: str | None) -> bool:
         """Note that the head was compared with the registry, and where the tag was found instead.
 
-        False: the head has moved meanwhile, or is about to; nothing is noted then.
+        A tag that is GONE is not among the stalest heads again until it is promoted. False: the head has moved
+        meanwhile, or is about to; nothing is noted then.
         """
+
+    def adopt(self, head: Head, image_digest: str) -> bool:
+        """Take over where a tag was found, if the last that was asked for it is just that: say whether it was."""

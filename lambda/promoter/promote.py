@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from promoter import records
-from promoter.answers import first_answer
+from promoter.answers import first_answer, replay
 from promoter.checks import Heads, check_expectations, keep_order, pass_gate, settle_digest, survey
-from promoter.errors import InvalidRequest, PromoterError, TagBusy
-from promoter.model import Manifest, Outcome, Promoted, Promotion, TagMove
+from promoter.errors import InvalidRequest, LedgerError, PromoterError, Superseded, TagBusy
+from promoter.model import Manifest, Outcome, Promoted, Promotion, Record, TagMove, Trigger
 from promoter.policy import Rule
-from promoter.ports import AbandonedError, HeadMovedError
-from promoter.settle import settle
-from promoter.turn import take_turn
+from promoter.ports import AbandonedError, HeadMovedError, PartlyDoneError, TakenBackError
+from promoter.settle import settle_in_the_way
+from promoter.turn import Course, carried_on, take_turn
 from promoter.world import PATIENCE, World
-
-
-@dataclass
-class Course:
-    """What a promotion learns on its way: heads of the ledger that are out of date, and a gate it passed."""
-
-    versions: Mapping[str, int] = field(default_factory=dict)
-    passed: str | None = None
 
 
 def promote(wish: Promotion, world: World) -> Promoted:
@@ -37,9 +27,20 @@ def promote(wish: Promotion, world: World) -> Promoted:
     try:
         return patiently(wish, world)
     except PromoterError as error:
-        if error.recorded or error.retryable or wish.dry_run or isinstance(error, InvalidRequest):
+        if error.recorded or wish.dry_run or isinstance(error, InvalidRequest):
             raise
+        if error.retryable:
+            return told_before(wish, error, world)
         return first_answer(records.opened(wish), error, world)
+
+
+def told_before(wish: Promotion, error: PromoterError, world: World) -> Promoted:
+    """Give the answer of a request whose key was used before, whatever is in its way now; else raise the error."""
+    if wish.fingerprint and wish.trigger is Trigger.REQUEST and not isinstance(error, LedgerError):
+        earlier = world.ledger.earlier(records.opened(wish))
+        if earlier is not None:
+            return replay(earlier, world)
+    raise error
 
 
 def patiently(wish: Promotion, world: World) -> Promoted:
@@ -49,10 +50,17 @@ def patiently(wish: Promotion, world: World) -> Promoted:
         try:
             return attempt(wish, course, world)
         except HeadMovedError as moved:
-            course.versions = moved.versions
+            course.versions = {**course.versions, **moved.versions}
             in_the_way = TagBusy(f"{moved} while it was looked at; try again")
+        except PartlyDoneError as partly:
+            course.earlier = partly.record
+            in_the_way = TagBusy("another try of this promotion is under way; try again")
+        except TakenBackError as back:
+            raise Superseded(
+                f"tag {back} was rolled back from this image; send a request to put it again"
+            ) from None
         except AbandonedError as abandoned:
-            settle(abandoned.promotion_id, world)
+            settle_in_the_way(abandoned.promotion_id, world)
             in_the_way = TagBusy("an interrupted promotion of the tag is being settled; try again")
         except TagBusy as busy:
             in_the_way = busy
@@ -72,8 +80,8 @@ def attempt(wish: Promotion, course: Course, world: World) -> Promoted:
         course.passed = manifest.digest
     keep_order(wish, manifest, heads, world)
     if wish.dry_run or all(head == manifest.digest for head in heads.values()):
-        return stay(wish, rule, manifest, heads, world)
-    return take_turn(wish, rule, manifest, heads, course.versions, world)
+        return stay(wish, rule, manifest, heads, course.earlier, world)
+    return take_turn(wish, rule, manifest, heads, course, world)
 
 
 def admit(wish: Promotion, world: World) -> tuple[Rule, tuple[str, ...]]:
@@ -87,13 +95,16 @@ def admit(wish: Promotion, world: World) -> tuple[Rule, tuple[str, ...]]:
     return rule, tags
 
 
-def stay(wish: Promotion, rule: Rule, manifest: Manifest, heads: Heads, world: World) -> Promoted:
+def stay(
+    wish: Promotion, rule: Rule, manifest: Manifest, heads: Heads, earlier: Record | None, world: World
+) -> Promoted:
     """Answer a wish that moves nothing: a dry run, or tags that are there already."""
+    carried = carried_on(earlier, manifest, heads)
     moves = tuple(
-        TagMove(tag, Outcome.UNCHANGED if head == manifest.digest else Outcome.PLANNED, head)
+        carried.get(tag, TagMove(tag, Outcome.UNCHANGED if head == manifest.digest else Outcome.PLANNED, head))
         for tag, head in heads.items()
     )
     answer = Promoted(wish.promotion_id, rule.name, wish.repository, manifest, moves)
     if wish.dry_run:
         return answer
-    return first_answer(records.opened(wish), answer, world)
+    return first_answer(records.opened(wish), answer, world, earlier)

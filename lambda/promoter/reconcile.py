@@ -8,17 +8,15 @@ from datetime import timedelta
 from typing import TypeVar
 
 from promoter.errors import Frozen, NotAllowed, PromoterError
-from promoter.model import Head, ImageId, Manifest, Outcome, Promotion, Repository, Watch
+from promoter.model import GONE, Head, ImageId, Manifest, Outcome, Promotion, Repository, Watch
 from promoter.ports import Watches
-from promoter.promote import Course, admit, attempt
+from promoter.promote import admit, attempt
 from promoter.settle import look, settle
+from promoter.turn import Course
 from promoter.world import World
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-GONE = "none"
-"""Where a tag is that the registry no longer has."""
 
 AT_ONCE = 100  # of each kind, at most, in one run; as many tags as one BatchGetImage can name
 PATIENCE = timedelta(minutes=10)
@@ -87,24 +85,28 @@ class Reconciler:
 
     def _revisit(self, watch: Watch) -> bool:
         """Carry out what the watch waits for, if it can be now; say whether the watch is done with."""
-        done = [self._is_done(wish) for wish in self.wishes(watch)]
-        if all(done):
-            self.watches.remove(watch)
+        in_the_way = [error for wish in self.wishes(watch) if (error := self._in_the_way(wish))]
+        if in_the_way:
+            self.watches.touch(watch, extend=any(will_end(error) for error in in_the_way))
         else:
-            self.watches.touch(watch)
-        return all(done)
+            self.watches.remove(watch)
+        return not in_the_way
 
-    def _is_done(self, wish: Promotion) -> bool:
-        """Look first, without a trace: what is there, or refused for good by now, is not recorded again."""
+    def _in_the_way(self, wish: Promotion) -> PromoterError | None:
+        """Carry the wish out, and return what it still waits for.
+
+        Look first, without a trace: what still waits, and what is there already, is not recorded at each run.
+        """
         try:
             rule, _ = admit(wish, self.world)
             planned = attempt(replace(wish, rule=rule.name, dry_run=True), Course(), self.world)
+            if planned.outcome is Outcome.UNCHANGED:
+                return None
         except PromoterError as error:
-            return not (error.retryable or isinstance(error, Frozen))
-        if planned.outcome is Outcome.UNCHANGED:
-            return True
+            if waits(error):
+                return error
         answer = self.promote(wish)
-        return not (isinstance(answer, PromoterError) and answer.retryable)
+        return answer if isinstance(answer, PromoterError) and waits(answer) else None
 
     def _drifted(self, heads: Sequence[Head]) -> list[Head]:
         """Return those of one repository's heads that the registry has elsewhere.
@@ -118,15 +120,32 @@ class Reconciler:
             for head in heads:
                 self.world.ledger.checked(head, drift=head.drift)
             return []
-        answers = look(self.world, heads[0].repository, list(tag_ids.values()))
+        try:
+            answers = look(self.world, heads[0].repository, list(tag_ids.values()))
+        except PromoterError:
+            for head in heads:  # or they would be the stalest for ever, and nothing else be looked at
+                self.world.ledger.checked(head, drift=head.drift)
+            raise
         drifted = []
         for head, tag_id in tag_ids.items():
             found = answers[tag_id]
             digest = found.digest if isinstance(found, Manifest) else GONE
             drift = digest if digest != head.image_digest else None
+            if drift and self.world.ledger.adopt(head, digest):
+                continue
             if self.world.ledger.checked(head, drift=drift) and drift:
                 drifted.append(replace(head, drift=drift))
         return drifted
+
+
+def waits(error: PromoterError) -> bool:
+    """Say whether what is in a wish's way passes."""
+    return error.retryable or isinstance(error, Frozen)
+
+
+def will_end(error: PromoterError) -> bool:
+    """Say whether it is certain to pass, however long that takes: a freeze, or soak time."""
+    return isinstance(error, Frozen) or any(reason.code == "soaking" for reason in error.reasons)
 
 
 def by_repository(heads: Iterable[Head]) -> list[list[Head]]:

@@ -23,6 +23,10 @@ REASON_MEMBERS = {
 }
 
 
+MOST = 400
+"""Characters of one member of a reason."""
+
+
 def opened(wish: Promotion, *, rule: str | None = None) -> Record:
     """Return the record of a wish that is under way."""
     return Record(
@@ -140,8 +144,12 @@ def read(members: Mapping[str, Any]) -> Record:
 
 
 def reason(each: Reason) -> dict[str, str]:
-    """Return a reason's document: `code`, `detail`, and what applies of the rest."""
-    return _filled({name: getattr(each, member) for name, member in REASON_MEMBERS.items()})
+    """Return a reason's document: `code`, `detail`, and what applies of the rest; none of it is a novel.
+
+    Histories have a copy for each tag, and a transaction takes 4 MB (DynamoDB, TransactWriteItems).
+    """
+    members = {name: getattr(each, member) for name, member in REASON_MEMBERS.items()}
+    return _filled({name: text[:MOST] if text else None for name, text in members.items()})
 
 
 def _read_reason(members: Mapping[str, str]) -> Reason:

@@ -54,10 +54,22 @@ def awaited(answer: PromoterError) -> list[str]:
     return [reason.image_digest for reason in answer.reasons if reason.image_digest]
 
 
-def wishes(event: events.ImageEvent) -> tuple[Promotion, ...] | events.Ignored:
-    """Return what an event asks for: for its own tags, and for those that wait for its scan."""
+def serve(event: events.ImageEvent) -> list[tuple[Promotion, Answer]] | events.Ignored:
+    """Carry out what an event asks for: for its own tags, and for those that wait for its scan."""
     waiting = wiring.watches().waiting_for(event.repository, event.image_digest) if event.is_scan else ()
-    return events.wishes(event, wiring.policy(), waiting=waiting)
+    wishes = events.wishes(event, wiring.policy(), waiting=waiting)
+    if isinstance(wishes, events.Ignored):
+        return wishes
+    served = [(wish, attempt(wish)) for wish in wishes]
+    still = {wish.source.image_id for wish, answer in served if needs_watch(event, answer)}
+    for source in {wish.source.image_id for wish, _ in served} & set(waiting) - still:
+        wiring.watches().remove(Watch(event.repository, event.image_digest, source))
+    return served
+
+
+def needs_watch(event: events.ImageEvent, answer: Answer) -> bool:
+    """Say whether a wish still has to be found by the event's image."""
+    return isinstance(answer, Frozen) or must_come_again(event, answer)
 
 
 def must_come_again(event: events.ImageEvent, answer: Answer) -> bool:

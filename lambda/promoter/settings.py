@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ class Settings:
 
     `lease` is how long a turn lasts, longer than any invocation; `history` how long records are kept. Events come
     from `events_queue` (its URL) `event_tries` times, `event_retry` apart, and then go to `failed_events_queue`.
+    `operators` are globs on callers.
     """
 
     registry_id: str
@@ -28,6 +30,7 @@ class Settings:
     failed_events_queue: str
     event_tries: int
     event_retry: timedelta
+    operators: tuple[str, ...]
     policy_file: Path = POLICY_FILE
 
     @classmethod
@@ -44,6 +47,7 @@ class Settings:
                 failed_events_queue=environment["PROMOTER_FAILED_EVENTS_QUEUE"],
                 event_tries=int(environment["PROMOTER_EVENT_TRIES"]),
                 event_retry=timedelta(seconds=int(environment["PROMOTER_EVENT_RETRY_SECONDS"])),
+                operators=tuple(json.loads(environment["PROMOTER_OPERATORS"])),
             )
         except KeyError as error:
             raise RuntimeError(

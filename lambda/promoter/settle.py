@@ -6,10 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from promoter import records
-from promoter.errors import Interrupted, RepositoryNotFound
-from promoter.model import ImageId, Manifest, Outcome, Promoted, Repository, TagMove, Turn
+from promoter.errors import Interrupted, LedgerError, PromoterError, RepositoryNotFound, TagBusy
+from promoter.model import ImageId, Manifest, Outcome, Promoted, Record, Repository, TagMove
 from promoter.ports import Missing
 from promoter.world import World
+
+
+def settle_in_the_way(promotion_id: str, world: World) -> None:
+    """Settle somebody else's promotion; what goes wrong with it is for the one in whose way it is to wait for."""
+    try:
+        settle(promotion_id, world)
+    except PromoterError as error:
+        raise TagBusy(f"an interrupted promotion of the tag is not settled yet: {error.detail}") from error
 
 
 def settle(promotion_id: str, world: World) -> None:
@@ -18,10 +26,9 @@ def settle(promotion_id: str, world: World) -> None:
     if turn is None or turn.until > world.now():
         return
     record = turn.record
-    source = ImageId(image_digest=record.image_digest)
     planned = {move.image_tag: move for move in record.moves}
     tags = {tag: ImageId(image_tag=tag) for tag in record.image_tags}
-    answers = look(world, record.repository, [source, *tags.values()])
+    answers = look(world, record.repository, list(tags.values()))
     there = [tag for tag, tag_id in tags.items() if _digest(answers[tag_id]) == record.image_digest]
     moves = tuple(
         replace(planned[tag], outcome=Outcome.PROMOTED)
@@ -29,7 +36,11 @@ def settle(promotion_id: str, world: World) -> None:
         else TagMove(tag, Outcome.UNCHANGED, record.image_digest)
         for tag in there
     )
-    world.ledger.finish(turn, records.ended(record, _answer(turn, moves, answers[source]), now=world.now()))
+    try:
+        world.ledger.finish(turn, records.ended(record, _answer(record, moves), now=world.now()))
+    except LedgerError:
+        if world.ledger.turn(promotion_id) == turn:
+            raise  # nobody else has settled it
 
 
 def look(
@@ -42,11 +53,9 @@ def look(
         return dict.fromkeys(image_ids, Missing.NOT_FOUND)
 
 
-def _answer(turn: Turn, moves: tuple[TagMove, ...], source: Manifest | Missing) -> Promoted | Interrupted:
-    record = turn.record
+def _answer(record: Record, moves: tuple[TagMove, ...]) -> Promoted | Interrupted:
     if len(moves) == len(record.image_tags):
-        digest, media_type = record.image_digest or "", record.media_type or ""
-        manifest = source if isinstance(source, Manifest) else Manifest(b"", media_type, digest)
+        manifest = Manifest(b"", record.media_type or "", record.image_digest or "")
         return Promoted(record.promotion_id, record.rule or "", record.repository, manifest, moves)
     done = ", ".join(move.image_tag for move in moves) or "no tag"
     interrupted = Interrupted(f"the function ended before it was done: {done} was put; promote again")

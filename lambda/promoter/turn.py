@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from promoter import records
@@ -16,25 +16,37 @@ from promoter.policy import Rule
 from promoter.world import PATIENCE, World
 
 
+@dataclass
+class Course:
+    """What a promotion learns on its way: heads of the ledger that are out of date, a gate it passed, its past."""
+
+    versions: Mapping[str, int] = field(default_factory=dict)
+    passed: str | None = None
+    earlier: Record | None = None
+
+
 def take_turn(
-    wish: Promotion, rule: Rule, manifest: Manifest, heads: Heads, versions: Mapping[str, int], world: World
+    wish: Promotion, rule: Rule, manifest: Manifest, heads: Heads, course: Course, world: World
 ) -> Promoted:
     """Take the turn of the tags that have to move, put them, and record how it ended.
 
-    Where it cannot be told whether a tag was put, the turn is left to be settled when its time is over.
+    What an earlier try has put stays in the record. Where it cannot be told whether a tag was put, the turn is
+    left to be settled when its time is over.
     """
+    carried = carried_on(course.earlier, manifest, heads)
     planned = tuple(TagMove(tag, Outcome.PLANNED, head) for tag, head in heads.items() if head != manifest.digest)
     intent = replace(
         records.opened(wish, rule=rule.name),
         image_digest=manifest.digest,
         media_type=manifest.media_type,
         image_tags=tuple(heads),
-        moves=planned,
+        moves=(*carried.values(), *planned),
     )
-    begun = world.ledger.begin(intent, {move.image_tag: move.previous_digest for move in planned}, versions)
+    seen = {move.image_tag: move.previous_digest for move in planned}
+    begun = world.ledger.begin(intent, seen, course.versions, course.earlier)
     if isinstance(begun, Record):
         return replay(begun, world)
-    answer = put_all(wish, rule, manifest, heads, world)
+    answer = put_all(wish, rule, manifest, heads, carried, world)
     if not (isinstance(answer, PromoterError) and answer.unsettled):
         finish(begun, answer, world)
     if isinstance(answer, PromoterError):
@@ -42,15 +54,26 @@ def take_turn(
     return answer
 
 
+def carried_on(earlier: Record | None, manifest: Manifest, heads: Heads) -> Mapping[str, TagMove]:
+    """Return the moves of an earlier try whose tags are still there, by tag."""
+    if earlier is None or earlier.image_digest != manifest.digest:
+        return {}
+    return {
+        move.image_tag: move
+        for move in earlier.moves
+        if move.outcome is Outcome.PROMOTED and heads.get(move.image_tag) == manifest.digest
+    }
+
+
 def put_all(
-    wish: Promotion, rule: Rule, manifest: Manifest, heads: Heads, world: World
+    wish: Promotion, rule: Rule, manifest: Manifest, heads: Heads, carried: Mapping[str, TagMove], world: World
 ) -> Promoted | PromoterError:
     """Put the tags one by one; return the answer, or the failure that stopped it with the moves before."""
     moves: list[TagMove] = []
     deadline = world.now() + PATIENCE
     for tag, head in heads.items():
         try:
-            moves.append(move(wish, manifest, tag, head, deadline, world))
+            moves.append(carried.get(tag) or move(wish, manifest, tag, head, deadline, world))
         except PromoterError as error:
             error.moves, error.image_digest = tuple(moves), manifest.digest
             return error
@@ -66,7 +89,7 @@ def move(
     try:
         if put(wish, manifest, tag, deadline, world):
             return TagMove(tag, Outcome.PROMOTED, head)
-    except RegistryError as error:
+    except (RegistryError, Throttled) as error:
         if not is_at(wish, tag, manifest, error, world):
             raise
         return TagMove(tag, Outcome.PROMOTED, head)
@@ -79,24 +102,31 @@ def put(wish: Promotion, manifest: Manifest, tag: str, deadline: datetime, world
     PutImage has a quota of 10 a second for the account and Region, pushes included (Amazon ECR service quotas), so
     a burst of events has to wait for each other. The pauses differ, or all would come again at once.
     """
+    again = False
     while True:
         try:
-            return world.registry.put(wish.repository, manifest, tag)
-        except Throttled:
+            return world.registry.put(wish.repository, manifest, tag) or again
+        except Throttled:  # maybe after a call whose answer was lost: then it is there at the next try
             if world.now() > deadline:
                 raise
+            again = True
             world.pause(random.uniform(0.2, 1.0))  # noqa: S311 - as above
 
 
-def is_at(wish: Promotion, tag: str, manifest: Manifest, error: RegistryError, world: World) -> bool:
-    """Say whether the tag is there after an error that leaves it open; raise it, unsettled, if nobody knows."""
+def is_at(wish: Promotion, tag: str, manifest: Manifest, error: PromoterError, world: World) -> bool:
+    """Say whether the tag is there after an error that leaves it open; raise it, unsettled, if nobody knows.
+
+    A call without an answer may still be on its way: that the tag is not there yet proves nothing.
+    """
     tag_id = ImageId(image_tag=tag)
     try:
         answer = world.registry.read(wish.repository, [tag_id])[tag_id]
     except PromoterError:
         error.unsettled = True
         raise error from None
-    return isinstance(answer, Manifest) and answer.digest == manifest.digest
+    there = isinstance(answer, Manifest) and answer.digest == manifest.digest
+    error.unsettled = error.unanswered and not there
+    return there
 
 
 def finish(turn: Turn, answer: Promoted | PromoterError, world: World) -> None:

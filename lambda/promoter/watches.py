@@ -63,15 +63,19 @@ class DynamoWatches:
             )
         return tuple(_watch(item) for item in answer["Items"])
 
-    def touch(self, watch: Watch) -> None:
-        """Note that the watch was looked at now; it ends when it would have ended."""
+    def touch(self, watch: Watch, *, extend: bool) -> None:
+        """Note in the watch's item that it was looked at now."""
+        now = datetime.now(UTC)
+        values: dict[str, Any] = {":at": {"S": _at(now, watch)}}
+        if extend:
+            values[":expires"] = {"N": dynamo.seconds(now + KEPT)}
         with dynamo.asking("the watch was not written"):
             self._client.update_item(
                 TableName=self._table,
                 Key=_keys(watch),
-                UpdateExpression="SET listedAt = :at",
+                UpdateExpression="SET listedAt = :at" + (", expires = :expires" if extend else ""),
                 ConditionExpression="attribute_exists(pk)",
-                ExpressionAttributeValues={":at": {"S": _at(datetime.now(UTC), watch)}},
+                ExpressionAttributeValues=values,
             )
 
     def remove(self, watch: Watch) -> None:

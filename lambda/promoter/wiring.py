@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 CLIENT = Config(
     connect_timeout=2,
     read_timeout=6,
-    retries={"mode": "standard", "max_attempts": 3},
+    retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=AT_ONCE,
 )
 

@@ -131,7 +131,7 @@ def _delete(found: Repository, image_id: dict[str, str]) -> list[dict[str, str]]
     image, tag = found.find(image_id), image_id.get("imageTag")
     digest = image.manifest.digest
     tags: list[str | None] = [tag] if tag else [*image.tags]
-    image.tags = [kept for kept in image.tags if kept not in tags]
+    image.tags = {kept: None for kept in image.tags if kept not in tags}
     if not image.tags:
         del found.images[digest]
         found.scans.pop(digest, None)

@@ -72,7 +72,7 @@ def delete_manifest(name: str, reference: str) -> emulator.Answer:
     if found is None or image is None:
         return _unknown_manifest(name, reference)
     if reference in image.tags:
-        image.tags.remove(reference)
+        del image.tags[reference]
     else:
         del found.images[image.manifest.digest]
     events.deleted(name, image.manifest, reference if image.manifest.digest != reference else None)

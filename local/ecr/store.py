@@ -14,11 +14,11 @@ from local.ecr.manifests import Manifest
 
 @dataclass
 class Image:
-    """An image as it lies in a repository."""
+    """An image as it lies in a repository; its tags in the order in which they came."""
 
     manifest: Manifest
     pushed_at: float
-    tags: list[str] = field(default_factory=list)
+    tags: dict[str, None] = field(default_factory=dict)
 
 
 @dataclass
@@ -50,8 +50,8 @@ class Repository:
         image = self.images.setdefault(manifest.digest, Image(manifest, _clock.now()))
         if tag and tag not in image.tags:
             if before := self.tagged(tag):
-                before.tags.remove(tag)
-            image.tags.append(tag)
+                del before.tags[tag]
+            image.tags[tag] = None
         return image
 
 

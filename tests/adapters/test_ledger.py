@@ -16,8 +16,20 @@ from promoter import records
 from promoter.errors import GateRefused, IdempotencyConflict, LedgerError, TagBusy, Throttled
 from promoter.ledger import DynamoLedger
 from promoter.manifest import OCI_MANIFEST
-from promoter.model import ImageId, Manifest, Outcome, Promoted, Reason, Record, Repository, TagMove, Trigger
-from promoter.ports import AbandonedError, HeadMovedError, Ledger
+from promoter.model import (
+    GONE,
+    ImageId,
+    Manifest,
+    Outcome,
+    Promoted,
+    Reason,
+    Record,
+    Repository,
+    TagMove,
+    Trigger,
+    Turn,
+)
+from promoter.ports import AbandonedError, HeadMovedError, Ledger, PartlyDoneError, TakenBackError
 from promoter.wiring import CLIENT
 from tests.support.ledgers import InMemoryLedger
 
@@ -49,6 +61,7 @@ def dynamo(local_aws: LocalAws, table: str, clock: Clock) -> DynamoLedger:
         lease=timedelta(seconds=30),
         history=timedelta(days=400),
         now=clock,
+        pause=lambda _: None,
     )
 
 
@@ -232,6 +245,81 @@ def test_what_may_be_tried_again_is_replaced_by_the_next_try(ledger: Ledger) -> 
     assert head.image_digest == NEW
 
 
+def partly_done(ledger: Ledger) -> tuple[Record, Record]:
+    """Put the first of two tags and fail at the second; return what was intended and what was recorded."""
+    record = intent(tags=("a", "b"))
+    turn = begin(ledger, record)
+    failure = Throttled("slow down")
+    failure.moves, failure.image_digest = (replace(record.moves[0], outcome=Outcome.PROMOTED),), NEW
+    failed = records.ended(record, failure, now=datetime(2026, 11, 23, 12, tzinfo=UTC))
+    ledger.finish(turn, failed)
+    return record, failed
+
+
+def test_a_try_that_has_put_tags_is_not_forgotten(ledger: Ledger) -> None:
+    """Neither by the next try nor by a refusal: who replaces it has to know it."""
+    record, failed = partly_done(ledger)
+
+    with pytest.raises(PartlyDoneError) as first:
+        begin(ledger, record)
+    with pytest.raises(PartlyDoneError) as second:
+        ledger.record(ended(record, Outcome.UNCHANGED))
+
+    assert first.value.record.moves == second.value.record.moves == failed.moves
+
+
+def test_the_next_try_carries_on_what_was_put(ledger: Ledger) -> None:
+    """Only the other tags are taken, and given back."""
+    record, failed = partly_done(ledger)
+    carried = replace(record, moves=(failed.moves[0], record.moves[1]))
+
+    turn = ledger.begin(carried, {"b": OLD}, {}, failed)
+    assert isinstance(turn, Turn)
+    begin(ledger, intent(OTHER, tags=("a",)), NEW)  # somebody else's turn
+    done = ended(carried)
+    ledger.finish(turn, done)
+
+    heads = {tag: ledger.head(PLACE, tag) for tag in ("a", "b")}
+    assert {tag: head and head.image_digest for tag, head in heads.items()} == {"a": NEW, "b": NEW}
+    assert ledger.record(ended(record, Outcome.UNCHANGED)).moves == done.moves
+
+
+def test_what_ended_for_good_is_known_by_its_id(ledger: Ledger) -> None:
+    """Of the same wish only; not what is under way, or may be tried again."""
+    record, _ = partly_done(ledger)
+    done = carry_out(ledger, intent())
+
+    assert ledger.earlier(record) is None
+    assert ledger.earlier(intent()) is None
+    found = ledger.earlier(replace(done, outcome=None))
+    assert found is not None
+    assert found.moves == done.moves
+    assert ledger.earlier(replace(done, fingerprint="other")) is None
+
+
+def test_a_scan_does_not_bring_back_what_was_rolled_back(ledger: Ledger) -> None:
+    """A request does, and another image; then it is over."""
+    first = carry_out(ledger, intent())
+    back = intent(OLD, undoes=first.promotion_id, moves=(TagMove("prod", Outcome.PLANNED, NEW),))
+    carry_out(ledger, back, NEW)
+
+    with pytest.raises(TakenBackError) as taken:
+        begin(ledger, intent(trigger=Trigger.SCAN), OLD)
+    assert taken.value.image_tags == ("prod",)
+
+    carry_out(ledger, intent(OTHER, trigger=Trigger.SCAN), OLD)
+    carry_out(ledger, intent(trigger=Trigger.SCAN), OTHER)
+
+
+def test_a_request_brings_back_what_was_rolled_back(ledger: Ledger) -> None:
+    """Somebody wants it."""
+    first = carry_out(ledger, intent())
+    back = intent(OLD, undoes=first.promotion_id, moves=(TagMove("prod", Outcome.PLANNED, NEW),))
+    carry_out(ledger, back, NEW)
+
+    carry_out(ledger, intent(), OLD)
+
+
 def test_a_refusal_is_recorded_with_its_reasons(ledger: Ledger) -> None:
     """And told again as it was."""
     reason = Reason("finding", "bad", rule="prod", platform="linux/amd64", vulnerability="CVE-1", fixed_in="2")
@@ -261,6 +349,47 @@ def test_drift_is_noted_at_the_head(ledger: Ledger) -> None:
     noted = ledger.head(PLACE, "prod")
     assert noted is not None
     assert noted.drift is None
+
+
+def test_a_tag_that_is_gone_is_looked_at_no_more(ledger: Ledger) -> None:
+    """Until it is promoted again."""
+    carry_out(ledger, intent())
+    (head,) = ledger.stalest_heads(limit=10)
+    ledger.checked(head, drift=GONE)
+    assert list(ledger.stalest_heads(limit=10)) == []
+
+    again = intent(OTHER)
+    ledger.finish(begin(ledger, again, None, prod=1), ended(again))
+    assert [each.drift for each in ledger.stalest_heads(limit=10)] == [None]
+
+
+def test_what_is_elsewhere_does_not_hide_the_rest(dynamo: DynamoLedger) -> None:
+    """Half of what is looked at, at most."""
+    for number in range(6):
+        carry_out(dynamo, intent(tags=(f"v{number}",)))
+    for head in dynamo.stalest_heads(limit=10)[:5]:
+        dynamo.checked(head, drift=OTHER)
+
+    looked_at = dynamo.stalest_heads(limit=4)
+
+    assert [head.drift for head in looked_at] == [OTHER, OTHER, None]
+
+
+def test_drift_that_was_asked_for_is_taken_over(ledger: Ledger) -> None:
+    """Only if it is the last that was asked for, and just that."""
+    carry_out(ledger, intent())
+    (head,) = ledger.stalest_heads(limit=10)
+    ledger.checked(head, drift=OTHER)
+    assert ledger.adopt(head, OTHER) is False
+
+    accepted = intent(OTHER, moves=(TagMove("prod", Outcome.UNCHANGED, OTHER),))
+    ledger.record(ended(accepted, Outcome.UNCHANGED))
+    assert ledger.adopt(head, OLD) is False
+    assert ledger.adopt(head, OTHER) is True
+
+    taken = ledger.head(PLACE, "prod")
+    assert taken is not None
+    assert (taken.image_digest, taken.promotion_id, taken.drift) == (OTHER, accepted.promotion_id, None)
 
 
 def test_drift_is_not_noted_of_a_tag_that_moves_meanwhile(ledger: Ledger) -> None:
@@ -308,6 +437,39 @@ def test_an_answer_that_was_lost_is_asked_for_again(
     head = dynamo.head(PLACE, "prod")
     assert head is not None
     assert head.image_digest == NEW
+
+
+BUSY = {
+    "code": "TransactionCanceledException",
+    "members": {"CancellationReasons": [{"Code": "None"}, {"Code": "TransactionConflict"}, {"Code": "None"}]},
+}
+
+
+def test_the_end_is_written_although_others_are_in_the_way(
+    dynamo: DynamoLedger, faults: Callable[..., None]
+) -> None:
+    """The tags are put: who waits for them would wait for nothing else."""
+    record = intent()
+    turn = begin(dynamo, record)
+    faults("dynamodb", "TransactWriteItems", times=3, **BUSY)
+
+    dynamo.finish(turn, ended(record))
+
+    head = dynamo.head(PLACE, "prod")
+    assert head is not None
+    assert head.image_digest == NEW
+
+
+def test_an_end_that_cannot_be_written_is_not_said_to_be_late(
+    dynamo: DynamoLedger, faults: Callable[..., None]
+) -> None:
+    """It is tried a few times, and then told as what it is."""
+    record = intent()
+    turn = begin(dynamo, record)
+    faults("dynamodb", "TransactWriteItems", times=100, **BUSY)
+
+    with pytest.raises(LedgerError, match="busy"):
+        dynamo.finish(turn, ended(record))
 
 
 def test_a_table_that_does_not_answer_is_a_ledger_error(

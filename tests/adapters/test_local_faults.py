@@ -107,8 +107,27 @@ def test_faults_are_cleared(ecr: Any, repository: str, faults: Any, control: Con
     ecr.describe_repositories(repositoryNames=[repository])
 
 
+def test_a_quota_lets_so_many_calls_through_a_second(ecr: Any, repository: str, faults: Any) -> None:
+    """The rest is throttled, and has room again later."""
+    faults("ecr", "DescribeRepositories", code="ThrottlingException", above=3, times=1000)
+
+    def outcome() -> bool:
+        try:
+            ecr.describe_repositories(repositoryNames=[repository])
+        except ClientError:
+            return False
+        return True
+
+    began = time.monotonic()
+    let_through = sum(outcome() for _ in range(30))
+    assert 3 <= let_through <= 3 + 3 * (time.monotonic() - began) + 1
+    while not outcome():
+        assert time.monotonic() - began < 10
+
+
 @pytest.mark.parametrize(
-    ("member", "value"), [("status", 200), ("times", 0), ("delay", -1), ("service", None), ("operation", 7)]
+    ("member", "value"),
+    [("above", 0), ("status", 200), ("times", 0), ("delay", -1), ("service", None), ("operation", 7)],
 )
 def test_a_mistake_names_the_member(control: Control, member: str, value: Any) -> None:
     """400, and nothing is armed."""

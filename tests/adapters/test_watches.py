@@ -9,7 +9,7 @@ import pytest
 
 from local.aws import LocalAws
 from promoter.errors import LedgerError
-from promoter.model import ImageId, Repository
+from promoter.model import ImageId, Repository, Watch
 from promoter.watches import DynamoWatches
 
 PLACE, ELSEWHERE = Repository("123456789012", "team/web"), Repository("123456789012", "team/api")
@@ -55,6 +55,27 @@ def test_a_watch_ends(watches: DynamoWatches, local_aws: LocalAws, table: str) -
 
     (item,) = local_aws.client("dynamodb").scan(TableName=table)["Items"]
     assert abs(int(item["expires"]["N"]) - time.time() - 14 * 24 * 3600) < 60
+
+
+def test_a_watch_ends_later_where_its_end_is_certain(
+    watches: DynamoWatches, local_aws: LocalAws, table: str
+) -> None:
+    """Looking alone does not keep it."""
+    client = local_aws.client("dynamodb")
+    watches.add(PLACE, ImageId("build-1", INDEX), [A])
+    (item,) = client.scan(TableName=table)["Items"]
+    soon = str(int(time.time()) + 60)
+    client.put_item(TableName=table, Item=item | {"expires": {"N": soon}})
+    watch = Watch(PLACE, A, ImageId("build-1", INDEX))
+
+    def end() -> str:
+        (item,) = client.scan(TableName=table)["Items"]
+        return str(item["expires"]["N"])
+
+    watches.touch(watch, extend=False)
+    assert end() == soon
+    watches.touch(watch, extend=True)
+    assert int(end()) > int(soon) + 24 * 3600
 
 
 @pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException"])

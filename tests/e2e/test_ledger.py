@@ -233,6 +233,7 @@ def test_the_stop_button(stack: Stack, image: Image, frozen: dict[str, Any]) -> 
         ("GET", "/promotions?repositoryName=team/x&outcome=GOOD", None, "outcome"),
         ("GET", "/promotions?repositoryName=team/x&nextToken=x", None, "nextToken"),
         ("GET", "/promotions?repositoryName=team/x&nextToken=eyJwayI6IHsiUyI6ICJ4In19", None, "nextToken"),
+        ("GET", "/promotions?repositoryName=team/x&nextToken=eyJwayI6IHsiWCI6ICIxIn19", None, "nextToken"),
         ("GET", "/promotions?repositoryName=team/x&color=red", None, "color"),
         ("GET", "/heads?repositoryName=TEAM", None, "repositoryName"),
         ("PUT", "/freeze", {}, "reason"),

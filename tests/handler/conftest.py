@@ -104,6 +104,7 @@ def invoke(
     monkeypatch.setenv("PROMOTER_FAILED_EVENTS_QUEUE", FAILED_QUEUE)
     monkeypatch.setenv("PROMOTER_EVENT_TRIES", "5")
     monkeypatch.setenv("PROMOTER_EVENT_RETRY_SECONDS", "60")
+    monkeypatch.setenv("PROMOTER_OPERATORS", '["arn:aws:sts::*:assumed-role/operator/*"]')
     return lambda event: handler.lambda_handler(event, Context())  # type: ignore[arg-type]
 
 
@@ -117,6 +118,21 @@ def post(invoke: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[..., tu
         return response["statusCode"], json.loads(response["body"]) | {"headers": response["headers"]}
 
     return call
+
+
+@pytest.fixture
+def call(invoke: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[..., tuple[int, dict[str, Any]]]:
+    """Call any route; return the status and the document."""
+
+    def send(
+        method: str, path: str, body: Any = None, *, caller: str | None = CALLER
+    ) -> tuple[int, dict[str, Any]]:
+        event = http_event(json.dumps(body) if body is not None else "", caller=caller)
+        event["requestContext"]["http"] |= {"method": method, "path": path}
+        response = invoke(event | {"routeKey": f"{method} {path}", "rawPath": path})
+        return response["statusCode"], json.loads(response["body"])
+
+    return send
 
 
 def http_event(body: str, *, caller: str | None = CALLER) -> dict[str, Any]:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from promoter import wiring
+from promoter import turn, wiring
 from promoter.errors import RegistryError, Throttled
+from promoter.model import ImageId, Outcome, Record, TagMove, Trigger
+from promoter.policy import Freeze
+from tests.handler.conftest import CALLER
 from tests.support.policies import ACCOUNT
-from tests.support.registries import FailingRegistry, InMemoryRegistry, manifest
+from tests.support.registries import REPOSITORY, FailingRegistry, InMemoryRegistry, manifest
 
+Call = Callable[..., tuple[int, dict[str, Any]]]
 Post = Callable[..., tuple[int, dict[str, Any]]]
 Logs = Callable[[], list[dict[str, Any]]]
 
@@ -22,6 +28,81 @@ ASK = {"repositoryName": "team/web", "source": {"imageTag": "staging"}}
 BROUGHT = (
     '{"schemaVersion": 2, "config": {"mediaType": "application/vnd.oci.image.config.v1+json"}, "layers": []}\n'
 )
+
+
+OPERATOR = f"arn:aws:sts::{ACCOUNT}:assumed-role/operator/ann"
+STRANGER = f"arn:aws:sts::{ACCOUNT}:assumed-role/other/eve"
+
+
+@pytest.mark.parametrize(("method", "path"), [("PUT", "/freeze"), ("DELETE", "/freeze"), ("POST", "/reconcile")])
+@pytest.mark.parametrize("caller", [CALLER, STRANGER, None])
+def test_only_operators_stop_and_start(call: Call, method: str, path: str, caller: str | None) -> None:
+    """A rule's caller may promote by it, and no more."""
+    status, problem = call(method, path, {"reason": "r"}, caller=caller)
+
+    assert (status, problem["code"]) == (403, "not_allowed")
+    assert "is no operator" in problem["detail"]
+
+
+@pytest.mark.parametrize("path", ["/promotions", "/promotions/p-1", "/heads", "/freeze"])
+def test_strangers_are_told_nothing(call: Call, path: str) -> None:
+    """Nor may they take anything back."""
+    assert call("GET", path, caller=STRANGER)[1]["code"] == "not_allowed"
+    assert call("POST", "/promotions/p-1/rollback", {}, caller=STRANGER)[1]["code"] == "not_allowed"
+
+
+@pytest.mark.parametrize("caller", [OPERATOR, CALLER])
+def test_operators_and_callers_may_ask(call: Call, caller: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They know of the policy anyway."""
+    monkeypatch.setattr(wiring, "freezes", NoFreezes)
+
+    assert call("GET", "/freeze", caller=caller) == (200, {"freezes": []})
+
+
+class NoFreezes:
+    """Nobody has pressed the stop button."""
+
+    def all(self) -> tuple[Freeze, ...]:
+        return ()
+
+
+@pytest.mark.parametrize(("caller", "status"), [(OPERATOR, 200), (CALLER, 403)])
+def test_what_a_scan_did_operators_take_back(
+    call: Call,
+    registry: InMemoryRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+    caller: str,
+    status: int,
+) -> None:
+    """Its rule names no callers who could."""
+    registry.tags["staging"] = NEW
+    registry.untagged.append(OLD)
+    done = Record(
+        promotion_id="p-1",
+        trigger=Trigger.SCAN,
+        repository=REPOSITORY,
+        source=ImageId("build-7"),
+        asked_at=datetime(2026, 11, 23, tzinfo=UTC),
+        rule="staging",
+        image_digest=NEW.digest,
+        image_tags=("staging",),
+        moves=(TagMove("staging", Outcome.PROMOTED, OLD.digest),),
+        outcome=Outcome.PROMOTED,
+    )
+    monkeypatch.setattr(wiring, "history", lambda: OneRecord(done))
+
+    assert call("POST", "/promotions/p-1/rollback", {}, caller=caller)[0] == status
+    assert registry.tags["staging"] == (OLD if status == 200 else NEW)
+
+
+@dataclass(frozen=True)
+class OneRecord:
+    """A history of one promotion."""
+
+    record: Record
+
+    def promotion(self, promotion_id: str) -> Record:
+        return self.record
 
 
 def test_a_promotion_answers_with_put_images_own_structure(post: Post, registry: InMemoryRegistry) -> None:
@@ -177,6 +258,7 @@ def test_a_failure_half_way_tells_what_was_done(
     """The problem document lists the tags that were put before the failure, with their digest."""
     registry = FailingRegistry({"staging": NEW, "v1": OLD}, failing_tag="v2", failure=failure)
     monkeypatch.setattr(wiring, "registry", lambda: registry)
+    monkeypatch.setattr(turn, "PATIENCE", timedelta())
 
     got, document = post(ASK | {"imageTags": ["v1", "v2"]})
 

@@ -28,6 +28,12 @@ rules:
   - {name: mirror, on: scan, registry: "999999999999", repositories: ["mirror/web"], from: 'v.*', to: [seen]}
   - {name: prod, on: request, repositories: ["team/*", "apps/*-api"], to: [prod]}
 """
+JWT = {
+    "authorization": "jwt",
+    "jwtIssuer": "https://issuer.example",
+    "jwtAudience": ["promoter"],
+    "operators": ["jwt:ann"],
+}
 
 Synthesize = Callable[..., assertions.Template]
 

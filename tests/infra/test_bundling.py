@@ -151,6 +151,7 @@ print("answer:" + json.dumps(lambda_handler({(queued if kind == "event" else req
         "PROMOTER_FAILED_EVENTS_QUEUE": "https://sqs.example/failed",
         "PROMOTER_EVENT_TRIES": "5",
         "PROMOTER_EVENT_RETRY_SECONDS": "60",
+        "PROMOTER_OPERATORS": '["*"]',
         "AWS_REGION": "eu-central-1",
     }
 

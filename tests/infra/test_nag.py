@@ -10,7 +10,7 @@ import pytest
 from aws_cdk import aws_s3 as s3
 from cdk_nag import AwsSolutionsChecks
 
-from tests.infra.conftest import CONTEXT, stack_in
+from tests.infra.conftest import CONTEXT, JWT, stack_in
 
 REGISTRIES = r"""
 rules:
@@ -28,7 +28,6 @@ rules:
     to: [prod]
     gate: {signed: true, soak: 1d}
 """
-JWT = {"authorization": "jwt", "jwtIssuer": "https://issuer.example", "jwtAudience": ["promoter"]}
 
 
 def checked(folder: Path, **context: Any) -> cdk.App:

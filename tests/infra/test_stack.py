@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk import assertions
 
-from infra.settings import Settings, SettingsError
-from tests.infra.conftest import ACCOUNT, CONTEXT, REGION, Synthesize, resources
+from infra.policy.file import read
+from infra.settings import Settings, SettingsError, check_callers
+from tests.infra.conftest import ACCOUNT, CONTEXT, JWT, REGION, Synthesize, resources
 
 ARNS = f"arn:<AWS::Partition>:ecr:{REGION}:"
 
@@ -137,7 +139,7 @@ def test_every_route_needs_a_signature(template: assertions.Template) -> None:
 
 def test_every_route_needs_a_token_where_jwt_is_chosen(synthesize: Synthesize) -> None:
     """Of the issuer and for the audience that the settings name."""
-    template = synthesize(authorization="jwt", jwtIssuer="https://issuer.example", jwtAudience=["promoter"])
+    template = synthesize(**JWT)
 
     assert {route["AuthorizationType"] for route in resources(template, "AWS::ApiGatewayV2::Route")} == {"JWT"}
     (authorizer,) = resources(template, "AWS::ApiGatewayV2::Authorizer")
@@ -212,11 +214,11 @@ def test_events_that_cannot_be_handed_over_are_kept(template: assertions.Templat
 
 
 def test_what_ends_in_the_table_is_announced(template: assertions.Template) -> None:
-    """From the beginning of the stream, again and again for a day, then kept in a queue of its own."""
+    """From the beginning of the stream, again and again for 20 hours, then kept in a queue of its own."""
     (mapping,) = [m for m in resources(template, "AWS::Lambda::EventSourceMapping") if "StartingPosition" in m]
 
     assert mapping["StartingPosition"] == "TRIM_HORIZON"
-    assert mapping["MaximumRecordAgeInSeconds"] == 24 * 3600
+    assert mapping["MaximumRecordAgeInSeconds"] == 20 * 3600
     assert mapping["BisectBatchOnFunctionError"] is True
     assert "MaximumRetryAttempts" not in mapping
     assert "Unannounced" in mapping["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0]
@@ -279,6 +281,8 @@ def test_queues_are_encrypted_kept_and_private(template: assertions.Template) ->
         ("jwtAudience", "a,,b"),
         ("jwtIssuer", "issuer.example"),
         ("historyDays", 0),
+        ("eventConcurrency", 1),
+        ("operators", ["ann"]),
         ("reconcileMinutes", 1),
         ("alarmEmail", "nobody"),
         ("apiRate", None),
@@ -294,16 +298,36 @@ def test_a_setting_that_cannot_be_deployed_is_named(setting: str, value: Any) ->
         Settings.read(app.node)
 
 
+def test_tokens_need_operators() -> None:
+    """Or whoever gets a token of the issuer could stop and start everything."""
+    context = {key: value for key, value in (CONTEXT | JWT | {"operators": []}).items() if value is not None}
+
+    with pytest.raises(SettingsError, match="operators"):
+        Settings.read(cdk.App(context=context).node)
+
+
+def test_tokens_need_callers(tmp_path: Path) -> None:
+    """In every rule of requests."""
+    file = tmp_path / "promotions.yaml"
+    file.write_text("rules: [{name: open, on: request, repositories: [web], to: [prod]}]")
+    settings = Settings.read(cdk.App(context=CONTEXT | JWT).node)
+
+    with pytest.raises(SettingsError, match="give rule open callers"):
+        check_callers(settings, read(file))
+
+
 def test_settings_can_be_given_on_the_command_line() -> None:
     """`cdk -c name=value` hands over text: numbers, and lists with commas."""
     given = {
         "authorization": "jwt",
         "jwtIssuer": "https://issuer.example",
         "jwtAudience": "a, b",
+        "operators": "jwt:ann,jwt:bob",
         "concurrency": "5",
     }
 
     settings = Settings.read(cdk.App(context=CONTEXT | given).node)
 
     assert settings.jwtAudience == ["a", "b"]
+    assert settings.operators == ["jwt:ann", "jwt:bob"]
     assert settings.concurrency == 5

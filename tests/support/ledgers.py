@@ -9,9 +9,17 @@ from datetime import UTC, datetime, timedelta
 
 from promoter import records
 from promoter.errors import IdempotencyConflict, LedgerError, TagBusy
-from promoter.model import Head, Outcome, Record, Repository, Turn
+from promoter.model import GONE, Head, Outcome, Record, Repository, Trigger, Turn
 from promoter.policy import Freeze, Policy
-from promoter.ports import AbandonedError, Findings, HeadMovedError, Ledger, Registry
+from promoter.ports import (
+    AbandonedError,
+    Findings,
+    HeadMovedError,
+    Ledger,
+    PartlyDoneError,
+    Registry,
+    TakenBackError,
+)
 from promoter.world import World
 from tests.support.registries import KnownFindings
 
@@ -34,6 +42,7 @@ class InMemoryLedger:
     held: dict[Tag, Turn] = field(default_factory=dict)
     heads: dict[Tag, Head] = field(default_factory=dict)
     versions: dict[Tag, int] = field(default_factory=dict)
+    taken_back: dict[Tag, str | None] = field(default_factory=dict)
     stops: list[Freeze] = field(default_factory=list)
     announced: list[Record] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
@@ -41,9 +50,15 @@ class InMemoryLedger:
     def freezes(self) -> Sequence[Freeze]:
         return self.stops
 
-    def begin(self, record: Record, seen: Mapping[str, str | None], versions: Mapping[str, int]) -> Turn | Record:
+    def begin(
+        self,
+        record: Record,
+        seen: Mapping[str, str | None],
+        versions: Mapping[str, int],
+        after: Record | None = None,
+    ) -> Turn | Record:
         self.calls.append("begin")
-        if earlier := self._earlier(record):
+        if earlier := self._earlier(record, after):
             return earlier
         tags = {tag: (record.repository, tag) for tag in seen}
         holders = [self.held[tag] for tag in tags.values() if tag in self.held]
@@ -51,6 +66,9 @@ class InMemoryLedger:
             if holder.until < self.clock():
                 raise AbandonedError(holder.record.promotion_id)
             raise TagBusy("another promotion is moving the tag")
+        back = [name for name, tag in tags.items() if self.taken_back.get(tag) == record.image_digest]
+        if back and record.trigger is Trigger.SCAN:
+            raise TakenBackError(back)
         moved = {
             name: self.versions.get(tag, 0)
             for name, tag in tags.items()
@@ -73,18 +91,27 @@ class InMemoryLedger:
         for tag in [tag for tag, holder in self.held.items() if holder == turn]:
             del self.held[tag]
         del self.turns[record.promotion_id]
-        taken = {move.image_tag for move in turn.record.moves}
+        taken = {move.image_tag for move in turn.record.moves if move.outcome is Outcome.PLANNED}
         for move in record.moves:
             if move.image_tag in taken:
                 self._head(record, move.image_tag)
+                self.taken_back[(record.repository, move.image_tag)] = (
+                    move.previous_digest if record.undoes else None
+                )
         self._end(record)
 
-    def record(self, record: Record) -> Record:
+    def record(self, record: Record, after: Record | None = None) -> Record:
         self.calls.append("record")
-        if earlier := self._earlier(record):
+        if earlier := self._earlier(record, after):
             return earlier
         self._end(record)
         return record
+
+    def earlier(self, record: Record) -> Record | None:
+        self.calls.append("earlier")
+        earlier = self.records.get(record.promotion_id)
+        same = earlier is not None and earlier.fingerprint == record.fingerprint
+        return earlier if earlier and same and records.is_final(earlier) else None
 
     def turn(self, promotion_id: str) -> Turn | None:
         return self.turns.get(promotion_id)
@@ -96,7 +123,7 @@ class InMemoryLedger:
         return [name for name, turn in self.turns.items() if turn.until < self.clock()][:limit]
 
     def stalest_heads(self, *, limit: int) -> Sequence[Head]:
-        return list(self.heads.values())[:limit]
+        return [head for head in self.heads.values() if head.drift != GONE][:limit]
 
     def checked(self, head: Head, *, drift: str | None) -> bool:
         tag = (head.repository, head.image_tag)
@@ -105,9 +132,21 @@ class InMemoryLedger:
         self.heads[tag] = replace(head, drift=drift)
         return True
 
-    def _earlier(self, record: Record) -> Record | None:
+    def adopt(self, head: Head, image_digest: str) -> bool:
+        of_tag = [record for record in self.announced if head.image_tag in record.image_tags]
+        newest = of_tag[-1] if of_tag else None
+        if newest is None or (newest.outcome, newest.image_digest) != (Outcome.UNCHANGED, image_digest):
+            return False
+        self._head(newest, head.image_tag)
+        return True
+
+    def _earlier(self, record: Record, after: Record | None) -> Record | None:
         earlier = self.records.get(record.promotion_id)
-        if earlier is None or (earlier.outcome and not records.is_final(earlier)):
+        if earlier is None:
+            return None
+        if earlier.outcome and not records.is_final(earlier):
+            if earlier != after and any(move.outcome is Outcome.PROMOTED for move in earlier.moves):
+                raise PartlyDoneError(earlier)
             return None
         if earlier.fingerprint != record.fingerprint:
             raise IdempotencyConflict("another request has this key")

@@ -116,6 +116,7 @@ class RememberedWatches:
 
     waiting: dict[str, list[ImageId]] = field(default_factory=dict)
     touched: list[Watch] = field(default_factory=list)
+    extended: list[Watch] = field(default_factory=list)
 
     def add(self, repository: Repository, waiting: ImageId, image_digests: Sequence[str]) -> None:
         for digest in image_digests:
@@ -128,8 +129,8 @@ class RememberedWatches:
         watches = [Watch(REPOSITORY, digest, each) for digest, all_ in self.waiting.items() for each in all_]
         return list(dict.fromkeys(watches))[:limit]
 
-    def touch(self, watch: Watch) -> None:
-        self.touched.append(watch)
+    def touch(self, watch: Watch, *, extend: bool) -> None:
+        (self.extended if extend else self.touched).append(watch)
 
     def remove(self, watch: Watch) -> None:
         self.waiting[watch.image_digest] = [

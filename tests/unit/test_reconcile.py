@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from promoter import events
-from promoter.errors import PromoterError, RegistryError, RepositoryNotFound, ScanPending
-from promoter.model import Finding, Head, ImageId, Manifest, Promotion, Repository, Scan, Source, Trigger, Watch
+from promoter import events, rollback
+from promoter.errors import PromoterError, RegistryError, RepositoryNotFound, ScanPending, Superseded
+from promoter.model import (
+    Finding,
+    Head,
+    ImageId,
+    Manifest,
+    Outcome,
+    Promotion,
+    Repository,
+    Scan,
+    Source,
+    Trigger,
+    Watch,
+)
 from promoter.policy import Freeze
 from promoter.promote import promote
 from promoter.reconcile import Reconciled, Reconciler
@@ -130,7 +142,7 @@ def test_a_watch_ends_where_there_is_nothing_to_wait_for(
     ledger: InMemoryLedger,
     change: str,
 ) -> None:
-    """The image was refused by then, its tag has moved on, or no rule serves it any longer."""
+    """The image is refused, its tag has moved on, or no rule serves it: told as its event would have been."""
     if change == "refused":
         findings.scans[IMAGE.digest] = Scan("COMPLETE", (Finding("CVE-1", "HIGH", ("a",)),))
     if change == "moved on":
@@ -140,7 +152,7 @@ def test_a_watch_ends_where_there_is_nothing_to_wait_for(
 
     assert run() == Reconciled(finished=1)
     assert "staging" not in registry.tags
-    assert ledger.announced == []
+    assert ledger.outcomes() == ([] if change == "no rule" else [Outcome.REFUSED])
 
 
 def test_a_freeze_keeps_the_watch(
@@ -152,6 +164,7 @@ def test_a_freeze_keeps_the_watch(
 
     assert run() == Reconciled(waiting=1)
     assert ledger.announced == []
+    assert watches.extended == [Watch(REPOSITORY, IMAGE.digest, WAITING)]  # however long the freeze lasts
 
     ledger.stops.clear()
     assert run() == Reconciled(finished=1)
@@ -176,6 +189,95 @@ def test_a_tag_that_is_elsewhere_is_told_and_noted(
     assert seen() == ["none"]
     registry.tags["prod"] = IMAGE
     assert seen() == []
+
+
+def test_a_tag_that_is_gone_is_told_once(
+    run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger, watches: RememberedWatches
+) -> None:
+    """Lifecycle policies delete old tags: they must not hide the others, nor ring for ever."""
+    watches.waiting.clear()
+    promote(request("build-1"), world(POLICY, registry, ledger=ledger))
+    del registry.tags["prod"]
+
+    assert [head.drift for head in run().drifted] == ["none"]
+    assert run().drifted == ()
+
+
+def test_drift_that_somebody_asked_for_is_taken_over(
+    run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger, watches: RememberedWatches
+) -> None:
+    """A promotion onto where the tag is by now says that it is right there."""
+    watches.waiting.clear()
+    registry.tags["build-2"] = OTHER
+    here = world(POLICY, registry, ledger=ledger)
+    promote(request("build-1"), here)
+    registry.tags["prod"] = OTHER
+    assert [head.drift for head in run().drifted] == [OTHER.digest]
+
+    accepted = promote(request("build-2"), here)
+
+    assert accepted.outcome is Outcome.UNCHANGED
+    assert run().drifted == ()
+    head = ledger.heads[REPOSITORY, "prod"]
+    assert (head.image_digest, head.promotion_id) == (OTHER.digest, accepted.promotion_id)
+
+
+def request(tag: str) -> Promotion:
+    """Ask for prod on the image of a tag."""
+    return Promotion(uuid.uuid4().hex, Trigger.REQUEST, REPOSITORY, Source(ImageId(tag)), ("prod",))
+
+
+def test_what_was_taken_back_stays_taken_back(
+    run: Any,
+    registry: InMemoryRegistry,
+    findings: KnownFindings,
+    ledger: InMemoryLedger,
+    watches: RememberedWatches,
+) -> None:
+    """A watch that was left, or a scan that comes late, does not bring the image again; a request does."""
+    registry.tags |= {"staging": OTHER, "build-0": OTHER}
+    findings.scans |= {IMAGE.digest: Scan("COMPLETE"), OTHER.digest: Scan("COMPLETE")}
+    findings.pushes[OTHER.digest] = NOW - timedelta(days=1)
+    here = world(POLICY, registry, findings, ledger=ledger, now=lambda: NOW)
+    (wish,) = wishes_of("event-1")
+    assert promote(wish, here).outcome is Outcome.PROMOTED
+    promote(rollback.wish(ledger.records[wish.promotion_id], rollback.Undo("p-back", "ann", None)), here)
+    assert registry.tags["staging"] == OTHER
+
+    assert run() == Reconciled(finished=1)
+    (late,) = wishes_of("event-2")
+    with pytest.raises(Superseded, match="rolled back"):
+        promote(late, here)
+
+    assert registry.tags["staging"] == OTHER
+    assert ledger.outcomes() == ["PROMOTED", "PROMOTED", "REFUSED", "REFUSED"]
+
+
+def wishes_of(event_id: str) -> tuple[Promotion, ...]:
+    """Return what a finished scan of IMAGE asks for."""
+    found = events.wishes(events.ImageEvent(event_id, REPOSITORY, IMAGE.digest, ("build-1",), NOW, True), POLICY)
+    assert isinstance(found, tuple)
+    return found
+
+
+def test_tags_that_cannot_be_looked_at_do_not_hide_the_others(
+    ledger: InMemoryLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were looked at, as far as that goes: the next run begins with others."""
+    ledger.heads[REPOSITORY, "prod"] = head = Head(REPOSITORY, "prod", IMAGE.digest, "p-0", NOW)
+    noted: list[Head] = []
+
+    def checked(head: Head, drift: str | None) -> bool:
+        noted.append(replace(head, drift=drift))
+        return True
+
+    monkeypatch.setattr(ledger, "checked", checked)
+    here = world(POLICY, Gone({}, reads=[[]]), ledger=ledger, now=lambda: NOW)
+
+    done = Reconciler(here, RememberedWatches(), lambda _: (), lambda _: None, lambda: True).run()
+
+    assert done.failures == ("no answer",)
+    assert noted == [head]
 
 
 def test_tags_of_a_repository_without_a_rule_are_left_alone(

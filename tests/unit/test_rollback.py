@@ -10,7 +10,7 @@ import pytest
 
 from promoter import rollback
 from promoter.errors import InvalidRequest, NotAllowed, SourceNotFound, TagChanged
-from promoter.model import Finding, ImageId, Outcome, Promoted, Record, Scan, TagMove, Trigger
+from promoter.model import Finding, ImageId, Outcome, Promoted, Record, Repository, Scan, TagMove, Trigger
 from promoter.promote import promote
 from promoter.rollback import Undo
 from tests.support.ledgers import InMemoryLedger, world
@@ -79,6 +79,13 @@ def test_a_rule_that_is_gone_takes_nothing_back() -> None:
     """Nobody can say any longer who may."""
     with pytest.raises(NotAllowed, match="no longer in the policy"):
         carry_out(record(moved("prod"), rule="gone"))
+
+
+def test_a_rule_of_other_repositories_takes_nothing_back() -> None:
+    """Nor do its callers, whoever they are."""
+    elsewhere = replace(record(moved("prod")), repository=Repository(REPOSITORY.registry_id, "other/web"))
+    with pytest.raises(NotAllowed, match="no longer about repository other/web"):
+        carry_out(elsewhere)
 
 
 def test_a_tag_that_has_moved_on_stays() -> None:

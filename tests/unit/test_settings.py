@@ -25,6 +25,7 @@ def test_a_missing_variable_is_named() -> None:
         "PROMOTER_FAILED_EVENTS_QUEUE": "https://sqs/failed",
         "PROMOTER_EVENT_TRIES": "5",
         "PROMOTER_EVENT_RETRY_SECONDS": "60",
+        "PROMOTER_OPERATORS": '["*"]',
     }
 
     assert Settings.read(told).table == "t"

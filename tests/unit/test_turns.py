@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from promoter import rollback
 from promoter.errors import (
+    DigestMismatch,
     Frozen,
     GateRefused,
     IdempotencyConflict,
@@ -36,8 +38,9 @@ from promoter.model import (
     Turn,
 )
 from promoter.policy import Freeze
-from promoter.ports import Missing
+from promoter.ports import HeadMovedError, Missing
 from promoter.promote import promote
+from promoter.settle import settle
 from promoter.world import World
 from tests.support.ledgers import InMemoryLedger, world
 from tests.support.policies import gate, policy, rule
@@ -71,11 +74,11 @@ class Busy(InMemoryLedger):
 
     times: int = 0
 
-    def begin(self, record: Record, seen: Any, versions: Any) -> Turn | Record:
+    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Turn | Record:
         if self.times:
             self.times -= 1
             raise TagBusy("another promotion is moving prod")
-        return super().begin(record, seen, versions)
+        return super().begin(record, seen, versions, after)
 
 
 @dataclass
@@ -129,10 +132,10 @@ class RacingLedger(InMemoryLedger):
 
     race: list[Callable[[], object]] = field(default_factory=list)
 
-    def begin(self, record: Record, seen: Any, versions: Any) -> Turn | Record:
+    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Turn | Record:
         if self.race:
             self.race.pop()()
-        return super().begin(record, seen, versions)
+        return super().begin(record, seen, versions, after)
 
 
 def test_what_was_expected_holds_when_the_tag_is_put(registry: InMemoryRegistry) -> None:
@@ -221,14 +224,121 @@ def test_what_nobody_can_tell_is_left_to_be_settled() -> None:
 
 
 @dataclass
+class Silent(LostAnswers):
+    """A registry that gives no answer, and puts the tag later or never."""
+
+    def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
+        failure = RegistryError("read time-out")
+        failure.unanswered = True
+        raise failure
+
+
+def test_a_put_that_may_still_arrive_keeps_the_turn() -> None:
+    """Or it could overtake the next promotion; when the turn is over the tag is looked at once more."""
+    ledger = InMemoryLedger(now := Ticking())
+    silent = Silent({"new": NEW, "other": OTHER})
+
+    with pytest.raises(RegistryError):
+        promote(wish(), world(ANY_TAG, silent, ledger=ledger, now=now))
+    with pytest.raises(TagBusy):
+        promote(wish("other", promotion_id="p-2"), world(ANY_TAG, silent, ledger=ledger, now=now))
+
+    now.at += timedelta(minutes=1)
+    settle("p-1", world(ANY_TAG, silent, ledger=ledger, now=now))
+    assert [(each.promotion_id, each.code) for each in ledger.announced] == [("p-1", "interrupted")]
+
+
+@dataclass
+class LostThenThrottled(InMemoryRegistry):
+    """A registry that puts without saying so, and then asks for patience, so often."""
+
+    times: int = 1
+
+    def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
+        there = self.tags.get(image_tag) == manifest
+        self.tags[image_tag] = manifest
+        if self.times:
+            self.times -= 1
+            raise Throttled("after a time-out")
+        return not there
+
+
+@pytest.mark.parametrize("times", [1, 1000])
+def test_throttling_after_a_lost_answer_hides_no_move(times: int) -> None:
+    """Whether the next try finds the tag there, or there is no time for one."""
+    ledger = InMemoryLedger()
+    registry = LostThenThrottled({"new": NEW, "prod": OLD}, times=times)
+
+    answer = promote(wish(), world(ANY_TAG, registry, ledger=ledger, now=Ticking()))
+
+    assert [(move.outcome, move.previous_digest) for move in answer.moves] == [("PROMOTED", OLD.digest)]
+    assert ledger.outcomes() == ["PROMOTED"]
+
+
+@dataclass
+class Interfering(InMemoryRegistry):
+    """A registry at whose next read something happens."""
+
+    happens: Callable[[], object] | None = None
+
+    def read(self, repository: Repository, image_ids: Sequence[ImageId]) -> dict[ImageId, Manifest | Missing]:
+        happens, self.happens = self.happens, None
+        if happens:
+            happens()
+        return super().read(repository, image_ids)
+
+
+def interrupted(now: Ticking) -> tuple[InMemoryLedger, Interfering]:
+    """Return a ledger in which p-1 has stopped in the middle, and whose turn is over."""
+    ledger = InMemoryLedger(now)
+    silent = Silent({"new": NEW, "other": OTHER})
+    with pytest.raises(RegistryError):
+        promote(wish(), world(ANY_TAG, silent, ledger=ledger, now=now))
+    now.at += timedelta(minutes=1)
+    return ledger, Interfering(silent.tags)
+
+
+def test_two_that_settle_the_same_promotion_both_go_on() -> None:
+    """Who comes second finds that it is done: that is no failure of his."""
+    ledger, registry = interrupted(now := Ticking())
+    here = world(ANY_TAG, registry, ledger=ledger, now=now)
+    turn = ledger.turns["p-1"]
+    registry.happens = lambda: settle("p-1", here)
+
+    settle("p-1", here)
+
+    assert turn.record.promotion_id not in ledger.turns
+    assert ledger.outcomes() == ["FAILED"]
+
+
+def test_what_stands_in_the_way_is_for_waiting() -> None:
+    """That somebody else's promotion cannot be settled is no final answer for this one."""
+    ledger, registry = interrupted(now := Ticking())
+
+    def broken() -> None:
+        raise DigestMismatch("damaged")
+
+    here = world(ANY_TAG, registry, ledger=ledger, now=now)
+    first_read = registry.read
+
+    def after_the_survey() -> None:
+        registry.happens = broken
+
+    registry.happens = after_the_survey
+    with pytest.raises(TagBusy, match="damaged"):
+        promote(wish("other", promotion_id="p-2"), here)
+    assert first_read is not None
+
+
+@dataclass
 class Forgetful(InMemoryLedger):
     """A ledger that fails at one of its calls."""
 
     fails_at: str = ""
 
-    def begin(self, record: Record, seen: Any, versions: Any) -> Turn | Record:
+    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Turn | Record:
         self._fail("begin")
-        return super().begin(record, seen, versions)
+        return super().begin(record, seen, versions, after)
 
     def finish(self, turn: Turn, record: Record) -> None:
         self._fail("finish")
@@ -305,6 +415,105 @@ def test_a_failure_half_way_is_recorded_with_what_was_put() -> None:
     assert (record.outcome, record.code) == ("FAILED", "throttled")
     assert [move.image_tag for move in record.moves] == ["a"]
     assert ledger.held == {}
+
+
+def test_a_retry_keeps_what_the_first_try_has_put() -> None:
+    """In the answer and the record, so that all of it can be taken back."""
+    ledger = InMemoryLedger()
+    registry = FailingRegistry(
+        {"new": NEW, "a": OLD, "b": OLD}, untagged=[OLD], failing_tag="b", failure=Throttled("slow down")
+    )
+    inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
+    two = wish(image_tags=("a", "b"), fingerprint="f")
+    with pytest.raises(Throttled):
+        promote(two, inner)
+    registry.failure = None
+
+    answer = promote(two, inner)
+
+    assert [(move.outcome, move.previous_digest) for move in answer.moves] == [("PROMOTED", OLD.digest)] * 2
+    assert ledger.records["p-1"].moves == answer.moves
+    back = promote(rollback.wish(ledger.records["p-1"], rollback.Undo("p-2", "ann", None)), inner)
+    assert [move.image_tag for move in back.moves] == ["a", "b"]
+    assert registry.tags["a"] == registry.tags["b"] == OLD
+
+
+def test_a_retry_that_has_nothing_left_to_do_says_what_was_done() -> None:
+    """Here somebody else has put the other tag meanwhile."""
+    ledger = InMemoryLedger()
+    registry = FailingRegistry({"new": NEW, "a": OLD}, failing_tag="b", failure=Throttled("slow down"))
+    inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
+    two = wish(image_tags=("a", "b"), fingerprint="f")
+    with pytest.raises(Throttled):
+        promote(two, inner)
+    registry.tags["b"] = NEW
+
+    answer = promote(two, inner)
+
+    assert [move.outcome for move in answer.moves] == ["PROMOTED", "UNCHANGED"]
+    assert answer.outcome is Outcome.PROMOTED
+    assert ledger.records["p-1"].moves == answer.moves
+
+
+def test_a_retry_that_is_refused_says_what_the_first_try_has_put() -> None:
+    """The image is still there under that tag."""
+    ledger = InMemoryLedger()
+    findings = KnownFindings({NEW.digest: Scan("COMPLETE")})
+    gated = policy(rule(to_matching=[".*"], gate=gate(findings={"HIGH": 0})))
+    registry = FailingRegistry({"new": NEW, "a": OLD}, failing_tag="b", failure=Throttled("slow down"))
+    inner = world(gated, registry, findings, ledger=ledger, now=Ticking())
+    two = wish(image_tags=("a", "b"), fingerprint="f")
+    with pytest.raises(Throttled):
+        promote(two, inner)
+    findings.scans[NEW.digest] = Scan("COMPLETE", (Finding("CVE-1", "HIGH", ("openssl",)),))
+
+    with pytest.raises(GateRefused) as refused:
+        promote(two, inner)
+
+    assert [(move.image_tag, move.outcome) for move in refused.value.moves] == [("a", "PROMOTED")]
+    record = ledger.records["p-1"]
+    assert (record.outcome, record.image_digest, record.moves) == ("REFUSED", NEW.digest, refused.value.moves)
+
+
+def test_a_repeat_is_told_the_first_answer_whatever_is_in_its_way_now() -> None:
+    """A scan is under way again, or the repository is gone."""
+    ledger = InMemoryLedger()
+    findings = KnownFindings({NEW.digest: Scan("COMPLETE")})
+    inner = world(
+        policy(rule(gate=gate(findings={"HIGH": 0}))), InMemoryRegistry({"new": NEW}), findings, ledger=ledger
+    )
+    promote(wish(fingerprint="f"), inner)
+    findings.scans[NEW.digest] = Scan("IN_PROGRESS")
+
+    assert promote(wish(fingerprint="f"), inner).repeated
+    with pytest.raises(ScanPending):
+        promote(wish(fingerprint="f", promotion_id="p-2"), inner)
+
+
+@dataclass
+class OneAtATime(InMemoryLedger):
+    """A ledger that tells of one head that has moved at a time."""
+
+    told: list[str] = field(default_factory=list)
+
+    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Turn | Record:
+        try:
+            return super().begin(record, seen, versions, after)
+        except HeadMovedError as moved:
+            tag = next(tag for tag in moved.versions if tag not in versions)
+            self.told.append(tag)
+            raise HeadMovedError({tag: moved.versions[tag]}) from None
+
+
+def test_heads_that_are_told_of_one_by_one_are_all_remembered(registry: InMemoryRegistry) -> None:
+    """Two tags that somebody moved past the ledger do not take turns for ever."""
+    ledger = OneAtATime()
+    inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
+    promote(wish(image_tags=("a", "b")), inner)
+    registry.tags |= {"a": OLD, "b": OLD}
+
+    assert promote(wish("other", promotion_id="p-2", image_tags=("a", "b")), inner).outcome is Outcome.PROMOTED
+    assert sorted(ledger.told) == ["a", "b"]
 
 
 def repeated(inner: World, **members: Any) -> Any:
