@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import asset, cold, report, warm
+from bench import asset, burst, cold, growth, report, warm
 from bench.lab import Lab
 from local import process
 from local.deploy import PROJECT, deploy
@@ -32,9 +32,13 @@ def main() -> int:
             warmed = warm.measure(lab, tell=tell)
             tell("cold: fresh interpreters")
             cooled = cold.measure(lab, bundled.directory, tell=tell)
+            tell("growth: events, callers, tags, records, rules")
+            curves = growth.measure(lab, tell=tell)
+            tell(f"a burst of {burst.EVENTS:,} events against {burst.QUOTA} PutImage a second")
+            drained = burst.measure(lab, tell=tell)
         finally:
             process.stop(directory)
-    results = report.Results(warmed, cooled, bundled, seconds=time.monotonic() - began)
+    results = report.Results(warmed, cooled, bundled, curves, drained, seconds=time.monotonic() - began)
     report.write(results, PROJECT / "docs" / "benchmarks.md")
     tell("docs/benchmarks.md is written")
     return 0

@@ -135,7 +135,7 @@ def of_events(lab: Lab, tell: Callable[[str], None]) -> Curve:
     for size in EVENTS:
         mover = prepared(lab)
         ways = {PROMOTE: repeated(scans(mover, world), size), BARE: repeated(mover.bare(), size)}
-        taken = interleaved(ways, rounds=max(3, ROUNDS // size), warm_up=0 if size > 100 else 1, tell=tell)
+        taken = interleaved(ways, rounds=max(2, ROUNDS // size), warm_up=0 if size > 100 else 1, tell=tell)
         promotion[size], bare[size] = (each(taken[way], size) for way in (PROMOTE, BARE))
     return Curve("Events", "events in a row", promotion, bare)
 

@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from bench import cold, warm
+from bench import cold, memory, plots, warm
 from bench.asset import Asset
+from bench.burst import Burst
 from bench.cold import Cold
+from bench.growth import Curve
 from bench.lab import Samples, table
 from bench.warm import Scenario, Warm
 
@@ -27,17 +29,23 @@ class Results:
     warm: Warm
     cold: Cold
     asset: Asset
+    curves: list[Curve]
+    burst: Burst
     seconds: float
 
 
 def write(results: Results, file: Path) -> None:
-    """Write the page."""
+    """Write the page, and its pictures into a folder of the same name."""
+    plots.draw(file.with_suffix(""), results.warm.scenarios, results.curves, results.burst)
     sections = [
         head(results),
         budgets(results),
         warm_section(results.warm),
         cold_section(results.cold),
+        memory_section(results.cold),
         asset_section(results.asset),
+        growth_section(results.curves),
+        burst_section(results.burst),
     ]
     file.write_text("\n\n".join(sections) + "\n")
 
@@ -61,9 +69,17 @@ that a noisy machine hurts all alike; figures are medians, with the first and th
 
 def budgets(results: Results) -> str:
     """Hold the figures against what was promised."""
-    one = results.warm.scenarios[0].samples
+    one, ten = results.warm.scenarios[0].samples, results.warm.scenarios[-1].traffic[warm.LEDGER]
+    traffic = results.warm.scenarios[0].traffic[warm.LEDGER]
+    layers = sum(
+        scenario.traffic[way].layers for scenario in results.warm.scenarios for way in (warm.LEDGER, warm.HTTP)
+    )
     cold_wall = results.cold.wall
     lines = [
+        budget("calls of ECR for a promotion", traffic.of_ecr, 2),
+        budget("calls of ECR for ten tags", ten.of_ecr, 11),
+        budget("calls of ECR where there is nothing to do", results.warm.idle.of_ecr, 1),
+        budget("bytes of layers that move", layers, 0),
         budget("warm promotion without ledger, over the two bare calls", ratio(one, warm.PLAIN, warm.BARE), 1.15),
         budget("warm promotion with ledger, over the two bare calls", ratio(one, warm.LEDGER, warm.BARE), 1.8),
         budget(
@@ -82,7 +98,7 @@ WHY_ABOVE = """What is above its budget, where it is, and why:
 - **Warm, with ledger.** Two calls become four: `TransactWriteItems` before and after. Where every call costs the same, as here, nothing with
   four calls can be under 2.0; the rest is the size of the transactions (two and three items with the record as JSON). The budget of
   1.8 can only be met where a call of DynamoDB's costs less than one of ECR's. The more tags a promotion has, the less it weighs.
-- **Cold.** A second client (DynamoDB: its model is parsed at start), four more calls (findings, freezes, two transactions), the
+- **Cold.** A second client (DynamoDB: its model is parsed at start), five more calls (watches, findings, freezes, two transactions), the
   Powertools logger and metrics, and our own modules; the import tree below says how much each. A call has its routes besides. What
   would bring both under their budgets is to leave boto3 and use its core, botocore, directly: about 50 ms less in a trial. boto3 is
   the SDK's public face, so it stays."""
@@ -90,7 +106,12 @@ WHY_ABOVE = """What is above its budget, where it is, and why:
 
 def budget(what: str, measured: float, limit: float) -> list[str]:
     """Return one line of the table of budgets."""
-    return [what, f"{limit:g}", f"{measured:.2f}", "met" if measured <= limit else "**above**"]
+    return [
+        what,
+        f"{limit:g}",
+        f"{measured:g}" if isinstance(measured, int) else f"{measured:.2f}",
+        "met" if measured <= limit else "**above**",
+    ]
 
 
 def ratio(samples: dict[str, Samples], way: str, base: str) -> float:
@@ -100,17 +121,28 @@ def ratio(samples: dict[str, Samples], way: str, base: str) -> float:
 
 def warm_section(results: Warm) -> str:
     """Tell the warm promotions, a table a scenario."""
-    parts = ["## Warm"]
+    parts = ["## Warm\n\n![How long each way takes](benchmarks/warm.svg)"]
     if results.left_out:
         parts.append(f"Not installed here, and left out: {', '.join(results.left_out)}.")
     for scenario in results.scenarios:
-        parts.append(f"### {scenario.name.capitalize()}\n\n{scenario_table(scenario)}")
+        parts.append(f"### {scenario.name.capitalize()}\n\n{scenario_table(scenario)}{beside_skopeo(scenario)}")
     parts.append(COUNTED)
     return "\n\n".join(parts)
 
 
 COUNTED = """Requests and bytes are counted at the server for one promotion. Only `skopeo copy` asks for layers at all, and only whether they are
 there: no layer byte moves."""
+
+
+def beside_skopeo(scenario: Scenario) -> str:
+    """Say how a recorded and announced promotion compares with a copy."""
+    if warm.SKOPEO not in scenario.samples:
+        return ""
+    ours, theirs = scenario.traffic[warm.LEDGER], scenario.traffic[warm.SKOPEO]
+    return (
+        f"\n\nA promotion, recorded and announced, takes {ratio(scenario.samples, warm.LEDGER, warm.SKOPEO):.2f} of the time of `skopeo copy`, "
+        f"with {ours.requests} requests against {theirs.requests}."
+    )
 
 
 def scenario_table(scenario: Scenario) -> str:
@@ -143,7 +175,7 @@ def cold_section(results: Cold) -> str:
     imports = [[f"`{name}`", f"{cost:.1f}"] for name, cost in results.imports]
     return (
         "## Cold\n\nA fresh, isolated interpreter with the packaged asset and the SDK beside it, both compiled: from nothing to the end of the "
-        "first promotion. An event: one finding call, two of ECR's, three of the ledger's.\n\n"
+        "first promotion. An event: two calls of ECR, one for findings, and four of the table: watches, freezes, two transactions.\n\n"
         + table(["from nothing to a promotion", "wall, ms", "CPU, ms", "times the baseline"], rows)
         + "\n\nWhat the imports of the event path cost, each with all that it imports first:\n\n"
         + table(["module", "ms"], imports)
@@ -155,3 +187,69 @@ def asset_section(results: Asset) -> str:
     rows = [[f"`{part.name}`", f"{part.zipped:,}", f"{part.unzipped:,}"] for part in results.parts]
     rows.append(["**all**", f"{results.zipped:,}", f"{results.unzipped:,}"])
     return "## Asset\n\n" + table(["part", "bytes zipped", "bytes unzipped"], rows)
+
+
+def memory_section(results: Cold) -> str:
+    """Tell what memory sizes come to, and which was chosen."""
+    wall, cpu, peak = results.warm
+    rows = [
+        [f"{size.megabytes:,}", f"{size.first:,.0f}", f"{size.further:,.0f}", f"{size.dollars:.2f}"]
+        for size in memory.sizes(results)
+    ]
+    return (
+        f"## Memory\n\nWorked out, not measured on AWS: the event path takes {results.cpu[cold.EVENT].median:.0f} ms of processor time at a cold "
+        f"start and {cpu:.1f} ms for each further promotion (of {wall:.1f} ms here), and {peak:.0f} MB at its peak. Lambda gives one processor at 1,769 MB, "
+        f"and in proportion; {memory.CALLS} calls of {memory.CALL} ms each are assumed to be waited for at any size. Prices are those of arm64.\n\n"
+        + table(["MB", "first promotion, ms", "each further, ms", "dollars a million"], rows)
+        + "\n\n`memory` is 512: half of it doubles a cold start to save cents, twice of it costs more for a second that nobody waits for "
+        "at a finished scan. 128 leaves too little above the peak."
+    )
+
+
+def growth_section(curves: list[Curve]) -> str:
+    """Tell what a promotion costs at each size of what it might depend on."""
+    head = (
+        "## Growth\n\nMilliseconds a promotion takes, with ledger, beside the two bare calls in the same repository at the same time.\n\n"
+        "![What a promotion costs at each size](benchmarks/growth.svg)"
+    )
+    parts = [head]
+    for curve in curves:
+        rows = [
+            [
+                f"{size:,}",
+                f"{curve.promotion[size].median:.1f}",
+                f"{1000 / curve.promotion[size].median:.0f}",
+                f"{curve.bare[size].median:.1f}",
+                f"{curve.ratio(size):.2f}",
+            ]
+            for size in curve.promotion
+        ]
+        columns = [
+            curve.unit,
+            "ms a promotion",
+            "promotions a second",
+            "ms the bare calls",
+            "times the bare calls",
+        ]
+        verdict = "flat" if curve.is_flat else "**grows**"
+        sentence = f"{verdict}: {curve.growth:.2f} times from the smallest to the largest. {WHY[curve.name]}"
+        parts.append(f"### {curve.name}\n\n{table(columns, rows)}\n\n{sentence}")
+    return "\n\n".join(parts)
+
+
+WHY = {
+    "Events": "Each is a promotion of its own, and nothing is kept from one to the next.",
+    "Callers": "They share the processors of one machine with the server; what one waits for another uses. Tags of their own do not wait for each other.",
+    "Repositories": "A promotion names its tags; it lists nothing.",
+    "Histories": "It reads and writes items by their keys; only `GET /promotions` looks through a history, a page at a time.",
+    "Policies": "The rules are looked at one by one, some microseconds each: linear, and little of a promotion.",
+}
+
+
+def burst_section(burst: Burst) -> str:
+    """Tell how a burst drained."""
+    return (
+        f"## A burst\n\n{burst.events:,} scans finish within seconds, on the deployed stack, while ECR takes {burst.quota} PutImage a second and throttles the "
+        f"rest. All were promoted after **{burst.seconds:.0f} s**; the quota alone takes {burst.ideal:.0f} s. Lost: {burst.lost}. Moved twice: {burst.twice}. "
+        f"Dead letters: {burst.failed}.\n\n![How the burst drained](benchmarks/burst.svg)"
+    )

@@ -39,11 +39,13 @@ SLOW = {CLI: 8, SKOPEO: 4, ORAS: 4}
 
 @dataclass(frozen=True)
 class Traffic:
-    """What a way sends and gets, counted at the server."""
+    """What a way sends and gets, counted at the server; `of_ecr`: calls of ECR, `layers`: bytes of layers."""
 
     requests: int
     received: int
     sent: int
+    of_ecr: int
+    layers: int
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,10 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Warm:
-    """All scenarios, and the peers that are not installed here."""
+    """All scenarios, what a promotion sends that has nothing to do, and the peers that are not installed here."""
 
     scenarios: list[Scenario]
+    idle: Traffic
     left_out: list[str]
 
 
@@ -124,18 +127,22 @@ class Subject:
 
     def promoted(self, world: World, way: str) -> Callable[[int], object]:
         """Carry out the use case, as it runs inside the function."""
+        return lambda number: promote(self.wish(self.names(way, number)), world)
 
-        def promotion(number: int) -> object:
-            wish = Promotion(
-                promotion_id=uuid.uuid4().hex,
-                trigger=Trigger.REQUEST,
-                repository=Repository(self.lab.aws.account_id, self.repository),
-                source=Source(ImageId("source")),
-                image_tags=tuple(self.names(way, number)),
-            )
-            return promote(wish, world)
+    def repeated(self, world: World) -> Callable[[int], object]:
+        """Ask again for what is there."""
+        promote(self.wish(["there"]), world)
+        return lambda _: promote(self.wish(["there"]), world)
 
-        return promotion
+    def wish(self, tags: Sequence[str]) -> Promotion:
+        """Ask for tags on the source."""
+        return Promotion(
+            promotion_id=uuid.uuid4().hex,
+            trigger=Trigger.REQUEST,
+            repository=Repository(self.lab.aws.account_id, self.repository),
+            source=Source(ImageId("source")),
+            image_tags=tuple(tags),
+        )
 
     def http(self) -> Callable[[int], object]:
         """Make the whole call to the deployed stack, signed, over one kept connection."""
@@ -227,7 +234,8 @@ def measure(lab: Lab, *, tell: Callable[[str], None]) -> Warm:
         rounds = ROUNDS if tags == 1 else ROUNDS // 2  # an image takes 1,000 tags
         samples = interleaved(ways, rounds=rounds, every=SLOW, tell=tell)
         scenarios.append(Scenario(name, samples, {way: counted(lab, call) for way, call in ways.items()}))
-    return Warm(scenarios, left_out)
+    idle = counted(lab, pushed(lab, platforms=0, tags=1).repeated(lab.world(lab.policy())))
+    return Warm(scenarios, idle, left_out)
 
 
 def pushed(lab: Lab, platforms: int, tags: int) -> Subject:
@@ -255,4 +263,6 @@ def counted(lab: Lab, way: Callable[[int], object]) -> Traffic:
         requests=len(calls),
         received=sum(call["requestBytes"] for call in calls),
         sent=sum(call["responseBytes"] for call in calls),
+        of_ecr=sum(call["service"] == "ecr" for call in calls),
+        layers=sum(call["responseBytes"] for call in calls if call["operation"] == "GET blob"),
     )

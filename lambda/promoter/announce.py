@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from promoter import dynamo
 from promoter.errors import LedgerError
-from promoter.ledger import head_of
+from promoter.items import head_of
 from promoter.model import Outcome
 
 if TYPE_CHECKING:

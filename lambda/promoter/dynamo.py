@@ -18,6 +18,10 @@ INDEX = "listed"
 OPEN, WATCHES, HEADS, DRIFTED, GONE, FREEZES = "open", "watches", "heads", "drifted", "gone", "freezes"
 
 
+FREE = "attribute_not_exists(turn)"
+"""The condition on a head that nobody has the turn of its tag."""
+
+
 def place(repository: Repository) -> str:
     """Return a repository as it stands in keys."""
     return f"{repository.registry_id}/{repository.name}"

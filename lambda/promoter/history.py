@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 
 from promoter import dynamo
 from promoter.errors import InvalidRequest, PromotionNotFound
-from promoter.ledger import head_of, record_of
+from promoter.items import head_of, record_of
 from promoter.model import Head, Outcome, Record, Repository
 
 if TYPE_CHECKING:

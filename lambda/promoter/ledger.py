@@ -21,7 +21,9 @@ from botocore.exceptions import ClientError
 from promoter import dynamo, records
 from promoter.errors import IdempotencyConflict, LedgerError, TagBusy
 from promoter.freezes import DynamoFreezes
-from promoter.model import GONE, Head, Outcome, Record, Repository, Trigger, Turn
+from promoter.items import head_of, record_of
+from promoter.leftovers import DynamoLeftovers
+from promoter.model import Head, Outcome, Record, Repository, Trigger, Turn
 from promoter.policy import Freeze
 from promoter.ports import AbandonedError, HeadMovedError, PartlyDoneError, TakenBackError
 
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 CONDITION_FAILED, CONFLICT = "ConditionalCheckFailed", "TransactionConflict"
-FREE = "attribute_not_exists(turn)"
 NEVER_MOVED = "attribute_not_exists(digest)"
 IN_THE_WAY = {CONFLICT, "ThrottlingError", "ProvisionedThroughputExceeded"}
 """Why DynamoDB cancels what it would carry out a moment later (API reference, TransactWriteItems)."""
@@ -42,7 +43,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class DynamoLedger:
+class DynamoLedger(DynamoLeftovers):
     """Ledger in one table. `lease` is how long a turn lasts at most: longer than the function can run."""
 
     def __init__(
@@ -55,11 +56,9 @@ class DynamoLedger:
         now: Callable[[], datetime] = _now,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._client = client
-        self._table = table
+        super().__init__(client, table, now)
         self._lease = lease
         self._history = history
-        self._now = now
         self._pause = pause
         self._freezes = DynamoFreezes(client, table)
 
@@ -166,88 +165,6 @@ class DynamoLedger:
         item = answer.get("Item", {})
         return head_of(item) if "digest" in item else None
 
-    def abandoned(self, *, limit: int) -> Sequence[str]:
-        """Query the open promotions by the end of their turn."""
-        items = self._listed(dynamo.OPEN, dynamo.sortable(self._now()), limit)
-        return [item["pk"]["S"].partition("#")[2] for item in items]
-
-    def stalest_heads(self, *, limit: int) -> Sequence[Head]:
-        """Query the heads by when they were looked at; those that are elsewhere are half of them at most."""
-        before = dynamo.sortable(self._now())
-        drifted = self._listed(dynamo.DRIFTED, before, limit // 2)
-        others = self._listed(dynamo.HEADS, before, limit - len(drifted))
-        return [head_of(item) for item in (*drifted, *others)]
-
-    def checked(self, head: Head, *, drift: str | None) -> bool:
-        """Update the head's item; the stream announces a drift that is new."""
-        listing = dynamo.DRIFTED if drift else dynamo.HEADS
-        values = {":listing": {"S": dynamo.GONE if drift == GONE else listing}}
-        change = "SET listedAt = :at, listing = :listing REMOVE drift"
-        if drift:
-            change = "SET listedAt = :at, listing = :listing, drift = :drift"
-            values[":drift"] = {"S": drift}
-        return self._note(head, change, values)
-
-    def adopt(self, head: Head, image_digest: str) -> bool:
-        """Query the newest of the tag's history, and update the head's item."""
-        with dynamo.asking("the history could not be read"):
-            answer = self._client.query(
-                TableName=self._table,
-                KeyConditionExpression="pk = :pk",
-                ExpressionAttributeValues={":pk": {"S": dynamo.history_of(head.repository, head.image_tag)}},
-                ScanIndexForward=False,
-                ConsistentRead=True,
-                Limit=1,
-            )
-        newest = next((record_of(item) for item in answer["Items"]), None)
-        if newest is None or (newest.outcome, newest.image_digest) != (Outcome.UNCHANGED, image_digest):
-            return False
-        change = (
-            "SET digest = :digest, promotion = :asked, moved = :moved, listing = :listing, listedAt = :at, "
-            "version = if_not_exists(version, :none) + :one REMOVE drift, takenBack"
-        )
-        values = {
-            ":digest": {"S": image_digest},
-            ":asked": {"S": newest.promotion_id},
-            ":moved": {"S": dynamo.sortable(newest.ended_at or self._now())},
-            ":listing": {"S": dynamo.HEADS},
-            ":none": {"N": "0"},
-            ":one": {"N": "1"},
-        }
-        return self._note(head, change, values)
-
-    def _note(self, head: Head, change: str, values: dict[str, Any]) -> bool:
-        """Update a head's item, which nobody has moved or is about to move; False: somebody has."""
-        values |= {
-            ":at": {"S": f"{dynamo.sortable(self._now())}#{dynamo.place(head.repository)}:{head.image_tag}"},
-            ":promotion": {"S": head.promotion_id},
-        }
-        with dynamo.asking("the head could not be written"):
-            try:
-                self._client.update_item(
-                    TableName=self._table,
-                    Key=dynamo.head_key(head.repository, head.image_tag),
-                    UpdateExpression=change,
-                    ConditionExpression=f"promotion = :promotion AND {FREE}",
-                    ExpressionAttributeValues=values,
-                )
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                    raise
-                return False
-        return True
-
-    def _listed(self, name: str, before: str, limit: int) -> list[Mapping[str, Any]]:
-        with dynamo.asking("the ledger could not be read"):
-            answer = self._client.query(
-                TableName=self._table,
-                IndexName=dynamo.INDEX,
-                KeyConditionExpression="listing = :listing AND listedAt < :before",
-                ExpressionAttributeValues={":listing": {"S": name}, ":before": {"S": before}},
-                Limit=limit,
-            )
-        return list(answer["Items"])
-
     def _put_first(self, record: Record, members: Mapping[str, Any], after: Record | None) -> dict[str, Any]:
         """Return the put of a record.
 
@@ -282,7 +199,7 @@ class DynamoLedger:
         if version is not None:
             where.append("version = :version")
             values[":version"] = {"N": str(version)}
-        condition = f"{FREE} AND ({' OR '.join(where)})"
+        condition = f"{dynamo.FREE} AND ({' OR '.join(where)})"
         if turn.record.trigger is Trigger.SCAN:
             condition += " AND (attribute_not_exists(takenBack) OR takenBack <> :new)"
             values[":new"] = {"S": turn.record.image_digest}
@@ -407,23 +324,6 @@ class DynamoLedger:
         if back and record.trigger is Trigger.SCAN:
             return TakenBackError(back)
         return HeadMovedError({tag: dynamo.number(item, "version") for tag, item in items.items()})
-
-
-def record_of(item: Mapping[str, Any]) -> Record:
-    """Read a record's item, or one of a history."""
-    return records.read(json.loads(item["document"]["S"]))
-
-
-def head_of(item: Mapping[str, Any]) -> Head:
-    """Read a head's item."""
-    return Head(
-        repository=dynamo.placed(item["pk"]["S"].partition("#")[2]),
-        image_tag=item["sk"]["S"],
-        image_digest=item["digest"]["S"],
-        promotion_id=item["promotion"]["S"],
-        moved_at=datetime.fromisoformat(item["moved"]["S"]),
-        drift=dynamo.text(item, "drift"),
-    )
 
 
 def _item(record: Record) -> dict[str, Any]:
