@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from promoter.errors import LedgerError
 from promoter.model import Repository
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 INDEX = "listed"
 """The table's one index, by `listing` and `listedAt`: open promotions, a repository's history, watches, heads."""
@@ -66,6 +69,17 @@ def seconds(moment: datetime) -> str:
 def sortable(moment: datetime) -> str:
     """Return a moment as a text that sorts like it."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def every(client: DynamoDBClient, **query: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the items of a query, page after page. botocore's paginators cost a cold start 8 ms a service."""
+    start: dict[str, Any] = {}
+    while True:
+        answer = client.query(**query, **start)
+        yield from answer["Items"]
+        if not (last := answer.get("LastEvaluatedKey")):
+            return
+        start = {"ExclusiveStartKey": last}
 
 
 @contextmanager

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -15,7 +15,10 @@ from promoter.model import ImageId, Manifest, Repository, Scan
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
-    from mypy_boto3_ecr.type_defs import ListImageReferrersRequestTypeDef
+    from mypy_boto3_ecr.type_defs import (
+        DescribeImageScanFindingsRequestTypeDef,
+        ListImageReferrersRequestTypeDef,
+    )
 
 SIGNATURES = (
     "application/vnd.cncf.notary.signature",  # Notation, AWS Signer, ECR managed signing
@@ -33,21 +36,27 @@ class EcrFindings:
 
     def scan(self, repository: Repository, image_digest: str) -> Scan:
         """Read all pages of DescribeImageScanFindings; ScanNotFoundException is a scan without a status."""
-        paginator = self._client.get_paginator("describe_image_scan_findings")
         try:
-            pages = paginator.paginate(
-                registryId=repository.registry_id,
-                repositoryName=repository.name,
-                imageId={"imageDigest": image_digest},
-                PaginationConfig={"PageSize": 1000},
-            )
-            return findings.read_pages(pages)
+            return findings.read_pages(self._pages(repository, image_digest))
         except ClientError as error:
             if error.response["Error"]["Code"] in ("ScanNotFoundException", NO_IMAGE):
                 return Scan(None)
             raise translated(error, f"scan findings of {image_digest}") from error
         except BotoCoreError as error:
             raise unreachable(error) from error
+
+    def _pages(self, repository: Repository, image_digest: str) -> Iterator[Any]:
+        request: DescribeImageScanFindingsRequestTypeDef = {
+            "registryId": repository.registry_id,
+            "repositoryName": repository.name,
+            "imageId": {"imageDigest": image_digest},
+            "maxResults": 1000,
+        }
+        while True:  # as dynamo.every: without the paginator that a cold start would have to load
+            yield (answer := self._client.describe_image_scan_findings(**request))
+            if not (token := answer.get("nextToken")):
+                return
+            request["nextToken"] = token
 
     def signed(self, repository: Repository, image_digest: str) -> bool:
         """Look for a referrer with a signature's type, then for cosign's tag, then at ECR managed signing."""
@@ -81,7 +90,7 @@ class EcrFindings:
             "subjectId": {"imageDigest": image_digest},
             "filter": {"artifactTypes": list(SIGNATURES)},
         }
-        try:  # botocore has no paginator for it
+        try:
             while not (answer := self._client.list_image_referrers(**request)).get("referrers"):
                 if not (token := answer.get("nextToken")):
                     return False

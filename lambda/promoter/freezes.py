@@ -41,13 +41,14 @@ class DynamoFreezes:
     def all(self) -> tuple[Freeze, ...]:
         """Read the freezes as they are now."""
         with dynamo.asking("the freezes could not be read"):
-            pages = self._client.get_paginator("query").paginate(
+            items = dynamo.every(
+                self._client,
                 TableName=self._table,
                 KeyConditionExpression="pk = :pk",
                 ExpressionAttributeValues={":pk": {"S": dynamo.FREEZES}},
                 ConsistentRead=True,
             )
-            return tuple(_freeze(item) for page in pages for item in page["Items"])
+            return tuple(_freeze(item) for item in items)
 
     def put(self, freeze: Freeze) -> None:
         """Set a freeze, in place of the one for the same repositories and rule. DynamoDB forgets it at its end."""

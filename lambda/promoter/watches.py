@@ -86,13 +86,14 @@ class DynamoWatches:
     def waiting_for(self, repository: Repository, image_digest: str) -> tuple[ImageId, ...]:
         """Query the manifest's watches."""
         with dynamo.asking("the watches could not be read"):
-            pages = self._client.get_paginator("query").paginate(
+            items = dynamo.every(
+                self._client,
                 TableName=self._table,
                 KeyConditionExpression="pk = :pk",
                 ExpressionAttributeValues={":pk": {"S": f"watch#{dynamo.place(repository)}@{image_digest}"}},
                 ConsistentRead=True,
             )
-            return tuple(_watch(item).waiting for page in pages for item in page["Items"])
+            return tuple(_watch(item).waiting for item in items)
 
 
 def _keys(watch: Watch) -> dict[str, Any]:
