@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_sqs as sqs
@@ -35,6 +36,25 @@ class Queues(Construct):
             visibility_timeout=Duration.seconds(6 * settings.timeout),
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.failed, max_receive_count=TRIES),
         )
+        for queue in (self.events, self.undelivered):
+            self._let_rules_send(queue)
+
+    def _let_rules_send(self, queue: sqs.Queue) -> None:
+        """Let the stack's rules send, by one statement.
+
+        CDK would add one for each rule, and a queue's policy takes twenty (SQS developer guide, "Amazon SQS policy
+        quotas"): see `for_rules`.
+        """
+        stack = Stack.of(self)
+        rules = stack.format_arn(service="events", resource="rule", resource_name=f"{stack.stack_name}-*")
+        queue.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("events.amazonaws.com")],
+                actions=["sqs:SendMessage"],
+                resources=[queue.queue_arn],
+                conditions={"ArnLike": {"aws:SourceArn": rules}},
+            )
+        )
 
     def serve_events_by(self, function: lambda_.Function, *, retry_seconds: int) -> None:
         """Have the function take one event at a time, so many at once, and give it what it needs to fail well."""
@@ -47,6 +67,10 @@ class Queues(Construct):
             "PROMOTER_EVENT_RETRY_SECONDS": str(retry_seconds),
         }.items():
             function.add_environment(name, value)
+
+    def for_rules(self, queue: sqs.IQueue) -> sqs.IQueue:
+        """Return the queue as one whose policy is complete."""
+        return sqs.Queue.from_queue_arn(self, f"{queue.node.id}ForRules", queue.queue_arn)
 
     def _dead_letters(self, construct_id: str) -> sqs.Queue:
         queue = self._queue(construct_id)

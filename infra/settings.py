@@ -77,6 +77,11 @@ class Settings:
         _between("timeout", self.timeout, 25, 29)
         _positive("concurrency", self.concurrency)  # 0 would stop the function
         _between("eventConcurrency", self.eventConcurrency, 2, 1000)  # what SQS event sources allow
+        if self.concurrency is not None and self.concurrency <= self.eventConcurrency:
+            raise SettingsError(
+                f"setting concurrency must be more than eventConcurrency, {self.eventConcurrency}, or events that "
+                "are turned away use up their tries"
+            )
         _positive("historyDays", self.historyDays)
         _between("reconcileMinutes", self.reconcileMinutes, 2, 1440)
         if self.alarmEmail is not None and "@" not in self.alarmEmail:

@@ -49,13 +49,16 @@ class PromoterStack(Stack):
         memory.announce_by(promoter.function, unannounced=queues.unannounced)
         queues.serve_events_by(promoter.function, retry_seconds=1 if local else 60)
         grant_images(promoter.role, policy)
-        ScanRules(self, "Scans", policy=policy, events_queue=queues.events, undelivered=queues.undelivered)
+        undelivered = queues.for_rules(queues.undelivered)
+        ScanRules(
+            self, "Scans", policy=policy, events_queue=queues.for_rules(queues.events), undelivered=undelivered
+        )
         Reconciliation(
             self,
             "Reconciliation",
             function=promoter.function,
             minutes=settings.reconcileMinutes,
-            undelivered=queues.undelivered,
+            undelivered=undelivered,
         )
         api = PromotionApi(self, "Api", function=promoter.function, settings=settings)
 

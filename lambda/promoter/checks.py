@@ -16,7 +16,7 @@ from promoter.errors import (
 )
 from promoter.evidence import gather
 from promoter.gate import PENDING, Gate
-from promoter.model import ImageId, Manifest, Promotion, Reason, Source, Trigger
+from promoter.model import ImageId, Manifest, Outcome, Promotion, Reason, Record, Source, TagMove, Trigger
 from promoter.policy import Rule
 from promoter.ports import Missing
 from promoter.world import World
@@ -60,15 +60,29 @@ def found(wish: Promotion, answer: Manifest | Missing) -> Manifest:
     raise SourceNotFound(f"repository {name} has no image {source}; push it first")
 
 
-def check_expectations(wish: Promotion, heads: Heads) -> None:
+def carried_on(earlier: Record | None, manifest: Manifest, heads: Heads) -> Mapping[str, TagMove]:
+    """Return the moves of an earlier try whose tags are still there, by tag."""
+    if earlier is None or earlier.image_digest != manifest.digest:
+        return {}
+    return {
+        move.image_tag: move
+        for move in earlier.moves
+        if move.outcome is Outcome.PROMOTED and heads.get(move.image_tag) == manifest.digest
+    }
+
+
+def check_expectations(wish: Promotion, manifest: Manifest, heads: Heads, carried: Mapping[str, TagMove]) -> None:
     """Hold `expected_digests` against where the tags point; the first that is elsewhere refuses the wish.
 
-    The turn is only given where the tags are still there, so that this holds when they are put.
+    A tag that an earlier try has put is expected where it was before. A rollback finds a tag that is back already
+    as good as back. The turn is only given where the tags are still there, so that this holds when they are put.
     """
     for tag, expected in wish.expected_digests.items():
         if tag not in heads:
             raise InvalidRequest(f"expectedDigests names {tag}, which is no target tag", field="expectedDigests")
-        if heads[tag] != expected:
+        before = carried[tag].previous_digest if tag in carried else heads[tag]
+        is_back = wish.undoes is not None and heads[tag] == manifest.digest
+        if before != expected and not is_back:
             raise TagChanged(
                 f"tag {tag} of {wish.repository.name} is expected at {expected or 'no image'} "
                 f"but is at {heads[tag] or 'no image'}; look again before you promote"

@@ -135,8 +135,8 @@ class DynamoLedger(DynamoLeftovers):
     def earlier(self, record: Record) -> Record | None:
         """Read the promotion's item."""
         item = self._item(record.promotion_id)
-        stands = "outcome" in item and not item["retryable"]["BOOL"]
-        return record_of(item) if stands and dynamo.text(item, "fingerprint") == record.fingerprint else None
+        same = "outcome" in item and dynamo.text(item, "fingerprint") == record.fingerprint
+        return record_of(item) if same else None
 
     def turn(self, promotion_id: str) -> Turn | None:
         """Read the promotion's item."""
@@ -201,7 +201,7 @@ class DynamoLedger(DynamoLeftovers):
             values[":version"] = {"N": str(version)}
         condition = f"{dynamo.FREE} AND ({' OR '.join(where)})"
         if turn.record.trigger is Trigger.SCAN:
-            condition += " AND (attribute_not_exists(takenBack) OR takenBack <> :new)"
+            condition += " AND (attribute_not_exists(takenBack) OR NOT contains(takenBack, :new))"
             values[":new"] = {"S": turn.record.image_digest}
         change = "SET turn = :turn, holder = :holder, turnEnds = :ends"
         return self._update(dynamo.head_key(turn.record.repository, tag), change, condition, values)
@@ -216,8 +216,8 @@ class DynamoLedger(DynamoLeftovers):
             )
             left = next((move.previous_digest for move in record.moves if move.image_tag == tag), None)
             if record.undoes and left:
-                change += ", takenBack = :left REMOVE turn, holder, turnEnds, drift"
-                values[":left"] = {"S": left}
+                change += " ADD takenBack :left REMOVE turn, holder, turnEnds, drift"
+                values[":left"] = {"SS": [left]}
             else:
                 change += " REMOVE turn, holder, turnEnds, drift, takenBack"
             at = dynamo.sortable(record.ended_at or self._now())
@@ -320,7 +320,9 @@ class DynamoLedger(DynamoLeftovers):
             return AbandonedError(over[0]["holder"]["S"])
         if held or not items:
             return TagBusy(f"another promotion is moving {', '.join(held or reasons)}; try again")
-        back = [tag for tag, item in items.items() if dynamo.text(item, "takenBack") == record.image_digest]
+        back = [
+            tag for tag, item in items.items() if record.image_digest in item.get("takenBack", {}).get("SS", ())
+        ]
         if back and record.trigger is Trigger.SCAN:
             return TakenBackError(back)
         return HeadMovedError({tag: dynamo.number(item, "version") for tag, item in items.items()})

@@ -10,10 +10,13 @@ from botocore.exceptions import ClientError
 
 from promoter import dynamo
 from promoter.items import head_of, record_of
-from promoter.model import GONE, Head, Outcome
+from promoter.model import GONE, Head, Outcome, Record
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+NEWEST = 20
+"""How much of a tag's history is looked at: refusals may have come since."""
 
 
 class DynamoLeftovers:
@@ -55,10 +58,10 @@ class DynamoLeftovers:
                 ExpressionAttributeValues={":pk": {"S": dynamo.history_of(head.repository, head.image_tag)}},
                 ScanIndexForward=False,
                 ConsistentRead=True,
-                Limit=1,
+                Limit=NEWEST,
             )
-        newest = next((record_of(item) for item in answer["Items"]), None)
-        if newest is None or (newest.outcome, newest.image_digest) != (Outcome.UNCHANGED, image_digest):
+        newest = asked_for([record_of(item) for item in answer["Items"]], head.image_tag)
+        if newest is None or newest.image_digest != image_digest:
             return False
         change = (
             "SET digest = :digest, promotion = :asked, moved = :moved, listing = :listing, listedAt = :at, "
@@ -105,3 +108,12 @@ class DynamoLeftovers:
                 Limit=limit,
             )
         return list(answer["Items"])
+
+
+def asked_for(newest: Sequence[Record], image_tag: str) -> Record | None:
+    """Return the last promotion that found the tag on its image or put it there, if it found it there."""
+    for record in newest:
+        for move in record.moves:
+            if move.image_tag == image_tag:
+                return record if move.outcome is Outcome.UNCHANGED else None
+    return None

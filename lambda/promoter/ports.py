@@ -123,7 +123,7 @@ class Ledger(Protocol):
         """
 
     def earlier(self, record: Record) -> Record | None:
-        """Return what ended for good under the promotionId, of the same wish."""
+        """Return the record that ended under the promotionId, for good or to be tried again, of the same wish."""
 
     def turn(self, promotion_id: str) -> Turn | None:
         """Return the turn of a promotion that has not ended."""

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 
 from promoter import records
 from promoter.answers import first_answer, replay
-from promoter.checks import Heads, check_expectations, keep_order, pass_gate, settle_digest, survey
-from promoter.errors import InvalidRequest, LedgerError, PromoterError, Superseded, TagBusy
-from promoter.model import Manifest, Outcome, Promoted, Promotion, Record, TagMove, Trigger
+from promoter.checks import (
+    Heads,
+    carried_on,
+    check_expectations,
+    keep_order,
+    pass_gate,
+    settle_digest,
+    survey,
+)
+from promoter.errors import InvalidRequest, LedgerError, PromoterError, Superseded, TagBusy, TagChanged
+from promoter.model import Manifest, Outcome, Promoted, Promotion, TagMove, Trigger
 from promoter.policy import Rule
 from promoter.ports import AbandonedError, HeadMovedError, PartlyDoneError, TakenBackError
 from promoter.settle import settle_in_the_way
-from promoter.turn import Course, carried_on, take_turn
+from promoter.turn import Course, take_turn
 from promoter.world import PATIENCE, World
 
 
@@ -38,7 +47,7 @@ def told_before(wish: Promotion, error: PromoterError, world: World) -> Promoted
     """Give the answer of a request whose key was used before, whatever is in its way now; else raise the error."""
     if wish.fingerprint and wish.trigger is Trigger.REQUEST and not isinstance(error, LedgerError):
         earlier = world.ledger.earlier(records.opened(wish))
-        if earlier is not None:
+        if earlier is not None and records.is_final(earlier):
             return replay(earlier, world)
     raise error
 
@@ -74,14 +83,19 @@ def attempt(wish: Promotion, course: Course, world: World) -> Promoted:
     wish = settle_digest(wish, world)
     rule, tags = admit(wish, world)
     manifest, heads = survey(wish, tags, world)
-    check_expectations(wish, heads)
+    carried = carried_on(course.earlier, manifest, heads)
+    try:
+        check_expectations(wish, manifest, heads, carried)
+    except TagChanged:
+        look_back(wish, course, world)
+        raise
     if rule.gate is not None and not wish.undoes and course.passed != manifest.digest:
         pass_gate(rule, rule.gate, wish, manifest, world)
         course.passed = manifest.digest
     keep_order(wish, manifest, heads, world)
     if wish.dry_run or all(head == manifest.digest for head in heads.values()):
-        return stay(wish, rule, manifest, heads, course.earlier, world)
-    return take_turn(wish, rule, manifest, heads, course, world)
+        return stay(wish, rule, manifest, heads, carried, course, world)
+    return take_turn(wish, rule, manifest, heads, carried, course, world)
 
 
 def admit(wish: Promotion, world: World) -> tuple[Rule, tuple[str, ...]]:
@@ -95,11 +109,24 @@ def admit(wish: Promotion, world: World) -> tuple[Rule, tuple[str, ...]]:
     return rule, tags
 
 
+def look_back(wish: Promotion, course: Course, world: World) -> None:
+    """Raise PartlyDoneError if the tags are elsewhere because an earlier try of this promotion has put them."""
+    if course.earlier is None and not wish.dry_run:
+        earlier = world.ledger.earlier(records.opened(wish))
+        if earlier is not None and not records.is_final(earlier):
+            raise PartlyDoneError(earlier)
+
+
 def stay(
-    wish: Promotion, rule: Rule, manifest: Manifest, heads: Heads, earlier: Record | None, world: World
+    wish: Promotion,
+    rule: Rule,
+    manifest: Manifest,
+    heads: Heads,
+    carried: Mapping[str, TagMove],
+    course: Course,
+    world: World,
 ) -> Promoted:
     """Answer a wish that moves nothing: a dry run, or tags that are there already."""
-    carried = carried_on(earlier, manifest, heads)
     moves = tuple(
         carried.get(tag, TagMove(tag, Outcome.UNCHANGED if head == manifest.digest else Outcome.PLANNED, head))
         for tag, head in heads.items()
@@ -107,4 +134,4 @@ def stay(
     answer = Promoted(wish.promotion_id, rule.name, wish.repository, manifest, moves)
     if wish.dry_run:
         return answer
-    return first_answer(records.opened(wish), answer, world, earlier)
+    return first_answer(records.opened(wish), answer, world, course.earlier)

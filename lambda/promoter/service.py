@@ -68,8 +68,9 @@ def serve(event: events.ImageEvent) -> list[tuple[Promotion, Answer]] | events.I
 
 
 def needs_watch(event: events.ImageEvent, answer: Answer) -> bool:
-    """Say whether a wish still has to be found by the event's image."""
-    return isinstance(answer, Frozen) or must_come_again(event, answer)
+    """Say whether a wish still has to be found by the event's image: at its next try, or by `reconcile`."""
+    waits_for_no_scan = isinstance(answer, ScanPending) and not awaited(answer)
+    return isinstance(answer, Frozen) or waits_for_no_scan or must_come_again(event, answer)
 
 
 def must_come_again(event: events.ImageEvent, answer: Answer) -> bool:

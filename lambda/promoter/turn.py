@@ -26,14 +26,19 @@ class Course:
 
 
 def take_turn(
-    wish: Promotion, rule: Rule, manifest: Manifest, heads: Heads, course: Course, world: World
+    wish: Promotion,
+    rule: Rule,
+    manifest: Manifest,
+    heads: Heads,
+    carried: Mapping[str, TagMove],
+    course: Course,
+    world: World,
 ) -> Promoted:
     """Take the turn of the tags that have to move, put them, and record how it ended.
 
-    What an earlier try has put stays in the record. Where it cannot be told whether a tag was put, the turn is
-    left to be settled when its time is over.
+    What an earlier try has put, `carried`, stays in the record. Where it cannot be told whether a tag was put, the
+    turn is left to be settled when its time is over.
     """
-    carried = carried_on(course.earlier, manifest, heads)
     planned = tuple(TagMove(tag, Outcome.PLANNED, head) for tag, head in heads.items() if head != manifest.digest)
     intent = replace(
         records.opened(wish, rule=rule.name),
@@ -52,17 +57,6 @@ def take_turn(
     if isinstance(answer, PromoterError):
         raise answer
     return answer
-
-
-def carried_on(earlier: Record | None, manifest: Manifest, heads: Heads) -> Mapping[str, TagMove]:
-    """Return the moves of an earlier try whose tags are still there, by tag."""
-    if earlier is None or earlier.image_digest != manifest.digest:
-        return {}
-    return {
-        move.image_tag: move
-        for move in earlier.moves
-        if move.outcome is Outcome.PROMOTED and heads.get(move.image_tag) == manifest.digest
-    }
 
 
 def put_all(

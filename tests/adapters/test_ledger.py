@@ -34,6 +34,7 @@ from promoter.wiring import CLIENT
 from tests.support.ledgers import InMemoryLedger
 
 PLACE = Repository("123456789012", "team/web")
+LATER = datetime(2026, 11, 23, 13, tzinfo=UTC)
 OLD, NEW, OTHER = ("sha256:" + letter * 64 for letter in "abc")
 
 
@@ -92,9 +93,9 @@ def intent(digest: str = NEW, tags: tuple[str, ...] = ("prod",), **members: Any)
     return Record(**(defaults | members))
 
 
-def ended(record: Record, outcome: Outcome = Outcome.PROMOTED, *, at: datetime | None = None) -> Record:
-    """Return the record of a promotion that did what it intended."""
-    moves = tuple(replace(move, outcome=outcome) for move in record.moves)
+def ended(record: Record, outcome: Outcome | None = Outcome.PROMOTED, *, at: datetime | None = None) -> Record:
+    """Return the record of a promotion that did what it intended; None: its moves say how they ended."""
+    moves = tuple(replace(move, outcome=outcome or move.outcome) for move in record.moves)
     manifest = Manifest(b"", OCI_MANIFEST, record.image_digest or "")
     answer = Promoted(record.promotion_id, "prod", PLACE, manifest, moves)
     return records.ended(record, answer, now=at or datetime(2026, 11, 23, 12, tzinfo=UTC))
@@ -284,12 +285,16 @@ def test_the_next_try_carries_on_what_was_put(ledger: Ledger) -> None:
     assert ledger.record(ended(record, Outcome.UNCHANGED)).moves == done.moves
 
 
-def test_what_ended_for_good_is_known_by_its_id(ledger: Ledger) -> None:
-    """Of the same wish only; not what is under way, or may be tried again."""
-    record, _ = partly_done(ledger)
+def test_what_ended_is_known_by_its_id(ledger: Ledger) -> None:
+    """Of the same wish only; not what is under way."""
+    record, failed = partly_done(ledger)
+    begin(ledger, under_way := intent(tags=("c",)))
     done = carry_out(ledger, intent())
 
-    assert ledger.earlier(record) is None
+    tried = ledger.earlier(record)
+    assert tried is not None
+    assert tried.moves == failed.moves
+    assert ledger.earlier(under_way) is None
     assert ledger.earlier(intent()) is None
     found = ledger.earlier(replace(done, outcome=None))
     assert found is not None
@@ -309,6 +314,20 @@ def test_a_scan_does_not_bring_back_what_was_rolled_back(ledger: Ledger) -> None
 
     carry_out(ledger, intent(OTHER, trigger=Trigger.SCAN), OLD)
     carry_out(ledger, intent(trigger=Trigger.SCAN), OTHER)
+
+
+def test_all_that_was_rolled_back_stays_so(ledger: Ledger) -> None:
+    """Going back twice forgets neither image."""
+    first = carry_out(ledger, intent(OTHER))
+    second = carry_out(ledger, intent(NEW), OTHER)
+    undo = intent(OTHER, undoes=second.promotion_id, moves=(TagMove("prod", Outcome.PLANNED, NEW),))
+    carry_out(ledger, undo, NEW)
+    undo = intent(OLD, undoes=first.promotion_id, moves=(TagMove("prod", Outcome.PLANNED, OTHER),))
+    carry_out(ledger, undo, OTHER)
+
+    for digest in (NEW, OTHER):
+        with pytest.raises(TakenBackError):
+            begin(ledger, intent(digest, trigger=Trigger.SCAN), OLD)
 
 
 def test_a_request_brings_back_what_was_rolled_back(ledger: Ledger) -> None:
@@ -383,13 +402,29 @@ def test_drift_that_was_asked_for_is_taken_over(ledger: Ledger) -> None:
     assert ledger.adopt(head, OTHER) is False
 
     accepted = intent(OTHER, moves=(TagMove("prod", Outcome.UNCHANGED, OTHER),))
-    ledger.record(ended(accepted, Outcome.UNCHANGED))
+    ledger.record(ended(accepted, Outcome.UNCHANGED, at=LATER))
     assert ledger.adopt(head, OLD) is False
     assert ledger.adopt(head, OTHER) is True
 
     taken = ledger.head(PLACE, "prod")
     assert taken is not None
     assert (taken.image_digest, taken.promotion_id, taken.drift) == (OTHER, accepted.promotion_id, None)
+
+
+def test_drift_is_taken_over_by_what_was_found_there(ledger: Ledger) -> None:
+    """Whatever else the promotion has put, and whatever was refused since."""
+    carry_out(ledger, intent())
+    (head,) = ledger.stalest_heads(limit=10)
+    both = intent(OTHER, tags=("prod", "v2"))
+    turn = ledger.begin(replace(both, moves=both.moves[1:]), {"v2": OLD}, {})
+    assert isinstance(turn, Turn)
+    found, put = both.moves
+    moves = (replace(found, outcome=Outcome.UNCHANGED), replace(put, outcome=Outcome.PROMOTED))
+    ledger.finish(turn, ended(replace(both, moves=moves), None, at=LATER))
+    ledger.record(records.ended(intent(NEW, moves=()), GateRefused("bad"), now=LATER + timedelta(hours=1)))
+
+    assert ledger.adopt(head, OTHER) is True
+    assert ledger.adopt(head, NEW) is False
 
 
 def test_drift_is_not_noted_of_a_tag_that_moves_meanwhile(ledger: Ledger) -> None:

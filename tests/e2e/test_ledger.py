@@ -162,7 +162,7 @@ def test_a_tag_that_somebody_else_moves_has_drifted(stack: Stack, image: Image, 
 
 
 def test_a_promotion_is_taken_back(stack: Stack, image: Image) -> None:
-    """The tag goes where it was; the record says what was undone; taken back twice, it goes nowhere."""
+    """The tag goes where it was; the record says what was undone; taken back twice, it stays there."""
     first = pusher.push_image(stack.aws.registry, image.repository, "prod", seed="first").digest
     _, promoted = stack.post(ask(image.repository))
     path = f"/promotions/{promoted['promotionId']}/rollback"
@@ -172,6 +172,8 @@ def test_a_promotion_is_taken_back(stack: Stack, image: Image) -> None:
     assert (status, undone["outcome"], undone["undoes"]) == (200, "PROMOTED", promoted["promotionId"])
     assert stack.tags(image.repository)["prod"] == first
     assert history(stack, image.repository)[0]["undoes"] == promoted["promotionId"]
+    assert stack.call("POST", path)[1]["outcome"] == "UNCHANGED"
+    pusher.push_image(stack.aws.registry, image.repository, "prod", seed="moved on")
     assert stack.call("POST", path)[1]["code"] == "tag_changed"
 
 

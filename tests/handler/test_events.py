@@ -15,7 +15,7 @@ from promoter.errors import PromoterError, RegistryError, Throttled
 from promoter.manifest import OCI_INDEX
 from promoter.model import Finding, ImageId, Scan
 from tests.support.ledgers import InMemoryLedger
-from tests.support.policies import ACCOUNT
+from tests.support.policies import ACCOUNT, gate, policy, rule
 from tests.support.registries import (
     FailingFindings,
     FailingRegistry,
@@ -234,6 +234,43 @@ def test_a_push_before_its_scan_waits_for_it(
     findings.scans[IMAGE.digest] = Scan("ACTIVE")
     assert [p["outcome"] for p in invoke(enhanced(**{"image-tags": []}))["promotions"]] == ["PROMOTED"]
     assert registry.tags["staging"] == IMAGE
+
+
+def test_a_scanned_image_that_has_to_soak_is_not_forgotten(
+    invoke: Invoke,
+    registry: InMemoryRegistry,
+    findings: KnownFindings,
+    watches: RememberedWatches,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its scan is over, but it still waits: for `reconcile`."""
+    soaking = gate(findings={"CRITICAL": 0}, soak=3600)
+    rules = policy(rule(name="staging", on="scan", to=["staging"], gate=soaking, **{"from": "build-.*"}))
+    monkeypatch.setattr(wiring, "policy", lambda: rules)
+    registry.tags["build-7"] = IMAGE
+    findings.scans.clear()
+    findings.pushes[IMAGE.digest] = datetime.now(UTC)
+    invoke(pushed())
+    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+
+    assert [p["outcome"] for p in invoke(basic())["promotions"]] == ["REFUSED"]
+
+    assert set(watches.waiting[IMAGE.digest]) == {ImageId("build-7", IMAGE.digest)}
+
+
+def test_a_watch_ends_with_what_it_waited_for(
+    invoke: Invoke, registry: InMemoryRegistry, findings: KnownFindings, watches: RememberedWatches
+) -> None:
+    """Or `reconcile` would do it again, after somebody took it back."""
+    registry.tags["build-7"] = IMAGE
+    findings.scans.clear()
+    findings.pushes[IMAGE.digest] = datetime.now(UTC)
+    invoke(pushed())
+    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+
+    invoke(basic())
+
+    assert watches.waiting[IMAGE.digest] == []
 
 
 AMD, ARM = manifest('{"arch": "amd64"}'), manifest('{"arch": "arm64"}')

@@ -140,6 +140,26 @@ def test_a_policy_with_many_repositories_fits_into_event_patterns(synthesize: Sy
         assert let_through(template, push(name)), name
 
 
+def test_many_rules_need_no_more_of_the_queues(synthesize: Synthesize) -> None:
+    """A queue's policy takes 20 statements and 8,192 characters: one lets all rules of the stack send."""
+    names = [f"a-team-with-a-name/a-service-with-a-name-{number}" for number in range(300)]
+    template = synthesize(
+        json.dumps({"rules": [{"name": "s", "on": "scan", "repositories": names, "from": "y", "to": ["x"]}]})
+    )
+
+    assert len(listening(template)) > 20
+    sends = [
+        statement
+        for policy in resources(template, "AWS::SQS::QueuePolicy")
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement.get("Principal") == {"Service": "events.amazonaws.com"}
+    ]
+    assert len(sends) == 2
+    for statement in sends:
+        source = _resolved(statement["Condition"]["ArnLike"]["aws:SourceArn"])
+        assert source.endswith(':rule/EcrPromoter-*"'), source
+
+
 def test_without_scan_rules_there_is_no_rule(synthesize: Synthesize) -> None:
     """A policy for pipelines only listens to nothing."""
     policy = "rules: [{name: prod, on: request, repositories: [web], to: [prod]}]"

@@ -272,6 +272,7 @@ def test_queues_are_encrypted_kept_and_private(template: assertions.Template) ->
         ("memory", "much"),
         ("memory", 512.5),
         ("concurrency", 0),
+        ("concurrency", 10),
         ("timeout", 60),
         ("logRetentionDays", 8),
         ("logLevel", "LOUD"),
@@ -323,11 +324,11 @@ def test_settings_can_be_given_on_the_command_line() -> None:
         "jwtIssuer": "https://issuer.example",
         "jwtAudience": "a, b",
         "operators": "jwt:ann,jwt:bob",
-        "concurrency": "5",
+        "concurrency": "50",
     }
 
     settings = Settings.read(cdk.App(context=CONTEXT | given).node)
 
     assert settings.jwtAudience == ["a", "b"]
     assert settings.operators == ["jwt:ann", "jwt:bob"]
-    assert settings.concurrency == 5
+    assert settings.concurrency == 50

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from promoter import records
 from promoter.errors import IdempotencyConflict, LedgerError, TagBusy
+from promoter.leftovers import asked_for
 from promoter.model import GONE, Head, Outcome, Record, Repository, Trigger, Turn
 from promoter.policy import Freeze, Policy
 from promoter.ports import (
@@ -42,7 +43,7 @@ class InMemoryLedger:
     held: dict[Tag, Turn] = field(default_factory=dict)
     heads: dict[Tag, Head] = field(default_factory=dict)
     versions: dict[Tag, int] = field(default_factory=dict)
-    taken_back: dict[Tag, str | None] = field(default_factory=dict)
+    taken_back: dict[Tag, set[str | None]] = field(default_factory=dict)
     stops: list[Freeze] = field(default_factory=list)
     announced: list[Record] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
@@ -66,7 +67,7 @@ class InMemoryLedger:
             if holder.until < self.clock():
                 raise AbandonedError(holder.record.promotion_id)
             raise TagBusy("another promotion is moving the tag")
-        back = [name for name, tag in tags.items() if self.taken_back.get(tag) == record.image_digest]
+        back = [name for name, tag in tags.items() if record.image_digest in self.taken_back.get(tag, ())]
         if back and record.trigger is Trigger.SCAN:
             raise TakenBackError(back)
         moved = {
@@ -95,9 +96,11 @@ class InMemoryLedger:
         for move in record.moves:
             if move.image_tag in taken:
                 self._head(record, move.image_tag)
-                self.taken_back[(record.repository, move.image_tag)] = (
-                    move.previous_digest if record.undoes else None
-                )
+                back = self.taken_back.setdefault((record.repository, move.image_tag), set())
+                if record.undoes:
+                    back.add(move.previous_digest)
+                else:
+                    back.clear()
         self._end(record)
 
     def record(self, record: Record, after: Record | None = None) -> Record:
@@ -111,7 +114,7 @@ class InMemoryLedger:
         self.calls.append("earlier")
         earlier = self.records.get(record.promotion_id)
         same = earlier is not None and earlier.fingerprint == record.fingerprint
-        return earlier if earlier and same and records.is_final(earlier) else None
+        return earlier if earlier and same and earlier.outcome else None
 
     def turn(self, promotion_id: str) -> Turn | None:
         return self.turns.get(promotion_id)
@@ -133,9 +136,8 @@ class InMemoryLedger:
         return True
 
     def adopt(self, head: Head, image_digest: str) -> bool:
-        of_tag = [record for record in self.announced if head.image_tag in record.image_tags]
-        newest = of_tag[-1] if of_tag else None
-        if newest is None or (newest.outcome, newest.image_digest) != (Outcome.UNCHANGED, image_digest):
+        newest = asked_for(self.announced[::-1], head.image_tag)
+        if newest is None or newest.image_digest != image_digest:
             return False
         self._head(newest, head.image_tag)
         return True

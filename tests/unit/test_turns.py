@@ -438,6 +438,55 @@ def test_a_retry_keeps_what_the_first_try_has_put() -> None:
     assert registry.tags["a"] == registry.tags["b"] == OLD
 
 
+def test_a_retry_expects_what_the_first_try_expected() -> None:
+    """The tag that it has put itself is no change that somebody else has made."""
+    ledger = InMemoryLedger()
+    registry = FailingRegistry({"new": NEW, "a": OLD, "b": OLD}, failing_tag="b", failure=Throttled("slow down"))
+    inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
+    two = wish(image_tags=("a", "b"), fingerprint="f", expected_digests={"a": OLD.digest, "b": OLD.digest})
+    with pytest.raises(Throttled):
+        promote(two, inner)
+    registry.failure = None
+
+    assert [move.outcome for move in promote(two, inner).moves] == ["PROMOTED", "PROMOTED"]
+
+
+def test_a_retry_does_not_excuse_what_somebody_else_has_moved() -> None:
+    """Then it is refused as it would have been."""
+    ledger = InMemoryLedger()
+    registry = FailingRegistry(
+        {"new": NEW, "other": OTHER, "a": OLD, "b": OLD}, failing_tag="b", failure=Throttled("slow down")
+    )
+    inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
+    two = wish(image_tags=("a", "b"), fingerprint="f", expected_digests={"a": OLD.digest, "b": OLD.digest})
+    with pytest.raises(Throttled):
+        promote(two, inner)
+    registry.failure = None
+    promote(wish("other", promotion_id="p-2", image_tags=("b",)), inner)
+
+    with pytest.raises(TagChanged):
+        promote(two, inner)
+    assert registry.tags["b"] == OTHER
+
+
+def test_a_rollback_that_got_half_way_can_be_finished() -> None:
+    """By the same call again, and by another."""
+    for again in ("p-2", "p-3"):
+        ledger = InMemoryLedger()
+        registry = FailingRegistry({"new": NEW, "a": OLD, "b": OLD}, untagged=[OLD, NEW])
+        inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
+        promote(wish(image_tags=("a", "b")), inner)
+        done = ledger.records["p-1"]
+        registry.failing_tag, registry.failure = "b", Throttled("slow down")
+        with pytest.raises(Throttled):
+            promote(rollback.wish(done, rollback.Undo("p-2", "ann", None)), inner)
+        registry.failure = None
+
+        promote(rollback.wish(done, rollback.Undo(again, "ann", None)), inner)
+
+        assert registry.tags["a"] == registry.tags["b"] == OLD
+
+
 def test_a_retry_that_has_nothing_left_to_do_says_what_was_done() -> None:
     """Here somebody else has put the other tag meanwhile."""
     ledger = InMemoryLedger()
