@@ -98,10 +98,10 @@ WHY_ABOVE = """What is above its budget, where it is, and why:
 - **Warm, with ledger.** Two calls become four: `TransactWriteItems` before and after. Where every call costs the same, as here, nothing with
   four calls can be under 2.0; the rest is the size of the transactions (two and three items with the record as JSON). The budget of
   1.8 can only be met where a call of DynamoDB's costs less than one of ECR's. The more tags a promotion has, the less it weighs.
-- **Cold.** A second client (DynamoDB: its model is parsed at start), five more calls (watches, findings, freezes, two transactions), the
-  Powertools logger and metrics, and our own modules; the import tree below says how much each. A call has its routes besides. What
-  would bring both under their budgets is to leave boto3 and use its core, botocore, directly: about 50 ms less in a trial. boto3 is
-  the SDK's public face, so it stays."""
+- **Cold, by an event.** A second client (DynamoDB: its model is parsed at start), five more calls (watches, findings, freezes, two
+  transactions), the Powertools logger and metrics, and our own modules; the import tree below says how much each. What would bring
+  it under the budget is to leave boto3 and use its core, botocore, directly: about 50 ms less in a trial. boto3 is the SDK's public
+  face, so it stays."""
 
 
 def budget(what: str, measured: float, limit: float) -> list[str]:
@@ -201,8 +201,8 @@ def memory_section(results: Cold) -> str:
         f"start and {cpu:.1f} ms for each further promotion (of {wall:.1f} ms here), and {peak:.0f} MB at its peak. Lambda gives one processor at 1,769 MB, "
         f"and in proportion; {memory.CALLS} calls of {memory.CALL} ms each are assumed to be waited for at any size. Prices are those of arm64.\n\n"
         + table(["MB", "first promotion, ms", "each further, ms", "dollars a million"], rows)
-        + "\n\n`memory` is 512: half of it doubles a cold start to save cents, twice of it costs more for a second that nobody waits for "
-        "at a finished scan. 128 leaves too little above the peak."
+        + "\n\n`memory` is 512: half of it doubles a cold start to save cents; twice of it costs half as much again for a wait that nobody "
+        "notices at a finished scan. 128 leaves little above the peak, once Lambda's own runtime is in it."
     )
 
 
