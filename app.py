@@ -22,9 +22,9 @@ def main() -> None:
         settings = Settings.read(app.node)
         policy = read(Path(settings.policy), account=os.environ.get("CDK_DEFAULT_ACCOUNT"))
         check_callers(settings, policy)
+        PromoterStack(app, "EcrPromoter", policy=policy, settings=settings)
     except (PolicyError, SettingsError) as error:
         sys.exit(f"{error}")
-    PromoterStack(app, "EcrPromoter", policy=policy, settings=settings)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()
 

@@ -9,7 +9,7 @@ from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 
 from infra.nag import acknowledge
-from infra.policy.file import PolicyFile
+from infra.policy.file import PolicyError, PolicyFile
 
 # Amazon ECR, "Actions, resources, and condition keys". Nothing here reads a layer or deletes an image.
 PROMOTE = ("ecr:BatchGetImage", "ecr:PutImage")
@@ -20,21 +20,49 @@ SIGNED = ("ecr:DescribeImageSigningStatus",)
 # DescribeImageScanFindings reads enhanced findings with the caller's rights on Amazon Inspector.
 ENHANCED = ("inspector2:ListCoverage", "inspector2:ListFindings")
 
+# CDK spreads statements over policies and does not divide one. A managed policy takes 6,144 characters, two
+# statements of these; a role ten of them, beside its own (IAM and AWS STS quotas). What CDK writes for a name that
+# is filled in at deployment counts too.
+ROOM, NAME_ROOM, STATEMENTS = 2_800, 50, 20
+
 
 def grant_images(role: iam.Role, policy: PolicyFile) -> None:
-    """Give the role what promotions and gates need, on the repositories of the rules that need it."""
-    stack = Stack.of(role)
-    for arns, named in sorted(image_rights(policy, stack).items()):
-        role.add_to_principal_policy(iam.PolicyStatement(actions=named, resources=list(arns)))
+    """Give the role what promotions and gates need, on the repositories of the rules that need it.
+
+    Raises PolicyError for more repositories than IAM can name in a role.
+    """
+    granted = [
+        (named, portion)
+        for arns, named in sorted(image_rights(policy, Stack.of(role)).items())
+        for portion in portions(arns, role)
+    ]
+    if len(granted) > STATEMENTS:
+        raise PolicyError("the policy names more repositories than the function's role can hold: use globs")
+    for named, portion in granted:
+        role.add_to_principal_policy(iam.PolicyStatement(actions=named, resources=portion))
     if any(needs_findings(rule) for rule in policy.compiled()["rules"]):
         role.add_to_principal_policy(iam.PolicyStatement(actions=list(ENHANCED), resources=["*"]))
-    for arn in repository_arns(policy.compiled()["rules"], stack):
+    for arn in repository_arns(policy.compiled()["rules"], Stack.of(role)):
         if "*" in arn:
             acknowledge(
                 role,
                 f"AwsSolutions-IAM5[Resource::{readable(arn, role)}]",
                 "A glob of promotions.yaml: the rule's own reach.",
             )
+
+
+def portions(arns: Iterable[str], role: iam.Role) -> list[list[str]]:
+    """Return the ARNs in their order, in lists that are no more than a statement can hold."""
+    parts: list[list[str]] = [[]]
+    room = ROOM
+    for arn in arns:
+        needed = len(readable(arn, role)) + NAME_ROOM
+        if parts[-1] and needed > room:
+            parts.append([])
+            room = ROOM
+        parts[-1].append(arn)
+        room -= needed
+    return parts
 
 
 def image_rights(policy: PolicyFile, stack: Stack) -> dict[tuple[str, ...], list[str]]:

@@ -142,7 +142,7 @@ def test_a_policy_with_many_repositories_fits_into_event_patterns(synthesize: Sy
 
 def test_many_rules_need_no_more_of_the_queues(synthesize: Synthesize) -> None:
     """A queue's policy takes 20 statements and 8,192 characters: one lets all rules of the stack send."""
-    names = [f"a-team-with-a-name/a-service-with-a-name-{number}" for number in range(300)]
+    names = [f"a-team-with-a-name/a-service-with-a-name-{number}" for number in range(150)]
     template = synthesize(
         json.dumps({"rules": [{"name": "s", "on": "scan", "repositories": names, "from": "y", "to": ["x"]}]})
     )

@@ -11,7 +11,7 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import assertions
 
-from infra.policy.file import read
+from infra.policy.file import PolicyError, read
 from infra.settings import Settings, SettingsError, check_callers
 from tests.infra.conftest import ACCOUNT, CONTEXT, JWT, REGION, Synthesize, resources
 
@@ -89,6 +89,22 @@ def test_a_gates_rights_come_with_the_rule_that_uses_it(
 
     assert rights == {"ecr:BatchGetImage": both, "ecr:PutImage": both} | dict.fromkeys(more, one)
     assert any("inspector2:ListFindings" in s["Action"] for s in statements(template)) is findings
+
+
+def test_many_repositories_are_spread_over_policies(synthesize: Synthesize) -> None:
+    """As many as a role can hold, none of them larger than IAM takes; more of them are refused, with a word."""
+    names = [f"a-team-with-a-name/a-service-with-a-name-{number}" for number in range(300)]
+    rule = {"name": "s", "on": "scan", "from": "y", "to": ["x"]}
+
+    template = synthesize(json.dumps({"rules": [rule | {"repositories": names}]}))
+
+    managed = resources(template, "AWS::IAM::ManagedPolicy")
+    assert 0 < len(managed) <= 10
+    assert all(len(json.dumps(policy["PolicyDocument"])) <= 6144 for policy in managed)
+    documents = json.dumps([*managed, *resources(template, "AWS::IAM::Policy")])
+    assert all(documents.count(f'/{name}"') == 1 for name in names)
+    with pytest.raises(PolicyError, match="use globs"):
+        synthesize(json.dumps({"rules": [rule | {"repositories": [*names, *(f"{name}-b" for name in names)]}]}))
 
 
 def test_only_what_has_no_resources_is_granted_on_all(template: assertions.Template) -> None:
