@@ -36,7 +36,6 @@ class Results:
 
 def write(results: Results, file: Path) -> None:
     """Write the page, and its pictures into a folder of the same name."""
-    plots.draw(file.with_suffix(""), results.warm.scenarios, results.curves, results.burst)
     sections = [
         head(results),
         budgets(results),
@@ -48,6 +47,7 @@ def write(results: Results, file: Path) -> None:
         burst_section(results.burst),
     ]
     file.write_text("\n\n".join(sections) + "\n")
+    plots.draw(file.with_suffix(""), results.warm.scenarios, results.curves, results.burst)
 
 
 def head(results: Results) -> str:

@@ -4,4 +4,4 @@ import gc
 
 # Before anything else is loaded: what loading makes stays, and looking for garbage in it, again and again, takes a
 # tenth of a cold start. The default is 700 new objects.
-gc.set_threshold(50_000)
+gc.set_threshold(200_000)
