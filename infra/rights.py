@@ -10,6 +10,7 @@ from aws_cdk import aws_iam as iam
 
 from infra.nag import acknowledge
 from infra.policy.file import PolicyError, PolicyFile
+from infra.portions import portions
 
 # Amazon ECR, "Actions, resources, and condition keys". Nothing here reads a layer or deletes an image.
 PROMOTE = ("ecr:BatchGetImage", "ecr:PutImage")
@@ -34,7 +35,7 @@ def grant_images(role: iam.Role, policy: PolicyFile) -> None:
     granted = [
         (named, portion)
         for arns, named in sorted(image_rights(policy, Stack.of(role)).items())
-        for portion in portions(arns, role)
+        for portion in portions(arns, room=ROOM, size=lambda arn: len(readable(arn, role)) + NAME_ROOM)
     ]
     if len(granted) > STATEMENTS:
         raise PolicyError("the policy names more repositories than the function's role can hold: use globs")
@@ -49,20 +50,6 @@ def grant_images(role: iam.Role, policy: PolicyFile) -> None:
                 f"AwsSolutions-IAM5[Resource::{readable(arn, role)}]",
                 "A glob of promotions.yaml: the rule's own reach.",
             )
-
-
-def portions(arns: Iterable[str], role: iam.Role) -> list[list[str]]:
-    """Return the ARNs in their order, in lists that are no more than a statement can hold."""
-    parts: list[list[str]] = [[]]
-    room = ROOM
-    for arn in arns:
-        needed = len(readable(arn, role)) + NAME_ROOM
-        if parts[-1] and needed > room:
-            parts.append([])
-            room = ROOM
-        parts[-1].append(arn)
-        room -= needed
-    return parts
 
 
 def image_rights(policy: PolicyFile, stack: Stack) -> dict[tuple[str, ...], list[str]]:

@@ -12,6 +12,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.policy.file import PolicyFile
+from infra.portions import portions
 
 # An event pattern has at most 2,048 characters (EventBridge quotas): so many are for repositories, and each
 # takes its name and about 80 for the ARN around it.
@@ -39,7 +40,7 @@ class ScanRules(Construct):
         )
         for registry, globs in scanned(policy, Stack.of(self).account).items():
             own = "" if registry == Stack.of(self).account else registry
-            for number, portion in enumerate(portions(globs), start=1):
+            for number, portion in enumerate(portions(globs, room=ROOM, size=room_of), start=1):
                 suffix = own if number == 1 else f"{own}-{number}"
                 for scanner, pattern in patterns(registry, portion, Stack.of(self)).items():
                     events.Rule(self, f"{scanner}{suffix}", event_pattern=pattern, targets=[target])
@@ -54,18 +55,9 @@ def scanned(policy: PolicyFile, account: str) -> Mapping[str, list[str]]:
     return {registry: sorted(names) for registry, names in globs.items()}
 
 
-def portions(globs: list[str]) -> list[list[str]]:
-    """Return the globs in their order, in as few lists as event patterns can hold."""
-    parts: list[list[str]] = [[]]
-    room = ROOM
-    for glob in globs:
-        needed = len(glob) + ARN_ROOM
-        if parts[-1] and needed > room:
-            parts.append([])
-            room = ROOM
-        parts[-1].append(glob)
-        room -= needed
-    return parts
+def room_of(glob: str) -> int:
+    """Return how much of a pattern a repository takes."""
+    return len(glob) + ARN_ROOM
 
 
 def patterns(registry: str, globs: list[str], stack: Stack) -> dict[str, events.EventPattern]:
