@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from promoter.errors import (
     GateRefused,
@@ -27,6 +27,24 @@ WITH_TIME = frozenset({PENDING, "unsigned", "soaking"})
 
 Heads = Mapping[str, str | None]
 """By target tag, the digest that it points at now; None: the tag does not exist."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was found before anything moves: the rule to go by, the image, where the tags are.
+
+    `carried` are the moves of an earlier try whose tags are still there, by tag.
+    """
+
+    rule: Rule
+    manifest: Manifest
+    heads: Heads
+    carried: Mapping[str, TagMove]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all tags are on the image."""
+        return all(head == self.manifest.digest for head in self.heads.values())
 
 
 def settle_digest(wish: Promotion, world: World) -> Promotion:
@@ -71,21 +89,21 @@ def carried_on(earlier: Record | None, manifest: Manifest, heads: Heads) -> Mapp
     }
 
 
-def check_expectations(wish: Promotion, manifest: Manifest, heads: Heads, carried: Mapping[str, TagMove]) -> None:
+def check_expectations(wish: Promotion, look: Look) -> None:
     """Hold `expected_digests` against where the tags point; the first that is elsewhere refuses the wish.
 
     A tag that an earlier try has put is expected where it was before. A rollback finds a tag that is back already
     as good as back. The turn is only given where the tags are still there, so that this holds when they are put.
     """
     for tag, expected in wish.expected_digests.items():
-        if tag not in heads:
+        if tag not in look.heads:
             raise InvalidRequest(f"expectedDigests names {tag}, which is no target tag", field="expectedDigests")
-        before = carried[tag].previous_digest if tag in carried else heads[tag]
-        is_back = wish.undoes is not None and heads[tag] == manifest.digest
+        before = look.carried[tag].previous_digest if tag in look.carried else look.heads[tag]
+        is_back = wish.undoes is not None and look.heads[tag] == look.manifest.digest
         if before != expected and not is_back:
             raise TagChanged(
                 f"tag {tag} of {wish.repository.name} is expected at {expected or 'no image'} "
-                f"but is at {heads[tag] or 'no image'}; look again before you promote"
+                f"but is at {look.heads[tag] or 'no image'}; look again before you promote"
             )
 
 

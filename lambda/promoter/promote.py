@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 
 from promoter import records
 from promoter.answers import first_answer, replay
 from promoter.checks import (
-    Heads,
+    Look,
     carried_on,
     check_expectations,
     keep_order,
@@ -17,7 +16,7 @@ from promoter.checks import (
     survey,
 )
 from promoter.errors import InvalidRequest, LedgerError, PromoterError, Superseded, TagBusy, TagChanged
-from promoter.model import Manifest, Outcome, Promoted, Promotion, TagMove, Trigger
+from promoter.model import Outcome, Promoted, Promotion, TagMove, Trigger
 from promoter.policy import Rule
 from promoter.ports import AbandonedError, HeadMovedError, PartlyDoneError, TakenBackError
 from promoter.settle import settle_in_the_way
@@ -83,9 +82,9 @@ def attempt(wish: Promotion, course: Course, world: World) -> Promoted:
     wish = settle_digest(wish, world)
     rule, tags = admit(wish, world)
     manifest, heads = survey(wish, tags, world)
-    carried = carried_on(course.earlier, manifest, heads)
+    look = Look(rule, manifest, heads, carried_on(course.earlier, manifest, heads))
     try:
-        check_expectations(wish, manifest, heads, carried)
+        check_expectations(wish, look)
     except TagChanged:
         look_back(wish, course, world)
         raise
@@ -93,9 +92,9 @@ def attempt(wish: Promotion, course: Course, world: World) -> Promoted:
         pass_gate(rule, rule.gate, wish, manifest, world)
         course.passed = manifest.digest
     keep_order(wish, manifest, heads, world)
-    if wish.dry_run or all(head == manifest.digest for head in heads.values()):
-        return stay(wish, rule, manifest, heads, carried, course, world)
-    return take_turn(wish, rule, manifest, heads, carried, course, world)
+    if wish.dry_run or look.is_done:
+        return stay(wish, look, course, world)
+    return take_turn(wish, look, course, world)
 
 
 def admit(wish: Promotion, world: World) -> tuple[Rule, tuple[str, ...]]:
@@ -117,21 +116,14 @@ def look_back(wish: Promotion, course: Course, world: World) -> None:
             raise PartlyDoneError(earlier)
 
 
-def stay(
-    wish: Promotion,
-    rule: Rule,
-    manifest: Manifest,
-    heads: Heads,
-    carried: Mapping[str, TagMove],
-    course: Course,
-    world: World,
-) -> Promoted:
+def stay(wish: Promotion, look: Look, course: Course, world: World) -> Promoted:
     """Answer a wish that moves nothing: a dry run, or tags that are there already."""
     moves = tuple(
-        carried.get(tag, TagMove(tag, Outcome.UNCHANGED if head == manifest.digest else Outcome.PLANNED, head))
-        for tag, head in heads.items()
+        look.carried.get(tag)
+        or TagMove(tag, Outcome.UNCHANGED if head == look.manifest.digest else Outcome.PLANNED, head)
+        for tag, head in look.heads.items()
     )
-    answer = Promoted(wish.promotion_id, rule.name, wish.repository, manifest, moves)
+    answer = Promoted(wish.promotion_id, look.rule.name, wish.repository, look.manifest, moves)
     if wish.dry_run:
         return answer
     return first_answer(records.opened(wish), answer, world, course.earlier)

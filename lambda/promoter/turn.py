@@ -9,10 +9,9 @@ from datetime import datetime
 
 from promoter import records
 from promoter.answers import replay
-from promoter.checks import Heads
+from promoter.checks import Look
 from promoter.errors import PromoterError, RegistryError, Throttled
 from promoter.model import ImageId, Manifest, Outcome, Promoted, Promotion, Record, TagMove, Turn
-from promoter.policy import Rule
 from promoter.world import PATIENCE, World
 
 
@@ -25,33 +24,26 @@ class Course:
     earlier: Record | None = None
 
 
-def take_turn(
-    wish: Promotion,
-    rule: Rule,
-    manifest: Manifest,
-    heads: Heads,
-    carried: Mapping[str, TagMove],
-    course: Course,
-    world: World,
-) -> Promoted:
+def take_turn(wish: Promotion, look: Look, course: Course, world: World) -> Promoted:
     """Take the turn of the tags that have to move, put them, and record how it ended.
 
-    What an earlier try has put, `carried`, stays in the record. Where it cannot be told whether a tag was put, the
-    turn is left to be settled when its time is over.
+    What an earlier try has put stays in the record. Where it cannot be told whether a tag was put, the turn is
+    left to be settled when its time is over.
     """
+    manifest, heads = look.manifest, look.heads
     planned = tuple(TagMove(tag, Outcome.PLANNED, head) for tag, head in heads.items() if head != manifest.digest)
     intent = replace(
-        records.opened(wish, rule=rule.name),
+        records.opened(wish, rule=look.rule.name),
         image_digest=manifest.digest,
         media_type=manifest.media_type,
         image_tags=tuple(heads),
-        moves=(*carried.values(), *planned),
+        moves=(*look.carried.values(), *planned),
     )
     seen = {move.image_tag: move.previous_digest for move in planned}
     begun = world.ledger.begin(intent, seen, course.versions, course.earlier)
     if isinstance(begun, Record):
         return replay(begun, world)
-    answer = put_all(wish, rule, manifest, heads, carried, world)
+    answer = put_all(wish, look, world)
     if not (isinstance(answer, PromoterError) and answer.unsettled):
         finish(begun, answer, world)
     if isinstance(answer, PromoterError):
@@ -59,19 +51,17 @@ def take_turn(
     return answer
 
 
-def put_all(
-    wish: Promotion, rule: Rule, manifest: Manifest, heads: Heads, carried: Mapping[str, TagMove], world: World
-) -> Promoted | PromoterError:
+def put_all(wish: Promotion, look: Look, world: World) -> Promoted | PromoterError:
     """Put the tags one by one; return the answer, or the failure that stopped it with the moves before."""
     moves: list[TagMove] = []
     deadline = world.now() + PATIENCE
-    for tag, head in heads.items():
+    for tag, head in look.heads.items():
         try:
-            moves.append(carried.get(tag) or move(wish, manifest, tag, head, deadline, world))
+            moves.append(look.carried.get(tag) or move(wish, look.manifest, tag, head, deadline, world))
         except PromoterError as error:
-            error.moves, error.image_digest = tuple(moves), manifest.digest
+            error.moves, error.image_digest = tuple(moves), look.manifest.digest
             return error
-    return Promoted(wish.promotion_id, rule.name, wish.repository, manifest, tuple(moves))
+    return Promoted(wish.promotion_id, look.rule.name, wish.repository, look.manifest, tuple(moves))
 
 
 def move(
