@@ -70,6 +70,7 @@ class Interleavings(RuleBasedStateMachine):
         self.frozen = False
         self.promoted: list[str] = []
         self.interrupted = False
+        self.crashed: Promotion | None = None
 
     def wish(self, image: str, tags: tuple[str, ...]) -> Promotion:
         return Promotion(
@@ -103,10 +104,11 @@ class Interleavings(RuleBasedStateMachine):
         ports = mortal({"registry": self.at.registry, "ledger": living.ledger}, point)
         if self.interrupted:
             return
+        wish = self.wish(image, tags)
         try:
-            promote(self.wish(image, tags), replace(living, **ports))
+            promote(wish, replace(living, **ports))
         except Killed:
-            self.interrupted = True
+            self.interrupted, self.crashed = True, wish
         except Frozen:
             assert self.frozen
 
@@ -134,6 +136,16 @@ class Interleavings(RuleBasedStateMachine):
         self.frozen = on
 
     @rule()
+    def try_again(self) -> None:
+        """What a crash cut off is sent again, under the same id: what was put before stays in its record."""
+        if self.crashed is None:
+            return
+        self.at.clock.time += timedelta(seconds=31)
+        self.carry_out(self.crashed)
+        if not self.frozen:
+            self.interrupted, self.crashed = False, None
+
+    @rule()
     def reconcile(self) -> None:
         if self.interrupted:
             self.at.clock.time += timedelta(seconds=31)
@@ -155,11 +167,15 @@ class Interleavings(RuleBasedStateMachine):
         heads = {head.image_tag: head for head in self.at.history.heads(self.at.place).entries}
         for tag in TAGS:
             records = self.at.history.promotions(self.at.place, image_tag=tag, limit=100).entries
-            moves = [
-                (record.image_digest, move)
+            found = [
+                (record.promotion_id, record.image_digest, move)
                 for record in reversed(records)
                 for move in record.moves
                 if move.image_tag == tag and move.outcome is Outcome.PROMOTED
+            ]
+            # A try that carries on repeats what the one before has put.
+            moves = [
+                (digest, move) for n, (name, digest, move) in enumerate(found) if n == 0 or found[n - 1][0] != name
             ]
             for (digest, _), (_, after) in pairwise(moves):
                 assert after.previous_digest == digest
