@@ -32,7 +32,9 @@ RETENTION = {
     3653: DAYS.TEN_YEARS,
 }
 
-MARGIN = 5  # seconds from the end of an invocation to the end of its turn, for a PutImage that is on its way
+# Seconds that the lease of a tag outlasts the invocation: a PutImage with all its tries (promoter.wiring's LONGEST_CALL)
+# and five more, so that who takes the tag next is never overtaken.
+MARGIN = 32
 
 
 class PromoterFunction(Construct):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from promoter.errors import GateRefused, SourceNotFound
+from promoter.errors import GateRefused, RegistryError, SourceNotFound
 from promoter.gate import Gate
 from promoter.manifest import INDEXES, Child, children
-from promoter.model import Evidence, ImageId, Manifest, Reason, Repository, Subject
-from promoter.ports import Findings, Missing, Registry
+from promoter.model import Evidence, ImageId, Manifest, Reason, Repository, Subject, Unreadable
+from promoter.ports import Findings, Found, Missing, Registry
 
 MAX_DEPTH = 4  # of indexes in indexes; real ones have one or two
 MAX_IMAGES = 100  # of an index; as many as one BatchGetImage can name
@@ -70,8 +70,10 @@ def named(index: Manifest) -> tuple[Child, ...]:
         raise refused(f"{index.digest} cannot be looked through: {error}") from error
 
 
-def present(answer: Manifest | Missing, image_id: ImageId) -> Manifest:
+def present(answer: Found, image_id: ImageId) -> Manifest:
     """Return a nested index that is there, and is one: an image would have to be scanned."""
+    if isinstance(answer, Unreadable):
+        raise RegistryError(f"the index names {image_id}, which cannot be read: {answer.reason}")
     if isinstance(answer, Missing):
         raise refused(f"the index names {image_id}, which is not in the repository")
     if answer.media_type not in INDEXES:

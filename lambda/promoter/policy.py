@@ -160,8 +160,13 @@ class Policy:
         raise NotAllowed(f"no rule of the policy is about repository {repository.name}")
 
     def admit_rollback(self, wish: Promotion) -> Rule:
-        """Return the rule of the promotion that the wish takes back. Raises NotAllowed for strangers to it."""
+        """Return the rule of the promotion that the wish takes back. Raises NotAllowed for strangers to it.
+
+        An operator's override needs no rule any longer.
+        """
         rule = next((rule for rule in self.rules if rule.name == wish.rule), None)
+        if wish.override is not None:
+            return rule or _former(wish.rule)
         if rule is None:
             raise NotAllowed(f"rule {wish.rule}, by which it was promoted, is no longer in the policy")
         if not rule.reaches(wish.repository, registry_id=self.registry_id):
@@ -194,6 +199,11 @@ class Policy:
             f"no rule lets this caller put {', '.join(wish.image_tags)} on {wish.repository.name}",
             reasons=tuple(_reason(name, f"may not put {', '.join(tags)}") for name, tags in foreign.items()),
         )
+
+
+def _former(name: str | None) -> Rule:
+    """Return a rule that is no longer in the policy, as far as a rollback needs it."""
+    return Rule(name or "none", Trigger.REQUEST, None, (), None, (), (), None, None)
 
 
 def matches(text: str, glob: str) -> bool:

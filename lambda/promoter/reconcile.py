@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from promoter.errors import Frozen, NotAllowed, PromoterError
-from promoter.model import GONE, Head, ImageId, Manifest, Outcome, Promotion, Repository, Watch
+from promoter.model import GONE, Head, ImageId, Manifest, Outcome, Promotion, Repository, Unreadable, Watch
 from promoter.ports import Watches
 from promoter.promote import admit, attempt
 from promoter.settle import look, settle
@@ -129,6 +129,9 @@ class Reconciler:
         drifted = []
         for head, tag_id in tag_ids.items():
             found = answers[tag_id]
+            if isinstance(found, Unreadable):  # where it is cannot be told: that is no drift
+                self.world.ledger.checked(head, drift=head.drift)
+                continue
             digest = found.digest if isinstance(found, Manifest) else GONE
             drift = digest if digest != head.image_digest else None
             if drift and self.world.ledger.adopt(head, digest):

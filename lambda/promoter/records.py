@@ -38,6 +38,8 @@ def opened(wish: Promotion, *, rule: str | None = None) -> Record:
         rule=rule or wish.rule,
         caller=wish.caller,
         undoes=wish.undoes,
+        undone=wish.expected_digests if wish.undoes else {},
+        override=wish.override,
         fingerprint=wish.fingerprint,
         image_digest=wish.source.image_digest,
         image_tags=wish.image_tags or (),
@@ -97,16 +99,15 @@ def document(record: Record) -> dict[str, Any]:
         "rule": record.rule,
         "caller": record.caller,
         "undoes": record.undoes,
+        "undone": dict(record.undone),
+        "override": {"reason": record.override} if record.override else None,
         "registryId": record.repository.registry_id,
         "repositoryName": record.repository.name,
         "source": _filled({"imageTag": record.source.image_tag, "imageDigest": record.source.image_digest}),
         "imageDigest": record.image_digest,
         "imageManifestMediaType": record.media_type,
         "imageTags": list(record.image_tags),
-        "images": [
-            {"imageTag": move.image_tag, "outcome": move.outcome, "previousDigest": move.previous_digest}
-            for move in record.moves
-        ],
+        "images": [image(move) for move in record.moves],
         "code": record.code,
         "detail": record.detail,
         "reasons": [reason(each) for each in record.reasons],
@@ -114,6 +115,12 @@ def document(record: Record) -> dict[str, Any]:
         "endedAt": record.ended_at.isoformat() if record.ended_at else None,
     }
     return _filled(members)
+
+
+def image(move: TagMove) -> dict[str, Any]:
+    """Return what became of one tag; it names its image where that is not the promotion's."""
+    own = {"imageDigest": move.image_digest} if move.image_digest else {}
+    return {"imageTag": move.image_tag, "outcome": move.outcome, "previousDigest": move.previous_digest, **own}
 
 
 def read(members: Mapping[str, Any]) -> Record:
@@ -128,11 +135,13 @@ def read(members: Mapping[str, Any]) -> Record:
         rule=members.get("rule"),
         caller=members.get("caller"),
         undoes=members.get("undoes"),
+        undone=members.get("undone", {}),
+        override=members.get("override", {}).get("reason"),
         image_digest=members.get("imageDigest"),
         media_type=members.get("imageManifestMediaType"),
         image_tags=tuple(members.get("imageTags", ())),
         moves=tuple(
-            TagMove(each["imageTag"], Outcome(each["outcome"]), each["previousDigest"])
+            TagMove(each["imageTag"], Outcome(each["outcome"]), each["previousDigest"], each.get("imageDigest"))
             for each in members.get("images", ())
         ),
         outcome=Outcome(members["outcome"]) if "outcome" in members else None,

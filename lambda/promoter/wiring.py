@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import boto3
@@ -34,6 +35,9 @@ CLIENT = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=AT_ONCE,
 )
+# Three tries of connecting and reading, and the pauses between them, of 1 and 2 s at most (AWS SDKs reference
+# guide, "Retry behavior"): after that no part of a call is on its way.
+LONGEST_CALL = timedelta(seconds=3 * (2 + 6) + 1 + 2)
 
 
 @functools.cache
@@ -46,7 +50,7 @@ def policy() -> Policy:
 @functools.cache
 def registry() -> EcrRegistry:
     """Connect to Amazon ECR in the function's own Region."""
-    return EcrRegistry(_ecr())
+    return EcrRegistry(_ecr(), longest_put=LONGEST_CALL)
 
 
 @functools.cache

@@ -96,7 +96,8 @@ class Interleavings(RuleBasedStateMachine):
             assert self.at.registry.tags == before
             return answer.outcome
         assert not self.frozen
-        assert all(self.at.registry.tags[tag] == answer.manifest for tag in wish.image_tags or ())
+        assert all(self.at.registry.tags[move.image_tag] == answer.manifest_of(move) for move in answer.moves)
+        assert {move.image_tag for move in answer.moves} == set(wish.image_tags or ())
         self.promoted.append(wish.promotion_id)
         return answer.outcome
 
@@ -127,10 +128,16 @@ class Interleavings(RuleBasedStateMachine):
         with suppress(InvalidRequest):
             undo = rollback.wish(record, rollback.Undo(uuid.uuid4().hex, None, None))
             before = dict(self.at.registry.tags)
+            heads = {head.image_tag: head for head in self.at.history.heads(self.at.place).entries}
+            last = [heads[tag] for tag in undo.images]
+            may = all(record.promotion_id in (head.promotion_id, head.undoes) for head in last)
             try:
-                self.carry_out(undo)
+                ended = self.carry_out(undo)
             except TagChanged:
+                assert not may
                 assert self.at.registry.tags == before
+            else:
+                assert may or ended is Outcome.REFUSED
 
     @rule(on=st.booleans())
     def freeze(self, *, on: bool) -> None:
@@ -175,7 +182,7 @@ class Interleavings(RuleBasedStateMachine):
         for tag in TAGS:
             records = self.at.history.promotions(self.at.place, image_tag=tag, limit=100).entries
             found = [
-                (record.promotion_id, record.image_digest, move)
+                (record.promotion_id, record.digest_of(move), move)
                 for record in reversed(records)
                 for move in record.moves
                 if move.image_tag == tag and move.outcome is Outcome.PROMOTED

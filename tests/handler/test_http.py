@@ -5,17 +5,18 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from promoter import turn, wiring
+from promoter import wiring
 from promoter.errors import RegistryError, Throttled
 from promoter.model import ImageId, Outcome, Record, TagMove, Trigger
 from promoter.policy import Freeze
 from tests.handler.conftest import CALLER
+from tests.support.ledgers import InMemoryLedger
 from tests.support.policies import ACCOUNT
 from tests.support.registries import REPOSITORY, FailingRegistry, InMemoryRegistry, manifest
 
@@ -70,6 +71,7 @@ class NoFreezes:
 def test_what_a_scan_did_operators_take_back(
     call: Call,
     registry: InMemoryRegistry,
+    ledger: InMemoryLedger,
     monkeypatch: pytest.MonkeyPatch,
     caller: str,
     status: int,
@@ -90,6 +92,7 @@ def test_what_a_scan_did_operators_take_back(
         outcome=Outcome.PROMOTED,
     )
     monkeypatch.setattr(wiring, "history", lambda: OneRecord(done))
+    ledger.having(done)
 
     assert call("POST", "/promotions/p-1/rollback", {}, caller=caller)[0] == status
     assert registry.tags["staging"] == (OLD if status == 200 else NEW)
@@ -258,7 +261,8 @@ def test_a_failure_half_way_tells_what_was_done(
     """The problem document lists the tags that were put before the failure, with their digest."""
     registry = FailingRegistry({"staging": NEW, "v1": OLD}, failing_tag="v2", failure=failure)
     monkeypatch.setattr(wiring, "registry", lambda: registry)
-    monkeypatch.setattr(turn, "PATIENCE", timedelta())
+    impatient = replace(wiring.world(), patience=timedelta())
+    monkeypatch.setattr(wiring, "world", lambda: impatient)
 
     got, document = post(ASK | {"imageTags": ["v1", "v2"]})
 

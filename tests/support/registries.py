@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from promoter.errors import PromoterError, SourceNotFound, TagImmutable
 from promoter.manifest import OCI_MANIFEST, digest_of
-from promoter.model import ImageId, Manifest, Repository, Scan, Watch
-from promoter.ports import Missing
+from promoter.model import ImageId, Manifest, Repository, Scan, Unreadable, Watch
+from promoter.ports import Found, Missing
 
 REPOSITORY = Repository("123456789012", "team/web")
 """The one repository of most tests."""
@@ -30,8 +30,10 @@ class InMemoryRegistry:
     immutable: frozenset[str] = frozenset()
     reads: list[list[ImageId]] = field(default_factory=list)
     puts: list[str] = field(default_factory=list)
+    unreadable: frozenset[str] = frozenset()
+    longest_put: timedelta = timedelta()
 
-    def read(self, repository: Repository, image_ids: Sequence[ImageId]) -> dict[ImageId, Manifest | Missing]:
+    def read(self, repository: Repository, image_ids: Sequence[ImageId]) -> dict[ImageId, Found]:
         self.reads.append(list(image_ids))
         return {image_id: self._find(image_id) for image_id in image_ids}
 
@@ -44,7 +46,9 @@ class InMemoryRegistry:
         self.tags[image_tag] = manifest
         return True
 
-    def _find(self, image_id: ImageId) -> Manifest | Missing:
+    def _find(self, image_id: ImageId) -> Found:
+        if image_id.image_tag in self.unreadable:
+            return Unreadable("the image is archived (ImageInaccessible)")
         if image_id.image_tag is None:
             images = [*self.tags.values(), *self.untagged]
             return next((image for image in images if image.digest == image_id.image_digest), Missing.NOT_FOUND)
