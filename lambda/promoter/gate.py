@@ -11,7 +11,7 @@ from typing import Any
 from promoter.model import Evidence, Finding, Reason, Subject
 
 INCOMPLETE = "INCOMPLETE_ANSWER"
-"""Not ECR's: an answer without a status, or that lacks findings it should have. ECR may still be writing it."""
+"""Not ECR's: an answer without a status, or that does not show a scan's end or all of its findings yet."""
 # ScanStatus, Amazon ECR API reference. COMPLETE ends a basic scan, an image that enhanced scanning watches is
 # ACTIVE. A status in neither set (FAILED, UNSUPPORTED_IMAGE, one that is new) proves nothing.
 FINISHED = frozenset({"COMPLETE", "ACTIVE"})
@@ -79,7 +79,9 @@ class Gate:
     def _counts(self, finding: Finding, now: datetime) -> bool:
         # What is not known of a finding speaks against the image: whether there is a fix, how old it is.
         unfixable = self.fixable_only and finding.fixable is False
-        new = finding.first_observed_at is not None and now - finding.first_observed_at < self.min_age
+        # A finding dated ahead of the function's clock has no known age.
+        seen = finding.first_observed_at
+        new = seen is not None and timedelta() <= now - seen < self.min_age
         return not (unfixable or new or any(exemption.covers(finding, now.date()) for exemption in self.ignore))
 
     def _signature(self, evidence: Evidence) -> Iterator[Reason]:
@@ -118,7 +120,7 @@ def _unscanned(subject: Subject, now: datetime) -> Reason:
     status, where = subject.scan.status, f"{subject.platform} ({subject.image_digest})"
     young = subject.pushed_at is not None and now - subject.pushed_at < GRACE
     if status == INCOMPLETE:
-        code, sentence = PENDING, f"{where} has a scan whose findings are not all told yet"
+        code, sentence = PENDING, f"{where} has a scan that is not finished: its end or findings are missing"
     elif status in NOT_YET or (status is None and young):
         code, sentence = PENDING, f"{where} is being scanned"
     elif status is None:

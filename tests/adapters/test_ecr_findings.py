@@ -33,7 +33,8 @@ def scan(control: Any, repository: str) -> Callable[..., None]:
     """Finish a scan: `scan(digest, status=..., scanner=..., findings=[...])`."""
 
     def finish(digest: str, **members: Any) -> None:
-        document = {"repositoryName": repository, "imageDigest": digest, "announce": False} | members
+        document = {"repositoryName": repository, "imageDigest": digest, "announce": False, "completedAt": SEEN}
+        document |= members
         assert control("POST", "/scans", document)[0] == 200
 
     return finish
@@ -66,7 +67,7 @@ def test_both_scanners_are_read(
     scan(digest, scanner=scanner, findings=[found(1, fixedIn="3.0.2")])
 
     status = "COMPLETE" if scanner == "basic" else "ACTIVE"
-    assert findings.scan(place, digest) == Scan(status, (expected,))
+    assert findings.scan(place, digest) == Scan(status, (expected,), datetime(2026, 11, 1, tzinfo=UTC))
 
 
 def test_all_pages_are_read(
@@ -80,6 +81,25 @@ def test_all_pages_are_read(
 
     assert read.status == "ACTIVE"
     assert {finding.id for finding in read.findings} == {f"CVE-{n}" for n in range(2345)}
+
+
+@pytest.mark.parametrize(("scanner", "status"), [("basic", "COMPLETE"), ("enhanced", "ACTIVE")])
+def test_a_scan_that_only_says_it_is_finished_is_not(
+    findings: EcrFindings,
+    place: Repository,
+    push: Callable[..., PushedImage],
+    scan: Callable[..., None],
+    scanner: str,
+    status: str,
+) -> None:
+    """Until ECR shows when it ended; then it counts, clean or not."""
+    digest = push("one", seed=f"unfinished {scanner}").digest
+
+    scan(digest, scanner=scanner, unfinished=True)
+    assert findings.scan(place, digest) == Scan("INCOMPLETE_ANSWER")
+
+    scan(digest, scanner=scanner)
+    assert findings.scan(place, digest) == Scan(status, completed_at=datetime(2026, 11, 1, tzinfo=UTC))
 
 
 def test_no_scan_is_a_scan_without_a_status(

@@ -147,6 +147,33 @@ def test_an_image_without_a_finished_scan_is_not_promoted(
     assert set(stack.tags(image.repository)) == {"candidate"}
 
 
+def test_a_scan_that_only_says_it_is_finished_promotes_nothing(stack: Stack, image: Image) -> None:
+    """ECR calls it COMPLETE, but does not show its end: 409 until it does, then the same request passes."""
+    finish(stack, image)
+    stack.scan(image.repository, image.platforms[0], unfinished=True, announce=False)
+    status, problem = stack.post(ask(image.repository, imageTag="gated"))
+    assert (status, problem["code"]) == (409, "scan_pending")
+    assert set(stack.tags(image.repository)) == {"candidate"}
+
+    finish(stack, image)
+
+    assert stack.post(ask(image.repository, imageTag="gated"))[1]["outcome"] == "PROMOTED"
+
+
+@pytest.mark.parametrize("scanner", ["basic", "enhanced"])
+def test_an_event_that_comes_before_the_scans_end_is_not_the_last_word(stack: Stack, scanner: str) -> None:
+    """Nothing is put for it; the event of the finished scan completes the promotion."""
+    repository = stack.repository()
+    digest = pusher.push_image(stack.aws.registry, repository, "build-8", seed=repository).digest
+
+    stack.scan(repository, digest, scanner=scanner, unfinished=True)
+    stack.settle(repository, events=2)
+    assert set(stack.tags(repository)) == {"build-8"}
+
+    stack.scan(repository, digest, scanner=scanner)
+    assert eventually(lambda: stack.tags(repository), lambda tags: "staging-8" in tags)["staging"] == digest
+
+
 def pushed_anew(stack: Stack, image: Image) -> str:
     """Push another index under the tag, which nobody has scanned."""
     return pusher.push_index(stack.aws.registry, image.repository, "candidate", seed="anew").digest

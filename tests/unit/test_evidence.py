@@ -10,6 +10,7 @@ import pytest
 
 from promoter.errors import Frozen, GateRefused, RegistryError, ScanPending, Throttled
 from promoter.evidence import gather
+from promoter.findings import read
 from promoter.gate import Gate
 from promoter.manifest import DOCKER_LIST, OCI_INDEX
 from promoter.model import (
@@ -198,6 +199,19 @@ def test_what_is_still_being_scanned_is_not_yet() -> None:
         attempt(holding(index(entry(AMD), entry(ARM))), findings, gate(findings={}))
     assert [reason.image_digest for reason in caught.value.reasons] == [AMD.digest]
     assert caught.value.retryable
+
+
+def test_a_promotion_that_came_before_the_scans_end_passes_after_it() -> None:
+    """ECR calls a scan complete before it is (aws/aws-sdk#289): not yet, and nothing of it is remembered."""
+    unfinished = {"imageScanStatus": {"status": "COMPLETE"}, "imageScanFindings": {"findings": []}}
+    finished = unfinished | {"imageScanFindings": {"findings": [], "imageScanCompletedAt": 1795435200}}
+    registry, findings = holding(AMD), KnownFindings(scans={AMD.digest: read(unfinished)})
+
+    with pytest.raises(ScanPending):
+        attempt(registry, findings, gate(findings={"CRITICAL": 0}))
+    findings.scans[AMD.digest] = read(finished)
+
+    assert attempt(registry, findings, gate(findings={"CRITICAL": 0})).outcome is Outcome.PROMOTED
 
 
 def unscanned(*sources: Manifest, pushes: dict[str, datetime]) -> list[str]:

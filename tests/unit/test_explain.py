@@ -49,11 +49,11 @@ def policy(tmp_path: Path) -> list[str]:
     return ["--policy", f"{tmp_path / 'policy.yaml'}"]
 
 
-def answer(folder: Path, *findings: Mapping[str, object]) -> str:
-    """Return a file with what `aws ecr describe-image-scan-findings` prints."""
+def answer(folder: Path, *findings: Mapping[str, object], **times: object) -> str:
+    """Return a file with what `aws ecr describe-image-scan-findings` prints; without `times` of a scan of 2026."""
     file = folder / "findings.json"
-    found = {"imageScanStatus": {"status": "COMPLETE"}, "imageScanFindings": {"findings": findings}}
-    file.write_text(json.dumps(found))
+    shown = {"findings": findings} | (times or {"imageScanCompletedAt": "2026-11-01T12:00:00+00:00"})
+    file.write_text(json.dumps({"imageScanStatus": {"status": "COMPLETE"}, "imageScanFindings": shown}))
     return f"{file}"
 
 
@@ -70,6 +70,15 @@ def test_a_finding_would_refuse(policy: list[str], tmp_path: Path, capsys: pytes
 
     told = capsys.readouterr().out
     assert "gate_refused: linux/arm64: CVE-2026-1 in openssl is CRITICAL, 0 allowed" in told
+
+
+def test_a_scan_that_is_not_finished_would_wait(
+    policy: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever its status says: ECR does not show yet when it ended."""
+    assert main([*policy, *SCAN, "--findings", answer(tmp_path, imageScanCompletedAt=None)]) == 1
+
+    assert "scan_pending: the image (build-7) has a scan that is not finished" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

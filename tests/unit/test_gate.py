@@ -116,13 +116,27 @@ def test_fixable_only_leaves_out_what_is_known_to_have_no_fix(finding: Finding, 
 
 @pytest.mark.parametrize(
     ("age", "counts"),
-    [(timedelta(hours=23), False), (timedelta(hours=24), True), (None, True)],
+    [
+        (timedelta(), False),
+        (timedelta(hours=23), False),
+        (timedelta(hours=24), True),
+        (timedelta(seconds=-1), True),
+        (None, True),
+    ],
 )
 def test_a_finding_counts_from_its_age_on(age: timedelta | None, *, counts: bool) -> None:
-    """Unknown ages count."""
-    finding = Finding("C", "HIGH", ("p",), first_observed_at=NOW - age if age else None)
+    """Unknown ages count, and so do findings that are dated ahead of the function's clock."""
+    finding = Finding("C", "HIGH", ("p",), first_observed_at=NOW - age if age is not None else None)
 
     assert bool(judge(Gate({"HIGH": 0}, min_age=timedelta(days=1)), Scan("ACTIVE", (finding,)))) is counts
+
+
+@pytest.mark.parametrize("ahead", [timedelta(), timedelta(milliseconds=1), timedelta(days=1)])
+def test_a_finding_of_now_counts_where_no_age_is_asked(ahead: timedelta) -> None:
+    """The scanner's clock and the function's need not agree."""
+    finding = Finding("C", "HIGH", ("p",), first_observed_at=NOW + ahead)
+
+    assert codes(judge(Gate({"HIGH": 0}), Scan("ACTIVE", (finding,)))) == ["finding"]
 
 
 @pytest.mark.parametrize(
