@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from infra.policy import languages
+from infra.policy.signing import Signing
 from infra.policy.values import (
     Account,
     CallerGlob,
@@ -62,7 +63,13 @@ class GateModel(_Model):
     fixable_only: Annotated[bool, Field(description="findings without a fix do not count")] = False
     min_age: Annotated[Duration, Field(description="a finding counts from this age on")] = timedelta()
     ignore: Annotated[list[IgnoreModel], Field(description="findings that do not count for a while")] = []
-    signed: Annotated[bool, Field(description="a signature must refer to the image")] = False
+    signed: Annotated[
+        Signing,
+        Field(
+            description="a signature must refer to the image, or one by these signing profiles",
+            json_schema_extra={"default": False},
+        ),
+    ] = None
     soak: Annotated[Duration, Field(description="time since the image was pushed")] = timedelta()
 
     def mistakes(self) -> Iterator[Mistake]:
@@ -78,7 +85,8 @@ class GateModel(_Model):
             "fixable_only": self.fixable_only,
             "min_age": int(self.min_age.total_seconds()),
             "ignore": [each.model_dump(mode="json") for each in self.ignore],
-            "signed": self.signed,
+            "signed": self.signed is not None,
+            "signing_profiles": self.signed.profiles if self.signed else [],
             "soak": int(self.soak.total_seconds()),
         }
 

@@ -33,7 +33,7 @@ def gather(
     soaks = gate.soak and reached_at is None
     return Evidence(
         subjects=subjects,
-        signed=findings.signed(repository, manifest.digest) if gate.signed else None,
+        signed=findings.signed(repository, manifest.digest, gate.signing_profiles) if gate.signed else None,
         pushed_at=findings.pushed(repository, [manifest.digest])[manifest.digest] if soaks else None,
         reached_at=reached_at,
     )

@@ -41,13 +41,17 @@ class Exemption:
 
 @dataclass(frozen=True)
 class Gate:
-    """What a rule demands. `findings` is the highest count allowed a severity; None: no scan is needed."""
+    """What a rule demands. `findings` is the highest count allowed a severity; None: no scan is needed.
+
+    With `signing_profiles`, ARNs of AWS Signer, `signed` means by one of these, through ECR managed signing.
+    """
 
     findings: Mapping[str, int] | None = None
     fixable_only: bool = False
     min_age: timedelta = timedelta()
     ignore: tuple[Exemption, ...] = ()
     signed: bool = False
+    signing_profiles: tuple[str, ...] = ()
     soak: timedelta = timedelta()
 
     def judge(self, evidence: Evidence, *, now: datetime) -> tuple[Reason, ...]:
@@ -85,8 +89,14 @@ class Gate:
         return not (unfixable or new or any(exemption.covers(finding, now.date()) for exemption in self.ignore))
 
     def _signature(self, evidence: Evidence) -> Iterator[Reason]:
-        if self.signed and not evidence.signed:
-            yield Reason("unsigned", "no signature refers to this digest: sign it, then promote again")
+        if not self.signed or evidence.signed:
+            return
+        if self.signing_profiles:
+            named = ", ".join(self.signing_profiles[:3]) + (", …" if len(self.signing_profiles) > 3 else "")
+            sentence = f"ECR managed signing has no signature of this digest by {named}: see its signing status"
+        else:
+            sentence = "no signature refers to this digest: sign it"
+        yield Reason("unsigned", f"{sentence}, then promote again")
 
     def _soak(self, evidence: Evidence, now: datetime) -> Iterator[Reason]:
         since = evidence.reached_at or evidence.pushed_at
@@ -108,6 +118,7 @@ def load(entry: Mapping[str, Any]) -> Gate:
             for each in entry["ignore"]
         ),
         signed=entry["signed"],
+        signing_profiles=tuple(entry["signing_profiles"]),
         soak=timedelta(seconds=entry["soak"]),
     )
 

@@ -33,6 +33,7 @@ def gate(**members: Any) -> dict[str, Any]:
         "min_age": 0,
         "ignore": [],
         "signed": False,
+        "signing_profiles": [],
         "soak": 0,
     } | members
 

@@ -281,6 +281,19 @@ def test_a_gate_asks_only_for_what_it_needs() -> None:
     assert findings.asked == []
 
 
+@pytest.mark.parametrize(("signer", "passes"), [("arn:release", True), ("arn:other", False), (None, False)])
+def test_named_profiles_have_to_sign(signer: str | None, *, passes: bool) -> None:
+    """A signature by whomever is not enough then."""
+    findings = KnownFindings(signatures={AMD.digest}, profiles={AMD.digest: {signer} if signer else set()})
+    asked = gate(signed=True, signing_profiles=["arn:release"])
+
+    if passes:
+        assert attempt(holding(AMD), findings, asked).outcome is Outcome.PROMOTED
+        return
+    with pytest.raises(GateRefused, match="arn:release"):
+        attempt(holding(AMD), findings, asked)
+
+
 FREEZE = {"from": NOW.timestamp() - 60, "to": NOW.timestamp() + 60, "reason": "holidays", "rules": None}
 
 

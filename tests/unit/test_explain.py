@@ -25,6 +25,12 @@ rules:
     to: [prod]
     callers: ["github:owner/*"]
     gate: {signed: true, soak: 24h}
+  - name: managed
+    on: request
+    repositories: ["team/*"]
+    from: '^managed-\d+$'
+    to: [managed]
+    gate: {signed: {profiles: ["arn:aws:signer:us-east-1:123456789012:/signing-profiles/release"]}}
   - name: pinned
     on: request
     repositories: ["others/*"]
@@ -38,6 +44,7 @@ CRITICAL = {
     "severity": "CRITICAL",
     "attributes": [{"key": "package_name", "value": "openssl"}],
 }
+PROFILE = "arn:aws:signer:us-east-1:123456789012:/signing-profiles/release"
 SCAN = ["--repository", "team/web", "--tag", "build-7", "--on", "scan"]
 REQUEST = ["--repository", "team/web", "--tag", "staging-7", "--caller", "github:owner/web:ref:refs/heads/main"]
 
@@ -86,6 +93,10 @@ def test_a_scan_that_is_not_finished_would_wait(
     [
         (["--signed", "--age", "25"], 0, "would put prod"),
         (["--signed", "--age", "23"], 1, "may be promoted from"),
+        (["--signed-by", PROFILE, "--age", "25", "--put", "prod"], 0, "would put prod"),
+        (["--signed-by", PROFILE, "--tag", "managed-1"], 0, "would put managed"),
+        (["--signed-by", f"{PROFILE}2", "--tag", "managed-1"], 1, f"no signature of this digest by {PROFILE}"),
+        (["--signed", "--tag", "managed-1"], 1, f"no signature of this digest by {PROFILE}"),
         (["--age", "25"], 1, "no signature refers"),
         (["--signed", "--age", "25", "--put", "latest"], 1, "prod: may not put latest"),
         (["--signed", "--age", "25", "--caller", "jwt:other"], 1, "caller jwt:other is not among its callers"),

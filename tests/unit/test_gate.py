@@ -178,6 +178,14 @@ def test_a_signature_has_to_be_known(*, signed: bool | None, expected: list[str]
     assert codes(Gate(signed=True).judge(Evidence(signed=signed), now=NOW)) == expected
 
 
+def test_the_profiles_that_have_not_signed_are_named() -> None:
+    """Three of them at most."""
+    (reason,) = Gate(signed=True, signing_profiles=("a", "b", "c", "d")).judge(Evidence(signed=False), now=NOW)
+
+    assert reason.code == "unsigned"
+    assert "by a, b, c, …" in reason.sentence
+
+
 @pytest.mark.parametrize(
     ("age", "expected"),
     [(timedelta(hours=24), []), (timedelta(hours=23, minutes=59), ["soaking"]), (None, ["soaking"])],
@@ -204,6 +212,7 @@ def test_the_compiled_gate_is_the_gate() -> None:
         min_age=3600,
         ignore=[{"id": "C", "until": "2026-12-31", "reason": "r", "package": None}],
         signed=True,
+        signing_profiles=["arn"],
         soak=86400,
     )
 
@@ -213,6 +222,7 @@ def test_the_compiled_gate_is_the_gate() -> None:
         min_age=timedelta(hours=1),
         ignore=(Exemption("C", date(2026, 12, 31), "r"),),
         signed=True,
+        signing_profiles=("arn",),
         soak=timedelta(days=1),
     )
 
