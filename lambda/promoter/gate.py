@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from promoter.model import Evidence, Finding, Reason, Subject
@@ -14,7 +14,8 @@ INCOMPLETE = "INCOMPLETE_ANSWER"
 """Not ECR's: an answer without a status, or that does not show a scan's end or all of its findings yet."""
 # ScanStatus, Amazon ECR API reference. COMPLETE ends a basic scan, an image that enhanced scanning watches is
 # ACTIVE. A status in neither set (FAILED, UNSUPPORTED_IMAGE, one that is new) proves nothing.
-FINISHED = frozenset({"COMPLETE", "ACTIVE"})
+WATCHED = "ACTIVE"
+FINISHED = frozenset({"COMPLETE", WATCHED})
 NOT_YET = frozenset({"PENDING", "IN_PROGRESS", INCOMPLETE})
 GRACE = timedelta(hours=1)
 """How long after the push an image that has no scan is taken for one whose scan has not begun."""
@@ -49,6 +50,7 @@ class Gate:
     findings: Mapping[str, int] | None = None
     fixable_only: bool = False
     min_age: timedelta = timedelta()
+    max_scan_age: timedelta | None = None
     ignore: tuple[Exemption, ...] = ()
     signed: bool = False
     signing_profiles: tuple[str, ...] = ()
@@ -68,9 +70,18 @@ class Gate:
             yield Reason("nothing_to_scan", "there is no image that a scanner could look at")
         for subject in evidence.subjects or ():
             if subject.scan.status in FINISHED:
+                yield from self._age(subject, now)
                 yield from self._excess(subject, self.findings, now)
             else:
                 yield _unscanned(subject, now)
+
+    def _age(self, subject: Subject, now: datetime) -> Iterator[Reason]:
+        # Amazon Inspector scans an ACTIVE image again whenever it learns of a vulnerability: it is never old.
+        completed_at = subject.scan.completed_at
+        if self.max_scan_age is None or subject.scan.status == WATCHED:
+            return
+        if completed_at is None or now - completed_at > self.max_scan_age:
+            yield _too_old(subject, self.max_scan_age, now)
 
     def _excess(self, subject: Subject, limits: Mapping[str, int], now: datetime) -> Iterator[Reason]:
         counted = [finding for finding in subject.scan.findings if self._counts(finding, now)]
@@ -113,6 +124,7 @@ def load(entry: Mapping[str, Any]) -> Gate:
         findings=entry["findings"],
         fixable_only=entry["fixable_only"],
         min_age=timedelta(seconds=entry["min_age"]),
+        max_scan_age=None if entry["max_scan_age"] is None else timedelta(seconds=entry["max_scan_age"]),
         ignore=tuple(
             Exemption(each["id"], date.fromisoformat(each["until"]), each["reason"], each["package"])
             for each in entry["ignore"]
@@ -139,6 +151,26 @@ def _unscanned(subject: Subject, now: datetime) -> Reason:
     else:
         code, sentence = "not_scanned", f"{where} has a scan that proves nothing: its status is {status}"
     return Reason(code, sentence, platform=subject.platform, image_digest=subject.image_digest)
+
+
+def _too_old(subject: Subject, allowed: timedelta, now: datetime) -> Reason:
+    where, ended = f"{subject.platform} ({subject.image_digest})", subject.scan.completed_at
+    when = "nobody knows when"
+    if ended is not None:
+        when = f"at {ended.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}, {_length(now - ended)} ago"
+    return Reason(
+        "scan_too_old",
+        f"{where} was last scanned {when}, and {_length(allowed)} are allowed: "
+        "scan it again (basic scanning: aws ecr start-image-scan, once in 24 hours), then promote again",
+        platform=subject.platform,
+        image_digest=subject.image_digest,
+    )
+
+
+def _length(duration: timedelta) -> str:
+    seconds = int(duration.total_seconds())
+    parts = ((seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s"))
+    return " ".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
 
 
 def _too_many(finding: Finding, subject: Subject, limit: int) -> Reason:

@@ -31,6 +31,7 @@ def gate(**members: Any) -> dict[str, Any]:
         "findings": None,
         "fixable_only": False,
         "min_age": 0,
+        "max_scan_age": None,
         "ignore": [],
         "signed": False,
         "signing_profiles": [],

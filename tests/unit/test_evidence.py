@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,7 +27,7 @@ from promoter.model import (
     Trigger,
 )
 from promoter.promote import promote
-from tests.support.ledgers import world
+from tests.support.ledgers import InMemoryLedger, world
 from tests.support.policies import ACCOUNT, gate, policy, rule
 from tests.support.registries import FailingFindings, InMemoryRegistry, KnownFindings, manifest
 
@@ -279,6 +280,24 @@ def test_a_gate_asks_only_for_what_it_needs() -> None:
 
     assert attempt(holding(AMD), findings, gate(signed=True)).outcome is Outcome.PROMOTED
     assert findings.asked == []
+
+
+def test_a_scan_that_is_too_old_is_the_last_word_until_there_is_a_new_one() -> None:
+    """Also for an event, which would wait for nothing; the event of the next scan is another promotion."""
+    old, new = (Scan("COMPLETE", completed_at=NOW - timedelta(days=days)) for days in (8, 1))
+    asked = gate(findings={}, max_scan_age=timedelta(days=7).total_seconds())
+    rules = policy(rule(name="staging", on="scan", to=["staging"], gate=asked, **{"from": "build-.*"}))
+    findings, ledger = KnownFindings(scans={AMD.digest: old}), InMemoryLedger(lambda: NOW)
+    scan = Promotion("first", Trigger.SCAN, REPOSITORY, Source(ImageId("build-1", AMD.digest)))
+    everything = world(rules, holding(AMD), findings, ledger=ledger, now=lambda: NOW)
+
+    with pytest.raises(GateRefused) as caught:
+        promote(scan, everything)
+    assert [reason.code for reason in caught.value.reasons] == ["scan_too_old"]
+    assert ledger.outcomes() == [Outcome.REFUSED]
+
+    findings.scans[AMD.digest] = new
+    assert promote(replace(scan, promotion_id="second"), everything).outcome is Outcome.PROMOTED
 
 
 @pytest.mark.parametrize(("signer", "passes"), [("arn:release", True), ("arn:other", False), (None, False)])

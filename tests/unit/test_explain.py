@@ -25,6 +25,11 @@ rules:
     to: [prod]
     callers: ["github:owner/*"]
     gate: {signed: true, soak: 24h}
+  - name: fresh
+    on: request
+    repositories: ["fresh/*"]
+    to: [fresh]
+    gate: {findings: {CRITICAL: 0}, max_scan_age: 7d}
   - name: managed
     on: request
     repositories: ["team/*"]
@@ -139,6 +144,18 @@ def test_a_moment_decides_what_is_ignored(
 
     assert main([*asked, "--findings", answer(tmp_path, CRITICAL)]) == code
     assert ("CVE-2026-1 in openssl" in capsys.readouterr().out) is bool(code)
+
+
+@pytest.mark.parametrize(("at", "code"), [("2026-11-08T12:00", 0), ("2026-11-08T12:01", 1)])
+def test_a_scan_that_is_too_old_would_refuse(
+    policy: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], at: str, code: int
+) -> None:
+    """By the time in the file; the reason says how old it is."""
+    asked = [*policy, "--repository", "fresh/web", "--tag", "v1", "--findings", answer(tmp_path), "--at", at]
+
+    assert main(asked) == code
+    told = capsys.readouterr().out
+    assert ("was last scanned at 2026-11-01T12:00:00Z, 7d 1m ago, and 7d are allowed" in told) is bool(code)
 
 
 def test_a_policy_that_has_expired_since_is_explained_for_its_time(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -159,6 +159,42 @@ def test_an_exemption_holds_through_its_last_day(exemption: Exemption, *, counts
     assert bool(judge(gate, Scan("ACTIVE", (CRITICAL,)))) is counts
 
 
+@pytest.mark.parametrize(
+    ("status", "age", "expected"),
+    [
+        ("COMPLETE", timedelta(days=7), []),
+        ("COMPLETE", timedelta(days=7, seconds=1), ["scan_too_old"]),
+        ("COMPLETE", timedelta(seconds=-5), []),
+        ("COMPLETE", None, ["scan_too_old"]),
+        ("ACTIVE", timedelta(days=300), []),
+        ("ACTIVE", None, []),
+        ("PENDING", timedelta(days=300), ["scan_pending"]),
+        ("FAILED", timedelta(days=300), ["not_scanned"]),
+    ],
+)
+def test_a_scan_may_be_too_old(status: str, age: timedelta | None, expected: list[str]) -> None:
+    """By when it ended, and where that is not known; what enhanced scanning watches is never old."""
+    scan = Scan(status, completed_at=NOW - age if age is not None else None)
+
+    assert codes(judge(Gate({}, max_scan_age=timedelta(days=7)), scan)) == expected
+    assert "scan_too_old" not in codes(judge(Gate({}), scan))
+
+
+def test_an_old_scan_says_how_old_it_is_and_what_to_do() -> None:
+    """And what it found is told too."""
+    ended = NOW - timedelta(days=40, hours=3, seconds=5)
+    old = Scan("COMPLETE", (CRITICAL,), ended.astimezone(timezone(timedelta(hours=2))))
+
+    reasons = judge(Gate({"CRITICAL": 0}, max_scan_age=timedelta(days=7)), Scan("ACTIVE"), old)
+
+    assert codes(reasons) == ["scan_too_old", "finding"]
+    assert (reasons[0].platform, reasons[0].image_digest) == ("linux/p1", "sha256:1")
+    assert reasons[0].sentence == (
+        "linux/p1 (sha256:1) was last scanned at 2026-10-14T08:59:55Z, 40d 3h 5s ago, and 7d are allowed: "
+        "scan it again (basic scanning: aws ecr start-image-scan, once in 24 hours), then promote again"
+    )
+
+
 def test_every_platform_has_to_pass() -> None:
     """One bad platform refuses the index; the reason names it, the vulnerability, package, severity and fix."""
     (reason,) = judge(Gate({"CRITICAL": 0}), Scan("ACTIVE"), Scan("ACTIVE", (CRITICAL,)))
@@ -210,6 +246,7 @@ def test_the_compiled_gate_is_the_gate() -> None:
         findings={"HIGH": 2},
         fixable_only=True,
         min_age=3600,
+        max_scan_age=604800,
         ignore=[{"id": "C", "until": "2026-12-31", "reason": "r", "package": None}],
         signed=True,
         signing_profiles=["arn"],
@@ -220,6 +257,7 @@ def test_the_compiled_gate_is_the_gate() -> None:
         {"HIGH": 2},
         fixable_only=True,
         min_age=timedelta(hours=1),
+        max_scan_age=timedelta(days=7),
         ignore=(Exemption("C", date(2026, 12, 31), "r"),),
         signed=True,
         signing_profiles=("arn",),

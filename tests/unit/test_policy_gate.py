@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import jsonschema
@@ -38,6 +39,7 @@ def policy(folder: Path, gate: str) -> Path:
     [
         ("{signed: true}", Gate(signed=True)),
         ("{signed: false}", Gate()),
+        ("{findings: {}, max_scan_age: 7d}", Gate({}, max_scan_age=timedelta(days=7))),
         (f'{{signed: {{profiles: ["{PROFILE}"]}}}}', Gate(signed=True, signing_profiles=(PROFILE,))),
         (
             '{signed: {profiles: ["arn:aws-cn:signer:cn-north-1:123456789012:/signing-profiles/ab"]}}',
@@ -66,6 +68,9 @@ def as_yaml_1_2(file: Path) -> object:
 @pytest.mark.parametrize(
     ("written", "message"),
     [
+        ("{max_scan_age: 7d}", "7:12: rules[0].gate.max_scan_age: has no effect without findings: add them"),
+        ("{findings: {}, max_scan_age: 0h}", "7:26: rules[0].gate.max_scan_age: 0s is over when"),
+        ("{findings: {}, max_scan_age: 7}", "7:26: rules[0].gate.max_scan_age: 7 is "),
         ("{signed: yes}", "7:12: rules[0].gate.signed: is not true, false or {profiles:"),
         ("{signed: 1}", "7:12: rules[0].gate.signed: is not true, false or {profiles:"),
         ("{signed: {}}", "7:12: rules[0].gate.signed: is not true, false or {profiles:"),
@@ -91,7 +96,7 @@ def test_a_mistake_says_what_to_write(tmp_path: Path, written: str, message: str
 
 @pytest.mark.parametrize(
     "written",
-    ["{signed: true}", f"{{signed: {{profiles: ['{PROFILE}']}}}}"],
+    ["{signed: true}", "{findings: {}, max_scan_age: 36h}", f"{{signed: {{profiles: ['{PROFILE}']}}}}"],
 )
 def test_a_gate_is_told_in_its_own_words(tmp_path: Path, capsys: pytest.CaptureFixture[str], written: str) -> None:
     """As it stands in the file."""
