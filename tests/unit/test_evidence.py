@@ -133,6 +133,19 @@ def test_an_index_that_reads_in_two_ways_is_refused() -> None:
         assert [reason.code for reason in caught.value.reasons] == ["unreadable_index"]
 
 
+@pytest.mark.parametrize(
+    "digest",
+    ["sha256:" + "a" * 300_000, "sha256:" + "A" * 64, "sha512:" + "a" * 64, "a", ""],
+    ids=["endless", "upper case", "sha512", "text", "empty"],
+)
+def test_an_index_that_names_an_image_by_no_digest_is_refused(digest: str) -> None:
+    """Amazon ECR has sha256 digests only; what else stands there is not repeated."""
+    with pytest.raises(GateRefused, match="sha256") as caught:
+        looked_at(index(entry(AMD), entry(ARM, digest=digest)))
+    assert [reason.code for reason in caught.value.reasons] == ["unreadable_index"]
+    assert len(caught.value.reasons[0].sentence) < 200
+
+
 @pytest.mark.parametrize("depth", [1, 100_000])
 def test_an_index_that_is_no_json_is_refused(depth: int) -> None:
     """Cut off, or too deep for any parser."""
