@@ -13,6 +13,7 @@ from promoter.ports import Findings, Found, Missing, Registry
 
 MAX_DEPTH = 4  # of indexes in indexes; real ones have one or two
 MAX_IMAGES = 100  # of an index; as many as one BatchGetImage can name
+HEXADECIMAL = frozenset("0123456789abcdef")
 AT_ONCE = 8  # DescribeImageScanFindings calls; AWS publishes no quota for it
 
 
@@ -33,7 +34,7 @@ def gather(
     soaks = gate.soak and reached_at is None
     return Evidence(
         subjects=subjects,
-        signed=findings.signed(repository, manifest.digest) if gate.signed else None,
+        signed=findings.signed(repository, manifest.digest, gate.signing_profiles) if gate.signed else None,
         pushed_at=findings.pushed(repository, [manifest.digest])[manifest.digest] if soaks else None,
         reached_at=reached_at,
     )
@@ -65,9 +66,18 @@ def platforms(repository: Repository, manifest: Manifest, *, registry: Registry)
 def named(index: Manifest) -> tuple[Child, ...]:
     """Return what an index names; what cannot be read, or in more than one way, cannot be judged."""
     try:
-        return children(index.body)
+        entries = children(index.body)
     except ValueError as error:
         raise refused(f"{index.digest} cannot be looked through: {error}") from error
+    if not all(is_digest(entry.digest) for entry in entries):
+        raise refused(f"{index.digest} names an image by something that is not a sha256 digest")
+    return entries
+
+
+def is_digest(text: str) -> bool:
+    """Say whether Amazon ECR could have an image by this digest."""
+    algorithm, _, hexadecimal = text.partition(":")
+    return algorithm == "sha256" and len(hexadecimal) == 64 and set(hexadecimal) <= HEXADECIMAL
 
 
 def present(answer: Found, image_id: ImageId) -> Manifest:

@@ -174,16 +174,21 @@ class Finding:
 
     @property
     def package(self) -> str:
-        """The packages as people read them."""
-        return ", ".join(self.packages)
+        """The packages as people read them: the first five, and how many more there are."""
+        more = f" and {len(self.packages) - 5} more" if len(self.packages) > 5 else ""
+        return ", ".join(self.packages[:5]) + more
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What the registry knows of one manifest's vulnerabilities; `status` is ECR's ScanStatus, None: no scan."""
+    """What the registry knows of one manifest's vulnerabilities; `status` is ECR's ScanStatus, None: no scan.
+
+    `completed_at` is when the last scan ended, None where none has.
+    """
 
     status: str | None
     findings: tuple[Finding, ...] = ()
+    completed_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,11 @@ class Findings(Protocol):
     def scan(self, repository: Repository, image_digest: str) -> Scan:
         """Return what the last scan of this one manifest found; called from several threads."""
 
-    def signed(self, repository: Repository, image_digest: str) -> bool:
-        """Say whether a signature refers to the digest: that it exists, not that it verifies."""
+    def signed(self, repository: Repository, image_digest: str, profiles: Sequence[str] = ()) -> bool:
+        """Say whether a signature refers to the digest: that it exists, not that it verifies.
+
+        With `profiles`, ARNs of AWS Signer, only ECR managed signing by one of them counts.
+        """
 
     def pushed(self, repository: Repository, image_digests: Sequence[str]) -> Mapping[str, datetime]:
         """Return when each image was pushed. Raises SourceNotFound if one is not there."""

@@ -60,15 +60,15 @@ def list_referrers(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def describe_signing_status(request: dict[str, Any]) -> dict[str, Any]:
-    """DescribeImageSigningStatus: nothing is signed here, so no status is ever listed."""
+    """DescribeImageSigningStatus: a status for each profile that was to sign the image."""
     found = repository(request)
     image_id = values.required(request, "imageId")
-    found.find(image_id)
+    image = found.find(image_id)
     return {
         "repositoryName": found.name,
         "registryId": found.registry_id,
         "imageId": image_id,
-        "signingStatuses": [],
+        "signingStatuses": list(found.signings.get(image.manifest.digest, {}).values()),
     }
 
 
@@ -105,7 +105,7 @@ def _referrer(image: Image) -> dict[str, Any]:
     return {
         "digest": manifest.digest,
         "mediaType": manifest.media_type,
-        "artifactType": manifest.artifact_type,
+        **({"artifactType": manifest.artifact_type} if manifest.artifact_type else {}),
         "size": len(manifest.body),
         "annotations": dict(manifest.annotations),
         "artifactStatus": "ACTIVE",
@@ -135,6 +135,7 @@ def _delete(found: Repository, image_id: dict[str, str]) -> list[dict[str, str]]
     if not image.tags:
         del found.images[digest]
         found.scans.pop(digest, None)
+        found.signings.pop(digest, None)
     for deleted in tags or [None]:
         events.deleted(found.name, image.manifest, deleted)
     return [{"imageDigest": digest, **({"imageTag": deleted} if deleted else {})} for deleted in tags or [None]]

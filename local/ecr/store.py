@@ -23,7 +23,7 @@ class Image:
 
 @dataclass
 class Repository:
-    """What a repository holds. `scans` is the scanner's, by digest."""
+    """What a repository holds. `scans` is the scanner's, `signings` the signer's, by digest."""
 
     name: str
     registry_id: str
@@ -31,6 +31,7 @@ class Repository:
     blobs: dict[str, bytes]
     images: dict[str, Image] = field(default_factory=dict)
     scans: dict[str, Any] = field(default_factory=dict)
+    signings: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     uploads: dict[str, list[bytes]] = field(default_factory=dict)
 
     def tagged(self, tag: str) -> Image | None:

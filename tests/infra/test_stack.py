@@ -75,6 +75,11 @@ def test_the_function_can_touch_images_only_where_a_rule_says(template: assertio
         ("{findings: {}}", {"ecr:DescribeImageScanFindings", "ecr:DescribeImages"}, True),
         ("{soak: 1h}", {"ecr:DescribeImages"}, False),
         ("{signed: true}", {"ecr:DescribeImageSigningStatus"}, False),
+        (
+            "{signed: {profiles: ['arn:aws:signer:us-east-1:123456789012:/signing-profiles/release']}}",
+            {"ecr:DescribeImageSigningStatus"},
+            False,
+        ),
     ],
 )
 def test_a_gates_rights_come_with_the_rule_that_uses_it(

@@ -86,6 +86,7 @@ class KnownFindings:
 
     scans: dict[str, Scan] = field(default_factory=dict)
     signatures: set[str] = field(default_factory=set)
+    profiles: dict[str, set[str]] = field(default_factory=dict)
     pushes: dict[str, datetime] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
@@ -93,8 +94,10 @@ class KnownFindings:
         self.asked.append(image_digest)
         return self.scans.get(image_digest, Scan(None))
 
-    def signed(self, repository: Repository, image_digest: str) -> bool:
-        return image_digest in self.signatures
+    def signed(self, repository: Repository, image_digest: str, profiles: Sequence[str] = ()) -> bool:
+        if profiles:
+            return not self.profiles.get(image_digest, set()).isdisjoint(profiles)
+        return image_digest in self.signatures or image_digest in self.profiles
 
     def pushed(self, repository: Repository, image_digests: Sequence[str]) -> dict[str, datetime]:
         if missing := [digest for digest in image_digests if digest not in self.pushes]:
