@@ -60,7 +60,6 @@ class EcrRegistry:
         self._client = client
         self._longest_put = longest_put
         self._lost = False  # a try of the present PutImage got no answer, or one that leaves open what was done
-        client.meta.events.register_first("needs-retry.ecr.PutImage", self._note_try)
 
     @property
     def longest_put(self) -> timedelta:
@@ -93,6 +92,8 @@ class EcrRegistry:
         last try fails too, an earlier one may still be carried out.
         """
         self._lost = False
+        # With an id of its own the second registration does nothing.
+        self._client.meta.events.register_first("needs-retry.ecr.PutImage", self._note_try, unique_id=self)
         try:
             self._client.put_image(
                 registryId=repository.registry_id,
