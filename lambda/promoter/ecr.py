@@ -93,7 +93,8 @@ class EcrRegistry:
         """
         self._lost = False
         # With an id of its own the second registration does nothing.
-        self._client.meta.events.register_first("needs-retry.ecr.PutImage", self._note_try, unique_id=str(id(self)))
+        own = str(id(self))
+        self._client.meta.events.register_first("needs-retry.ecr.PutImage", self._note_try, unique_id=own)
         try:
             self._client.put_image(
                 registryId=repository.registry_id,
