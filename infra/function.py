@@ -32,8 +32,8 @@ RETENTION = {
     3653: DAYS.TEN_YEARS,
 }
 
-# Seconds that the lease of a tag outlasts the invocation: a PutImage with all its tries (promoter.wiring's LONGEST_CALL)
-# and five more, so that who takes the tag next is never overtaken.
+# Seconds that the lease of a tag outlasts the invocation: promoter.wiring's LONGEST_CALL, a PutImage with all its
+# tries, and five more, so that who takes the tag next is never overtaken.
 MARGIN = 32
 
 
