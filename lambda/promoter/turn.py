@@ -10,8 +10,9 @@ from datetime import datetime
 from promoter import records
 from promoter.answers import replay
 from promoter.checks import Look
-from promoter.errors import Interrupted, PromoterError, RegistryError, Throttled
+from promoter.errors import Interrupted, LedgerError, PromoterError, RegistryError, Throttled
 from promoter.model import ImageId, Manifest, Outcome, Promoted, Promotion, Record, TagMove, Turn, Unreadable
+from promoter.ports import LeaseLostError
 from promoter.world import World
 
 
@@ -133,10 +134,18 @@ def is_at(manifest: Manifest, image_tag: str, error: PromoterError, putting: Put
     return there
 
 
+def record(turn: Turn, answer: Promoted | PromoterError, world: World) -> None:
+    """Record the end of a turn. Raises LedgerError where that cannot be done, so that it is settled later."""
+    try:
+        world.ledger.finish(turn, records.ended(turn.record, answer, now=world.now()))
+    except LeaseLostError as lost:  # only where somebody changed the table by hand
+        raise LedgerError(f"the promotion could not be recorded: {lost}; reconcile settles it") from lost
+
+
 def finish(turn: Turn, answer: Promoted | PromoterError, world: World) -> None:
     """Record the end of a turn; an error of the ledger says which tags were put all the same."""
     try:
-        world.ledger.finish(turn, records.ended(turn.record, answer, now=world.now()))
+        record(turn, answer, world)
     except PromoterError as error:
         error.moves, error.image_digest = answer.moves, turn.record.image_digest
         raise
