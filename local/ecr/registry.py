@@ -127,11 +127,12 @@ def _unknown_manifest(name: str, reference: str) -> emulator.Answer:
     return refusal(404, "MANIFEST_UNKNOWN", f"Requested image not found: {name} {reference}")
 
 
-def list_referrers(name: str, digest: str) -> emulator.Answer:
-    """GET /v2/<name>/referrers/<digest>: an index of the manifests whose subject is the digest."""
+def list_referrers(name: str, digest: str, query: Mapping[str, Any]) -> emulator.Answer:
+    """GET /v2/<name>/referrers/<digest>: an index of the manifests with that subject, and that `artifactType`."""
     found = _repository(name)
     if found is None:
         return _unknown_name(name)
+    wanted = _first(query, "artifactType")
     descriptors = [
         {
             "mediaType": image.manifest.media_type,
@@ -141,7 +142,8 @@ def list_referrers(name: str, digest: str) -> emulator.Answer:
             "annotations": dict(image.manifest.annotations),
         }
         for image in found.images.values()
-        if image.manifest.subject == digest
+        if image.manifest.subject == digest and wanted in ("", image.manifest.artifact_type)
     ]
     document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": descriptors}
-    return 200, {"Content-Type": OCI_INDEX}, json.dumps(document).encode()
+    applied = {"OCI-Filters-Applied": "artifactType"} if wanted else {}
+    return 200, {"Content-Type": OCI_INDEX, **applied}, json.dumps(document).encode()
