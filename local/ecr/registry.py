@@ -47,9 +47,9 @@ def put_manifest(name: str, reference: str, headers: Mapping[str, str], body: by
 
 
 def get_manifest(name: str, reference: str) -> emulator.Answer:
-    """GET /v2/<name>/manifests/<reference>, always in the stored type."""
+    """GET /v2/<name>/manifests/<reference>, always in the stored type. What is archived is not found."""
     image = _image(name, reference)
-    if image is None:
+    if image is None or image.status != "ACTIVE":
         return _unknown_manifest(name, reference)
     manifest = image.manifest
     headers = {
@@ -84,8 +84,9 @@ def list_tags(name: str, query: Mapping[str, Any]) -> emulator.Answer:
     found = _repository(name)
     if found is None:
         return _unknown_name(name)
+    active = [image for image in found.images.values() if image.status == "ACTIVE"]
     after, size = _first(query, "last"), _first(query, "n")
-    tags = sorted(tag for image in found.images.values() for tag in image.tags if tag > after)
+    tags = sorted(tag for image in active for tag in image.tags if tag > after)
     shown = tags[: int(size)] if size.isdecimal() else tags
     headers = {"Content-Type": "application/json"}
     if len(shown) < len(tags):
