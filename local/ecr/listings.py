@@ -73,12 +73,15 @@ def describe_signing_status(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _filtered(found: Repository, request: dict[str, Any]) -> list[Image]:
-    """Return the images with the asked tag status; nothing is ever archived here."""
+    """Return the images with the asked tag status and image status, ACTIVE unless it is asked for."""
     asked = request.get("filter") or {}
-    if asked.get("imageStatus", "ACTIVE") not in {"ACTIVE", "ANY"}:
-        return []
+    status = asked.get("imageStatus", "ACTIVE")
     wanted = {"TAGGED": True, "UNTAGGED": False}.get(asked.get("tagStatus", "ANY"))
-    return [image for image in found.images.values() if wanted in (None, bool(image.tags))]
+    return [
+        image
+        for image in found.images.values()
+        if wanted in (None, bool(image.tags)) and status in ("ANY", image.status)
+    ]
 
 
 def _detail(found: Repository, image: Image) -> dict[str, Any]:
@@ -87,6 +90,8 @@ def _detail(found: Repository, image: Image) -> dict[str, Any]:
         "imageTags": list(image.tags),
         "artifactMediaType": manifest.artifact_type,
         "subjectManifestDigest": manifest.subject,
+        "lastArchivedAt": image.archived_at,
+        "lastActivatedAt": image.activated_at,
     }
     return {
         "registryId": found.registry_id,
@@ -95,7 +100,7 @@ def _detail(found: Repository, image: Image) -> dict[str, Any]:
         "imageSizeInBytes": manifest.layer_bytes or len(manifest.body),
         "imagePushedAt": image.pushed_at,
         "imageManifestMediaType": manifest.media_type,
-        "imageStatus": "ACTIVE",
+        "imageStatus": image.status,
         **{name: value for name, value in optional.items() if value},
     }
 
