@@ -13,6 +13,7 @@ import pytest
 
 from promoter import turn, wiring
 from promoter.errors import RegistryError, Throttled
+from promoter.manifest import DOCKER_SIGNED_V1
 from promoter.model import ImageId, Outcome, Record, TagMove, Trigger
 from promoter.policy import Freeze
 from tests.handler.conftest import CALLER
@@ -28,7 +29,9 @@ ASK = {"repositoryName": "team/web", "source": {"imageTag": "staging"}}
 BROUGHT = (
     '{"schemaVersion": 2, "config": {"mediaType": "application/vnd.oci.image.config.v1+json"}, "layers": []}\n'
 )
-
+SCHEMA_1 = '{"schemaVersion": 1, "fsLayers": []}'
+SIGNED = "sha256-" + "a" * 64
+SIGNATURE = json.dumps(json.loads(BROUGHT) | {"subject": {"digest": NEW.digest}})
 
 OPERATOR = f"arn:aws:sts::{ACCOUNT}:assumed-role/operator/ann"
 STRANGER = f"arn:aws:sts::{ACCOUNT}:assumed-role/other/eve"
@@ -202,6 +205,17 @@ def test_a_body_that_api_gateway_took_for_binary_is_read(post: Post, registry: I
             {"repositoryName": "team/web", "imageManifest": BROUGHT, "imageManifestMediaType": "text/html"},
             "imageManifestMediaType",
         ),
+        ({"repositoryName": "team/web", "imageManifest": SCHEMA_1, "imageTag": "v1"}, "imageManifest"),
+        (
+            {"repositoryName": "team/web", "imageManifest": BROUGHT, "imageManifestMediaType": DOCKER_SIGNED_V1},
+            "imageManifestMediaType",
+        ),
+        ({"repositoryName": "team/web", "imageManifest": SIGNATURE, "imageTag": "v1"}, "imageManifest"),
+        ({"repositoryName": "team/web", "imageManifest": BROUGHT, "imageTag": SIGNED}, "imageTag"),
+        (ASK | {"imageTag": SIGNED}, "imageTag"),
+        (ASK | {"imageTags": ["v1", f"{SIGNED}.sig"]}, "imageTags[1]"),
+        (ASK | {"expectedDigests": {SIGNED: None}}, "expectedDigests"),
+        (ASK | {"k" * 500_000: 1}, "k" * 300),
     ],
 )
 def test_garbage_is_a_400_that_names_the_field(
@@ -216,6 +230,7 @@ def test_garbage_is_a_400_that_names_the_field(
     assert document["code"] == "invalid_request"
     assert document["field"] == field
     assert document["headers"]["Content-Type"] == "application/problem+json"
+    assert len(document["detail"]) < 1000
     assert registry.puts == []
 
 
