@@ -23,6 +23,8 @@ KEYS = uuid.UUID("5c1b7c57-70f4-5b0f-8f5e-2f7c1f7c9d53")
 """The namespace in which a caller's Idempotency-Key makes a promotionId."""
 MOST_TOLD = 300
 """Characters of what is wrong in a request that stand in the answer: a member's name may have megabytes."""
+PROMOTION_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+"""What a promotionId can look like; ours are UUIDs. Nothing else is looked up."""
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 RepositoryName = Annotated[
@@ -85,13 +87,13 @@ class RollbackBody(Struct, forbid_unknown_fields=True, rename="camel"):
     image_tags: Annotated[list[Tag], Meta(min_length=1, max_length=MAX_TAGS)] | None = None
 
 
-def promotion_id(idempotency_key: str | None, caller: str | None, subject: str) -> str:
-    """Return a new id, or the one that the caller's Idempotency-Key always gives for this subject."""
+def promotion_id(idempotency_key: str | None, principal: str, subject: str) -> str:
+    """Return a new id, or the one that the principal's Idempotency-Key always gives for this subject."""
     if idempotency_key is None:
         return str(uuid.uuid4())
     if not KEY.fullmatch(idempotency_key):
         raise InvalidRequest("Idempotency-Key has 1 to 255 printable characters", field="Idempotency-Key")
-    return str(uuid.uuid5(KEYS, f"{caller}\n{subject}\n{idempotency_key}"))
+    return str(uuid.uuid5(KEYS, f"{principal}\n{subject}\n{idempotency_key}"))
 
 
 def rollback_tags(body: bytes) -> list[str] | None:

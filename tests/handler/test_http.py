@@ -16,7 +16,8 @@ from promoter.errors import RegistryError, Throttled
 from promoter.manifest import DOCKER_SIGNED_V1
 from promoter.model import ImageId, Outcome, Record, TagMove, Trigger
 from promoter.policy import Freeze
-from tests.handler.conftest import CALLER
+from tests.handler.conftest import CALLER, http_event
+from tests.support.ledgers import InMemoryLedger
 from tests.support.policies import ACCOUNT
 from tests.support.registries import REPOSITORY, FailingRegistry, InMemoryRegistry, manifest
 
@@ -148,6 +149,83 @@ def test_put_images_own_input_is_a_request(post: Post, registry: InMemoryRegistr
     assert status == 200
     assert registry.tags["v7"].body == BROUGHT.encode()
     assert document["images"][0]["imageId"] == {"imageDigest": manifest(BROUGHT).digest, "imageTag": "v7"}
+
+
+ROLE, PERSON = (
+    f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/"
+    for name in ("deployer", "AWSReservedSSO_Release_0123456789abcdef")
+)
+
+
+def signed(arn: str) -> dict[str, Any]:
+    return {"iam": {"userArn": arn}}
+
+
+def token(subject: str, issuer: str) -> dict[str, Any]:
+    return {"jwt": {"claims": {"sub": subject, "iss": issuer}}}
+
+
+GITHUB = "https://token.actions.githubusercontent.com"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (signed(f"{ROLE}run-7"), signed(f"{ROLE}run-8"), True),
+        (signed(f"{PERSON}ann"), signed(f"{PERSON}ann"), True),
+        (signed(f"{PERSON}ann"), signed(f"{PERSON}bob"), False),
+        (signed(f"{ROLE}run-7"), signed(f"arn:aws:sts::{ACCOUNT}:assumed-role/other/run-7"), False),
+        (token("deploy", "https://one.example"), token("deploy", "https://one.example"), True),
+        (token("deploy", "https://one.example"), token("deploy", "https://two.example"), False),
+        (
+            token("repo:owner/web:ref:refs/heads/main", GITHUB),
+            token("repo:owner/web:ref:refs/heads/x", GITHUB),
+            False,
+        ),
+        (signed(f"{ROLE}run-7"), None, False),
+    ],
+)
+def test_an_idempotency_key_belongs_to_the_principal(
+    invoke: Callable[[dict[str, Any]], dict[str, Any]],
+    registry: InMemoryRegistry,
+    one: dict[str, Any],
+    other: dict[str, Any] | None,
+    *,
+    same: bool,
+) -> None:
+    """A re-run of a pipeline is a new session of the same role; another principal's key is another promotion."""
+    registry.tags["staging"] = NEW
+    ids = []
+    for authorizer in (one, other):
+        event = http_event(json.dumps(ASK)) | {"headers": {"idempotency-key": "deploy-7"}}
+        event["requestContext"]["authorizer"] = authorizer
+        ids.append(json.loads(invoke(event)["body"])["promotionId"])
+
+    assert (ids[0] == ids[1]) is same
+
+
+def test_a_re_run_under_the_same_key_gets_the_first_answer(
+    post: Post, registry: InMemoryRegistry, ledger: InMemoryLedger
+) -> None:
+    """Also after the tag has moved on. The record has the session that asked first, in full."""
+    registry.tags["staging"] = NEW
+    key = {"headers": {"idempotency-key": "deploy-7"}}
+
+    first = post(ASK, caller=f"{ROLE}run-7", **key)[1]
+    registry.tags["prod"] = OLD
+    again = post(ASK, caller=f"{ROLE}run-8", **key)[1]
+
+    assert (again["promotionId"], again["outcome"]) == (first["promotionId"], "PROMOTED")
+    assert registry.tags["prod"] == OLD
+    assert ledger.records[first["promotionId"]].caller == f"{ROLE}run-7"
+
+
+@pytest.mark.parametrize(("path", "body"), [("/promotions/p-1/rollback", {"imageTags": [SIGNED]})])
+def test_a_rollback_names_no_tag_of_signatures(call: Call, path: str, body: Any) -> None:
+    """As little as a promotion does."""
+    status, problem = call("POST", path, body, caller=OPERATOR)
+
+    assert (status, problem["code"], problem["field"]) == (400, "invalid_request", "imageTags[0]")
 
 
 def test_a_body_that_api_gateway_took_for_binary_is_read(post: Post, registry: InMemoryRegistry) -> None:
