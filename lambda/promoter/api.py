@@ -165,7 +165,7 @@ def list_promotions(event: Event) -> Response[str]:
     page = wiring.history().promotions(
         asked.repository,
         image_tag=asked.image_tag,
-        outcome=asked.outcome,
+        wanted=asked.wanted,
         limit=asked.limit,
         next_token=asked.next_token,
     )
@@ -177,7 +177,9 @@ def list_heads(event: Event) -> Response[str]:
     """Serve `GET /heads`: where the ledger has the tags, and where the registry has them."""
     asked = queries.heads(parameters(event), Settings.read().registry_id)
     wiring.policy().require_repository(asked.repository)
-    page = wiring.history().heads(asked.repository, limit=asked.limit, next_token=asked.next_token)
+    page = wiring.history().heads(
+        asked.repository, image_tag=asked.image_tag, limit=asked.limit, next_token=asked.next_token
+    )
     found = queries.compared(page.entries, wiring.registry())
     return respond(200, JSON, {"heads": found} | queries.more(page.next_token))
 
