@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from promoter import dynamo
+from promoter import drift, dynamo
 from promoter.errors import LedgerError
 from promoter.items import head_of
 from promoter.model import Outcome
@@ -39,7 +39,7 @@ def announcements(stream_records: Iterable[Mapping[str, Any]]) -> Iterator[dict[
         if key.startswith("promotion#") and "outcome" in new:
             yield _entry(DETAIL_TYPES[Outcome(new["outcome"]["S"])], json.loads(new["document"]["S"]))
         elif key.startswith("heads#") and "drift" in new and new["drift"] != old.get("drift"):
-            yield _entry(DRIFTED, _drift(new))
+            yield _entry(DRIFTED, drift.document(head_of(new)))
 
 
 def send(entries: Sequence[Mapping[str, Any]], client: EventBridgeClient) -> None:
@@ -66,16 +66,4 @@ def _entry(detail_type: str, detail: Mapping[str, Any]) -> dict[str, Any]:
         "DetailType": detail_type,
         "Detail": json.dumps({"version": VERSION, **detail}),
         "Resources": [f"{detail['registryId']}/{repository}"],
-    }
-
-
-def _drift(item: Mapping[str, Any]) -> dict[str, Any]:
-    head = head_of(item)
-    return {
-        "registryId": head.repository.registry_id,
-        "repositoryName": head.repository.name,
-        "imageTag": head.image_tag,
-        "recordedDigest": head.image_digest,
-        "registryDigest": None if head.drift == "none" else head.drift,
-        "promotionId": head.promotion_id,
     }

@@ -4,6 +4,7 @@ PromoterError
 ├── InvalidRequest          400 invalid_request
 ├── IdempotencyConflict     409 idempotency_conflict
 ├── PromotionNotFound       404 promotion_not_found
+├── RouteNotFound           404 route_not_found
 ├── Refusal                 a rule says no: normal, and final but for "not yet"
 │   ├── NotAllowed          403 not_allowed
 │   ├── ScanPending         409 scan_pending       retryable
@@ -87,6 +88,14 @@ class PromotionNotFound(PromoterError):
 
     code = "promotion_not_found"
     title = "The promotion is not known"
+    http_status = 404
+
+
+class RouteNotFound(PromoterError):
+    """The API has no such path, or not for this method."""
+
+    code = "route_not_found"
+    title = "There is no such route"
     http_status = 404
 
 

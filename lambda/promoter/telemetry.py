@@ -83,22 +83,15 @@ def report_refused(error: PromoterError, *, route: str, caller: str | None) -> N
 
 def report_reconciled(done: Reconciled) -> None:
     """Log what a run of reconcile did, and count what operators have to know of."""
-    drifted = [
-        {
-            "repository": head.repository.name,
-            "tag": head.image_tag,
-            "recorded": head.image_digest,
-            "found": head.drift,
-        }
-        for head in done.drifted
-    ]
+    from promoter import drift  # events need none of this
+
     log = logger.warning if done.settled or done.drifted or done.failures else logger.info
     log(
         "reconciled",
         settled=done.settled,
         finished=done.finished,
         waiting=done.waiting,
-        drifted=drifted,
+        drifted=[drift.document(head) for head in done.drifted],
         failures=done.failures,
     )
     for name, count_of in (("StaleIntents", done.stale), ("Drift", len(done.drifted))):

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from local.aws import LocalAws
 from local.pusher import PushedImage, push_index
+from promoter.brought import parse
 from promoter.ecr import EcrRegistry
 from promoter.errors import PromoterError, RegistryError, RepositoryNotFound, TagImmutable, Throttled
-from promoter.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, parse
+from promoter.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from promoter.model import ImageId, Manifest, Repository
 from promoter.ports import Missing
 
