@@ -80,12 +80,11 @@ def ignored(event: events.Ignored) -> dict[str, Any]:
 
 def serve_stream(event: dict[str, Any]) -> dict[str, Any]:
     """Announce what the table's stream tells of; raises if that fails, and the stream brings it again."""
-    from promoter import announce
-
-    entries = list(announce.announcements(event["Records"]))
-    announce.send(entries, wiring.eventbridge())
-    logger.info("announced", count=len(entries))
-    return {"announced": len(entries)}
+    sent, unsent = wiring.announcer().announce(event["Records"])
+    for each in unsent:
+        logger.error("put aside", promotion_id=each.promotion_id, key=each.key, code=each.code, detail=each.cause)
+    logger.info("announced", count=sent)
+    return {"announced": sent, "putAside": len(unsent)}
 
 
 def serve_schedule(context: LambdaContext) -> dict[str, Any]:

@@ -102,6 +102,7 @@ def invoke(
     monkeypatch.setenv("PROMOTER_HISTORY_DAYS", "1")
     monkeypatch.setenv("PROMOTER_EVENTS_QUEUE", EVENTS_QUEUE)
     monkeypatch.setenv("PROMOTER_FAILED_EVENTS_QUEUE", FAILED_QUEUE)
+    monkeypatch.setenv("PROMOTER_UNANNOUNCED_QUEUE", "https://sqs.example/unannounced")
     monkeypatch.setenv("PROMOTER_EVENT_TRIES", "5")
     monkeypatch.setenv("PROMOTER_EVENT_RETRY_SECONDS", "60")
     monkeypatch.setenv("PROMOTER_OPERATORS", '["arn:aws:sts::*:assumed-role/operator/*"]')
