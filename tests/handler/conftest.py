@@ -29,6 +29,10 @@ class Context:
     invoked_function_arn: str = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:promoter"
     aws_request_id: str = "0b7e3c9a"
 
+    def get_remaining_time_in_millis(self) -> int:
+        """There is always time."""
+        return 28_000
+
 
 @pytest.fixture
 def registry() -> InMemoryRegistry:

@@ -110,7 +110,11 @@ def test_an_event_delivered_ten_times_is_one_promotion(
         (basic(**{"image-tags": None}), "needs a source tag"),
         (basic(**{"image-tags": ["staging"]}), "does not match"),
         (basic(**{"repository-name": "others/web"}), "others/web"),
-        (basic() | {"account": "999999999999"}, "no scan rule"),
+        (basic() | {"account": "999999999999"}, "the image is in 999999999999, eu-central-1: only"),
+        (basic() | {"region": "us-east-1"}, f"the image is in {ACCOUNT}, us-east-1: only"),
+        (basic() | {"account": None}, "the image is in None, eu-central-1: only"),
+        (enhanced() | {"region": "us-east-1"}, f"the image is in {ACCOUNT}, us-east-1: only"),
+        (pushed() | {"account": "999999999999"}, "the image is in 999999999999, eu-central-1: only"),
         (basic(**{"image-digest": "sha256:123"}), "no sha256 digest"),
         (basic() | {"detail": None}, "no finished image scan"),
         (basic() | {"detail-type": "ECR Replication Action"}, "ECR Replication Action"),
@@ -121,7 +125,11 @@ def test_an_event_delivered_ten_times_is_one_promotion(
         (enhanced(**{"repository-name": None, "instance-id": "i-1"}), "not of an image"),
         (
             enhanced(**{"repository-name": "arn:aws:ecr:eu-central-1:999999999999:repository/team/web"}),
-            "no scan rule",
+            "the image is in 999999999999, eu-central-1: only",
+        ),
+        (
+            enhanced(**{"repository-name": f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/team/web"}),
+            f"the image is in {ACCOUNT}, us-east-1: only",
         ),
     ],
 )
