@@ -10,6 +10,7 @@ from promoter.errors import PromoterError, SourceNotFound, TagImmutable
 from promoter.manifest import OCI_MANIFEST, digest_of
 from promoter.model import ImageId, Manifest, Repository, Scan, Watch
 from promoter.ports import Missing
+from promoter.watches import BESIDES
 
 REPOSITORY = Repository("123456789012", "team/web")
 """The one repository of most tests."""
@@ -124,7 +125,8 @@ class RememberedWatches:
         new = [digest for digest in image_digests if waiting not in self.waiting.get(digest, [])]
         for digest in new:
             self.waiting.setdefault(digest, []).append(waiting)
-            self.added[digest, waiting] = tuple(image_digests)
+            here = image_digests.index(digest)
+            self.added[digest, waiting] = (*image_digests[here + 1 :], *image_digests[:here])[:BESIDES]
         self.written += len(new)
         return bool(new)
 
@@ -133,11 +135,7 @@ class RememberedWatches:
 
     def besides(self, watch: Watch) -> tuple[str, ...]:
         others = self.added.get((watch.image_digest, watch.waiting), ())
-        return tuple(
-            digest
-            for digest in others
-            if digest != watch.image_digest and watch.waiting in self.waiting.get(digest, [])
-        )
+        return tuple(digest for digest in others if watch.waiting in self.waiting.get(digest, []))
 
     def oldest(self, before: datetime, *, limit: int) -> list[Watch]:
         watches = [Watch(REPOSITORY, digest, each) for digest, all_ in self.waiting.items() for each in all_]
@@ -150,4 +148,5 @@ class RememberedWatches:
         waiting = self.waiting.get(watch.image_digest, [])
         if watch.waiting in waiting:
             waiting.remove(watch.waiting)
+            self.added.pop((watch.image_digest, watch.waiting), None)
             self.written += 1
