@@ -49,10 +49,10 @@ REFUSED = frozenset({"ValidationException", "InvalidArgument", "MalformedDetail"
 class Announcement:
     """An entry of PutEvents, of which item it tells, and since when."""
 
-    entry: Mapping[str, Any]
     key: Mapping[str, Any]
     promotion_id: str
     recorded_at: datetime
+    entry: Mapping[str, Any]
 
     @property
     def size(self) -> int:
@@ -73,21 +73,26 @@ class Unsent:
     retryable: bool = False
 
 
-def announcements(stream_records: Iterable[Mapping[str, Any]]) -> Iterator[Announcement | Unsent]:
-    """Yield one for each promotion that ended and each tag that was found elsewhere, in the stream's order."""
+def announcements(stream_records: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield an entry of PutEvents for each promotion that ended and each tag that was found elsewhere."""
+    for each in read(stream_records):
+        if isinstance(each, Announcement):
+            yield each.entry
+
+
+def read(stream_records: Iterable[Mapping[str, Any]]) -> Iterator[Announcement | Unsent]:
+    """Yield what has to be announced, in the stream's order, or why that cannot be read."""
     for stream_record in stream_records:
         change = stream_record.get("dynamodb", {})
         new, old = change.get("NewImage") or {}, change.get("OldImage") or {}
-        created = change.get("ApproximateCreationDateTime")
-        recorded_at = datetime.fromtimestamp(created, UTC) if created else datetime.now(UTC)
+        about = (_key(new), _promotion_id(new), _recorded_at(change))
         try:
             entry = _entry_of(new, old)
         except (AttributeError, KeyError, TypeError, ValueError) as error:  # of a version that is not this one
-            cause = f"{type(error).__name__}: {error}"
-            yield Unsent(_key(new), _promotion_id(new), recorded_at, "unreadable", cause)
+            yield Unsent(*about, code="unreadable", cause=f"{type(error).__name__}: {error}")
             continue
         if entry:
-            yield Announcement(entry, _key(new), _promotion_id(new), recorded_at)
+            yield Announcement(*about, entry)
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ class Announcer:
         Raises LedgerError where some have to be tried again: the stream brings all of them again. Nothing is put
         aside before the rest was sent, so that it is put aside once.
         """
-        found = list(announcements(stream_records))
+        found = list(read(stream_records))
         unsent = [each for each in found if isinstance(each, Unsent)]
         sent = 0
         for portion in portions([each for each in found if isinstance(each, Announcement)]):
@@ -136,9 +141,11 @@ class Announcer:
                 return [unsent for each in portion for unsent in self._send([each])]
             return [_unsent(each, code, f"{error}", retryable=code not in REFUSED) for each in portion]
         return [
-            _unsent(each, code, result.get("ErrorMessage", ""), retryable=code in RETRIED)
+            _unsent(
+                each, result["ErrorCode"], result.get("ErrorMessage", ""), retryable=result["ErrorCode"] in RETRIED
+            )
             for each, result in zip(portion, results, strict=True)
-            if (code := result.get("ErrorCode"))
+            if "ErrorCode" in result
         ]
 
 
@@ -158,6 +165,12 @@ def portions(found: Iterable[Announcement]) -> Iterator[list[Announcement]]:
 
 def _unsent(each: Announcement, code: str, cause: str, *, retryable: bool = False) -> Unsent:
     return Unsent(each.key, each.promotion_id, each.recorded_at, code, cause, retryable)
+
+
+def _recorded_at(change: Mapping[str, Any]) -> datetime:
+    """Return when the item changed. Lambda brings a number, the stream's own API a datetime."""
+    created = change.get("ApproximateCreationDateTime", datetime.now(UTC))
+    return created if isinstance(created, datetime) else datetime.fromtimestamp(created, UTC)
 
 
 def _key(item: Mapping[str, Any]) -> Mapping[str, Any]:
