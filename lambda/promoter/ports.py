@@ -58,11 +58,17 @@ class Findings(Protocol):
 class Watches(Protocol):
     """Remembers which tagged image waits for the scan of which manifest."""
 
-    def add(self, repository: Repository, waiting: ImageId, image_digests: Sequence[str]) -> None:
-        """Remember that `waiting`, a pinned tag, waits for the scans of these manifests."""
+    def add(self, repository: Repository, waiting: ImageId, image_digests: Sequence[str]) -> bool:
+        """Remember that `waiting`, a pinned tag, waits for the scans of these manifests.
+
+        Returns whether any of it is new. What stands already stays as it is, its end too.
+        """
 
     def waiting_for(self, repository: Repository, image_digest: str) -> tuple[ImageId, ...]:
         """Return the pinned tags that wait for the scan of this manifest."""
+
+    def besides(self, watch: Watch) -> tuple[str, ...]:
+        """Return other manifests for which the same tag still waits: some of those that it was added with."""
 
     def oldest(self, before: datetime, *, limit: int) -> Sequence[Watch]:
         """Return watches that were last looked at before then, the longest ago first."""

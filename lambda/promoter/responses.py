@@ -53,7 +53,7 @@ def refused(
         "type": f"urn:ecr-promoter:{error.code}",
         "title": error.title,
         "status": error.http_status,
-        "detail": error.detail,
+        "detail": records.cut(error.detail, records.MOST_DETAIL),
         "code": error.code,
     }
     reasons = [records.reason(each) for each in error.reasons]

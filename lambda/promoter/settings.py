@@ -17,7 +17,8 @@ class Settings:
     """What the function is told: its own account's registry, its Region, its table.
 
     `lease` is how long a turn lasts, longer than any invocation; `history` how long records are kept. Events come
-    from `events_queue` (its URL) `event_tries` times, `event_retry` apart, and then go to `failed_events_queue`.
+    from `events_queue` (its URL) `event_tries` times, `event_retry` apart, and then go to `failed_events_queue`;
+    announcements that cannot be sent go to `unannounced_queue`.
     `operators` are globs on callers.
     """
 
@@ -28,6 +29,7 @@ class Settings:
     history: timedelta
     events_queue: str
     failed_events_queue: str
+    unannounced_queue: str
     event_tries: int
     event_retry: timedelta
     operators: tuple[str, ...]
@@ -45,6 +47,7 @@ class Settings:
                 history=timedelta(days=int(environment["PROMOTER_HISTORY_DAYS"])),
                 events_queue=environment["PROMOTER_EVENTS_QUEUE"],
                 failed_events_queue=environment["PROMOTER_FAILED_EVENTS_QUEUE"],
+                unannounced_queue=environment["PROMOTER_UNANNOUNCED_QUEUE"],
                 event_tries=int(environment["PROMOTER_EVENT_TRIES"]),
                 event_retry=timedelta(seconds=int(environment["PROMOTER_EVENT_RETRY_SECONDS"])),
                 operators=tuple(json.loads(environment["PROMOTER_OPERATORS"])),

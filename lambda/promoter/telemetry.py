@@ -20,12 +20,15 @@ NAMESPACE = "EcrPromoter"
 logger = Logger(service=SERVICE)
 
 
-def report(wish: Promotion, answer: Promoted | PromoterError, *, milliseconds: float) -> None:
-    """Log how a promotion ended, and count it by outcome and trigger."""
+def report(wish: Promotion, answer: Promoted | PromoterError, *, milliseconds: float, waits: bool = False) -> None:
+    """Log how a promotion ended, and count it by outcome and trigger.
+
+    One that `waits` has not ended: that is logged, and it is counted when it ends.
+    """
     record: dict[str, Any] = {
         "promotion_id": wish.promotion_id,
         "trigger": wish.trigger,
-        "outcome": answer.outcome,
+        "outcome": "WAITING" if waits else answer.outcome,
         "repository": wish.repository.name,
         "registry_id": wish.repository.registry_id,
         "source_tag": wish.source.image_id.image_tag,
@@ -40,9 +43,17 @@ def report(wish: Promotion, answer: Promoted | PromoterError, *, milliseconds: f
     if isinstance(answer, Promoted):
         logger.info("promotion", **record, rule=answer.rule, digest=answer.manifest.digest)
     else:
+        record |= {
+            "rule": wish.rule,
+            "code": answer.code,
+            "detail": records.cut(answer.detail, records.MOST_DETAIL),
+            "reasons": records.fitting(answer.reasons, room=records.MOST_BYTES),
+        }
+        if waits:
+            logger.info("promotion waits", **record)
+            return
         log = logger.error if answer.outcome is Outcome.FAILED else logger.warning
-        reasons = [records.reason(each) for each in answer.reasons]
-        log("promotion", **record, rule=wish.rule, code=answer.code, detail=answer.detail, reasons=reasons)
+        log("promotion", **record)
         if answer.outcome is Outcome.REFUSED:
             count_reasons({each.code for each in answer.reasons} or {answer.code})
     count(wish.trigger, answer.outcome, milliseconds)

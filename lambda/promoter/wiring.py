@@ -23,8 +23,8 @@ from promoter.world import World
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ecr import ECRClient
-    from mypy_boto3_events import EventBridgeClient
 
+    from promoter.announce import Announcer
     from promoter.history import DynamoHistory
     from promoter.retries import EventQueue
 
@@ -87,9 +87,13 @@ def freezes() -> DynamoFreezes:
 
 
 @functools.cache
-def eventbridge() -> EventBridgeClient:
-    """Connect to EventBridge; only the table's stream needs it."""
-    return boto3.client("events", config=CLIENT)
+def announcer() -> Announcer:
+    """Connect to EventBridge, and to the queue of what it does not take; only the table's stream needs it."""
+    from promoter.announce import Announcer
+    from promoter.retries import PutAside
+
+    queue = PutAside(boto3.client("sqs", config=CLIENT), url=Settings.read().unannounced_queue)
+    return Announcer(boto3.client("events", config=CLIENT), queue)
 
 
 @functools.cache

@@ -211,6 +211,24 @@ def test_events_that_fail_for_good_are_kept_with_their_cause(template: assertion
     )
 
 
+def test_the_function_sends_what_it_had_no_time_for_to_its_own_queue(template: assertions.Template) -> None:
+    """Beside it only the stack's rules can send there: the queue's policy names nobody else."""
+    (queue, _), *more = [
+        (name, queue)
+        for name, queue in template.find_resources("AWS::SQS::Queue").items()
+        if "RedrivePolicy" in queue["Properties"]
+    ]
+    (policy,) = [p for p in resources(template, "AWS::SQS::QueuePolicy") if p["Queues"] == [{"Ref": queue}]]
+    allowed = [s for s in policy["PolicyDocument"]["Statement"] if s["Effect"] == "Allow"]
+
+    assert not more
+    assert any(
+        "sqs:SendMessage" in listed(s["Action"]) and s["Resource"] == {"Fn::GetAtt": [queue, "Arn"]}
+        for s in statements(template)
+    )
+    assert [s["Principal"] for s in allowed] == [{"Service": "events.amazonaws.com"}]
+
+
 def test_events_are_taken_at_the_pace_of_the_registry(synthesize: Synthesize) -> None:
     """One at a time, as many at once as the setting says; one that is being served is not given out again."""
     template = synthesize(eventConcurrency=7)
@@ -236,14 +254,24 @@ def test_events_that_cannot_be_handed_over_are_kept(template: assertions.Templat
 
 
 def test_what_ends_in_the_table_is_announced(template: assertions.Template) -> None:
-    """From the beginning of the stream, again and again for 20 hours, then kept in a queue of its own."""
+    """From the beginning of the stream. A record that ends the function is given up, so that others can go out.
+
+    The function puts aside what it cannot announce, in the same queue.
+    """
     (mapping,) = [m for m in resources(template, "AWS::Lambda::EventSourceMapping") if "StartingPosition" in m]
 
     assert mapping["StartingPosition"] == "TRIM_HORIZON"
     assert mapping["MaximumRecordAgeInSeconds"] == 20 * 3600
     assert mapping["BisectBatchOnFunctionError"] is True
-    assert "MaximumRetryAttempts" not in mapping
-    assert "Unannounced" in mapping["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0]
+    assert 0 < mapping["MaximumRetryAttempts"] <= 200
+    unannounced, _ = mapping["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"]
+    assert "Unannounced" in unannounced
+    (function,) = resources(template, "AWS::Lambda::Function")
+    assert function["Environment"]["Variables"]["PROMOTER_UNANNOUNCED_QUEUE"] == {"Ref": unannounced}
+    assert any(
+        "sqs:SendMessage" in listed(s["Action"]) and s["Resource"] == {"Fn::GetAtt": [unannounced, "Arn"]}
+        for s in statements(template)
+    )
 
 
 def test_announcements_go_out_under_the_products_own_name(template: assertions.Template) -> None:

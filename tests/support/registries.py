@@ -10,6 +10,7 @@ from promoter.errors import PromoterError, SourceNotFound, TagImmutable
 from promoter.manifest import OCI_MANIFEST, digest_of
 from promoter.model import ImageId, Manifest, Repository, Scan, Unreadable, Watch
 from promoter.ports import Found, Missing
+from promoter.watches import BESIDES
 
 REPOSITORY = Repository("123456789012", "team/web")
 """The one repository of most tests."""
@@ -119,27 +120,40 @@ class FailingFindings(KnownFindings):
 
 @dataclass
 class RememberedWatches:
-    """Watches in memory."""
+    """Watches in memory; `written` counts what would be items of the table."""
 
     waiting: dict[str, list[ImageId]] = field(default_factory=dict)
     touched: list[Watch] = field(default_factory=list)
     extended: list[Watch] = field(default_factory=list)
+    added: dict[tuple[str, ImageId], tuple[str, ...]] = field(default_factory=dict)
+    written: int = 0
 
-    def add(self, repository: Repository, waiting: ImageId, image_digests: Sequence[str]) -> None:
-        for digest in image_digests:
+    def add(self, repository: Repository, waiting: ImageId, image_digests: Sequence[str]) -> bool:
+        new = [digest for digest in image_digests if waiting not in self.waiting.get(digest, [])]
+        for digest in new:
             self.waiting.setdefault(digest, []).append(waiting)
+            here = image_digests.index(digest)
+            self.added[digest, waiting] = (*image_digests[here + 1 :], *image_digests[:here])[:BESIDES]
+        self.written += len(new)
+        return bool(new)
 
     def waiting_for(self, repository: Repository, image_digest: str) -> tuple[ImageId, ...]:
-        return tuple(dict.fromkeys(self.waiting.get(image_digest, [])))
+        return tuple(self.waiting.get(image_digest, []))
+
+    def besides(self, watch: Watch) -> tuple[str, ...]:
+        others = self.added.get((watch.image_digest, watch.waiting), ())
+        return tuple(digest for digest in others if watch.waiting in self.waiting.get(digest, []))
 
     def oldest(self, before: datetime, *, limit: int) -> list[Watch]:
         watches = [Watch(REPOSITORY, digest, each) for digest, all_ in self.waiting.items() for each in all_]
-        return list(dict.fromkeys(watches))[:limit]
+        return watches[:limit]
 
     def touch(self, watch: Watch, *, extend: bool) -> None:
         (self.extended if extend else self.touched).append(watch)
 
     def remove(self, watch: Watch) -> None:
-        self.waiting[watch.image_digest] = [
-            each for each in self.waiting[watch.image_digest] if each != watch.waiting
-        ]
+        waiting = self.waiting.get(watch.image_digest, [])
+        if watch.waiting in waiting:
+            waiting.remove(watch.waiting)
+            self.added.pop((watch.image_digest, watch.waiting), None)
+            self.written += 1

@@ -23,6 +23,7 @@ def test_a_missing_variable_is_named() -> None:
         "PROMOTER_HISTORY_DAYS": "400",
         "PROMOTER_EVENTS_QUEUE": "https://sqs/events",
         "PROMOTER_FAILED_EVENTS_QUEUE": "https://sqs/failed",
+        "PROMOTER_UNANNOUNCED_QUEUE": "https://sqs/unannounced",
         "PROMOTER_EVENT_TRIES": "5",
         "PROMOTER_EVENT_RETRY_SECONDS": "60",
         "PROMOTER_OPERATORS": '["*"]',
