@@ -20,6 +20,7 @@ ROUTES = {
     "/promotions": [POST, GET],
     "/promotions/{promotionId}": [GET],
     "/promotions/{promotionId}/rollback": [POST],
+    "/rollback": [POST],
     "/heads": [GET],
     "/freeze": [GET, PUT, DELETE],
     "/reconcile": [POST],

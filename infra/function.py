@@ -73,7 +73,7 @@ class PromoterFunction(Construct):
                 "PROMOTER_TABLE": table.table_name,
                 "PROMOTER_LEASE_SECONDS": str(settings.timeout + MARGIN),
                 "PROMOTER_HISTORY_DAYS": str(settings.historyDays),
-                "PROMOTER_OPERATORS": json.dumps(settings.operators or ["*"]),
+                "PROMOTER_OPERATORS": json.dumps(settings.operators),
                 "POWERTOOLS_LOG_LEVEL": settings.logLevel,
             },
             log_group=self.log_group,

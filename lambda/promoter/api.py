@@ -18,7 +18,7 @@ from promoter.errors import (
     PromotionNotFound,
     RouteNotFound,
 )
-from promoter.model import Promotion, Record
+from promoter.model import Promotion, Record, Repository
 from promoter.policy import matches
 from promoter.principal import principal
 from promoter.responses import image, promoted, refused, respond
@@ -56,6 +56,7 @@ def resolver() -> APIGatewayHttpResolver:
     route("GET", "/promotions", list_promotions, for_the_known)
     route("GET", "/promotions/<promotion_id>", get_promotion, for_the_known)
     route("POST", "/promotions/<promotion_id>/rollback", roll_back, for_the_known)
+    route("POST", "/rollback", roll_back_tag, for_the_known)
     route("GET", "/heads", list_heads, for_the_known)
     route("GET", "/freeze", list_freezes, for_the_known)
     route("PUT", "/freeze", freeze, for_operators)
@@ -86,7 +87,13 @@ def for_the_known(event: Event) -> None:
 
 
 def for_operators(event: Event) -> None:
-    """Let in those whom the setting `operators` names."""
+    """Let in those whom the setting `operators` names; where it names nobody, all whom API Gateway lets in."""
+    if Settings.read().operators:
+        for_named_operators(event)
+
+
+def for_named_operators(event: Event) -> None:
+    """Let in those whom the setting `operators` names, and nobody where it is left out."""
     if not any(matches(caller(event) or "", glob) for glob in Settings.read().operators):
         raise NotAllowed(f"caller {caller(event)} is no operator: the setting operators names who is")
 
@@ -127,15 +134,57 @@ def promote(event: Event) -> Response[str]:
 
 def roll_back(event: Event, promotion_id: str) -> Response[str]:
     """Serve `POST /promotions/{id}/rollback`."""
-    tags = requests.rollback_tags(body(event))
+    asked = requests.rollback(body(event))
     undo = rollback.Undo(
         promotion_id=requests.promotion_id(key(event), asking(event), promotion_id),
         caller=caller(event),
-        image_tags=tags,
-        fingerprint=f"{promotion_id} {tags}",
+        image_tags=asked.image_tags,
+        fingerprint=f"{promotion_id} {asked.image_tags}",
+        override=asked.reason,
     )
-    record = wiring.history().promotion(promotion_id)
-    if names_no_callers(record):
+    return rolled_back(event, wiring.history().promotion(promotion_id), undo)
+
+
+def roll_back_tag(event: Event) -> Response[str]:
+    """Serve `POST /rollback`: take back the last promotion of a tag, whichever that was."""
+    asked = requests.decode(body(event), requests.TagRollbackBody)
+    repository = Repository(asked.registry_id or Settings.read().registry_id, asked.repository_name)
+    place = f"{repository.registry_id}/{repository.name}:{asked.image_tag}"
+    undo = rollback.Undo(
+        promotion_id=requests.promotion_id(key(event), asking(event), place),
+        caller=caller(event),
+        image_tags=[asked.image_tag],
+        fingerprint=f"{place}@{asked.expected_digest}",
+        override=asked.override.reason if asked.override else None,
+    )
+    record = repeated(event, undo) or last_promotion(repository, asked.image_tag, asked.expected_digest)
+    return rolled_back(event, record, undo)
+
+
+def repeated(event: Event, undo: rollback.Undo) -> Record | None:
+    """Return what the same call took back before, where it has an Idempotency-Key: by now it is not the last."""
+    try:
+        earlier = wiring.history().promotion(undo.promotion_id) if key(event) else None
+        return wiring.history().promotion(earlier.undoes) if earlier and earlier.undoes else None
+    except PromotionNotFound:
+        return None
+
+
+def last_promotion(repository: Repository, image_tag: str, expected_digest: str) -> Record:
+    """Return the last promotion of a tag, if that can be taken back by the tag alone."""
+    head = wiring.world().ledger.head(repository, image_tag)
+    if head is None:
+        raise PromotionNotFound(f"no promotion of tag {image_tag} of {repository.name} is known")
+    record = wiring.history().promotion(head.promotion_id)
+    rollback.require_last(record, head, expected_digest)
+    return record
+
+
+def rolled_back(event: Event, record: Record, undo: rollback.Undo) -> Response[str]:
+    """Roll a promotion back, for those who may; only operators whom the setting names may override."""
+    if undo.override is not None:
+        for_named_operators(event)
+    elif names_no_callers(record):
         for_operators(event)
     return carried_out(rollback.wish(record, undo))
 

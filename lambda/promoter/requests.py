@@ -81,10 +81,32 @@ class Origin:
     region: str
 
 
+class OverrideBody(Struct, forbid_unknown_fields=True, rename="camel"):
+    """Why an operator rolls back under a freeze, or without the promotion's rule."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=400)]
+
+
 class RollbackBody(Struct, forbid_unknown_fields=True, rename="camel"):
     """What `POST /promotions/{id}/rollback` takes; nothing at all is fine."""
 
     image_tags: Annotated[list[Tag], Meta(min_length=1, max_length=MAX_TAGS)] | None = None
+    override: OverrideBody | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """The reason of an override."""
+        return self.override.reason if self.override else None
+
+
+class TagRollbackBody(Struct, forbid_unknown_fields=True, rename="camel"):
+    """What `POST /rollback` takes: a tag, and the digest from which it is to be taken back."""
+
+    repository_name: RepositoryName
+    image_tag: Tag
+    expected_digest: Digest
+    registry_id: RegistryId | None = None
+    override: OverrideBody | None = None
 
 
 def promotion_id(idempotency_key: str | None, principal: str, subject: str) -> str:
@@ -96,11 +118,11 @@ def promotion_id(idempotency_key: str | None, principal: str, subject: str) -> s
     return str(uuid.uuid5(KEYS, f"{principal}\n{subject}\n{idempotency_key}"))
 
 
-def rollback_tags(body: bytes) -> list[str] | None:
+def rollback(body: bytes) -> RollbackBody:
     """Read the body of `POST /promotions/{id}/rollback`."""
-    tags = decode(body, RollbackBody).image_tags if body.strip() else None
-    _tags_of(tags)
-    return tags
+    asked = decode(body, RollbackBody) if body.strip() else RollbackBody()
+    _tags_of(asked.image_tags)
+    return asked
 
 
 def promotion(body: bytes, origin: Origin) -> Promotion:

@@ -19,7 +19,7 @@ class Settings:
     `lease` is how long a turn lasts, longer than any invocation; `history` how long records are kept. Events come
     from `events_queue` (its URL) `event_tries` times, `event_retry` apart, and then go to `failed_events_queue`;
     announcements that cannot be sent go to `unannounced_queue`.
-    `operators` are globs on callers.
+    `operators` are globs on callers; none: everybody whom API Gateway lets in operates.
     """
 
     registry_id: str

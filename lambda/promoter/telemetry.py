@@ -34,6 +34,8 @@ def report(wish: Promotion, answer: Promoted | PromoterError, *, milliseconds: f
         "source_tag": wish.source.image_id.image_tag,
         "source_digest": wish.source.image_digest,
         "caller": wish.caller,
+        "undoes": wish.undoes,
+        "override": wish.override,
         "moves": [{"tag": m.image_tag, "outcome": m.outcome, "previous": m.previous_digest} for m in answer.moves],
         "milliseconds": round(milliseconds, 1),
     }

@@ -130,9 +130,10 @@ def call(invoke: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[..., tu
     """Call any route; return the status and the document."""
 
     def send(
-        method: str, path: str, body: Any = None, *, caller: str | None = CALLER
+        method: str, path: str, body: Any = None, *, caller: str | None = CALLER, key: str | None = None
     ) -> tuple[int, dict[str, Any]]:
         event = http_event(json.dumps(body) if body is not None else "", caller=caller)
+        event["headers"] |= {"idempotency-key": key} if key else {}
         event["requestContext"]["http"] |= {"method": method, "path": path}
         response = invoke(event | {"routeKey": f"{method} {path}", "rawPath": path})
         return response["statusCode"], json.loads(response["body"])
