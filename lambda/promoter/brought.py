@@ -37,7 +37,7 @@ SPELLING = {
     )
 }
 """The keys that have a meaning at the top of a manifest. Go's encoding/json takes them in any case."""
-REFERRING = frozenset({"subject", "artifacttype"})
+REFERRING = ("subject", "artifacttype")
 
 # Of config or layers. By these Notation, cosign and buildx make signatures and attestations.
 SIGNING = (
@@ -94,7 +94,7 @@ def _objections(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"has the key {name}, which some clients read as {SPELLING[folded]}: write it so"
     if "fslayers" in names or document.get("schemaVersion") == 1 or media_type in SCHEMA_1:
         yield "is a Docker schema 1 manifest, whose digest does not cover all bytes: build it as schema 2 or OCI"
-    for name in sorted(REFERRING & names.keys()):
+    for name in (each for each in REFERRING if each in names):
         yield (
             f"has the key {SPELLING[name]}: it would be put as a signature or attestation "
             f"for a caller who may not push one; {PUSH_IT}"

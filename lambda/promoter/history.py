@@ -50,7 +50,7 @@ class Filter:
         """Say whether a promotion that ended at the right time is wanted. Events have no caller."""
         return (
             self.outcome in (None, record.outcome)
-            and self.image_digest in (None, record.image_digest)
+            and self.image_digest in (None, record.image_digest, *map(record.digest_of, record.moves))
             and (self.caller is None or (record.caller is not None and matches(record.caller, self.caller)))
         )
 

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 
 from local.aws import LocalAws
 from local.pusher import PushedImage, push_index
-from promoter.brought import parse
 from promoter.ecr import EcrRegistry
 from promoter.errors import PromoterError, RegistryError, RepositoryNotFound, TagImmutable, Throttled
-from promoter.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from promoter.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, digest_of
 from promoter.model import ImageId, Manifest, Repository
 from promoter.ports import Missing
 
@@ -46,7 +45,7 @@ def store(control: Any, repository: str) -> Callable[[bytes, str], Manifest]:
             "imageTag": "source",
         }
         assert control("POST", "/images", document)[0] == 200
-        return parse(body, media_type=media_type)
+        return Manifest(body, media_type, digest_of(body, media_type))
 
     return put
 

@@ -99,6 +99,17 @@ def test_promotions_are_found_by_what_they_are(
     assert all(len(page) <= limit for page in read)
 
 
+def test_a_rollback_onto_several_images_is_found_by_each(ledger: DynamoLedger, history: DynamoHistory) -> None:
+    """Each of its tags may have come from another image."""
+    moves = tuple(
+        TagMove(tag, Outcome.PROMOTED, None, image_digest=digest) for tag, digest in (("prod", ONE), ("v1", OTHER))
+    )
+    ledger.record(ended(0, image_tags=("prod", "v1"), moves=moves))
+
+    for digest in (ONE, OTHER):
+        assert list(pages(history, Filter(image_digest=digest))) == [["p-0"]]
+
+
 def test_a_filter_looks_at_so_many_and_hands_the_rest_on(
     local_aws: LocalAws, table: str, ledger: DynamoLedger, history: DynamoHistory
 ) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from promoter import events
 from promoter.errors import InvalidRequest, NotAllowed
 from promoter.model import ImageId, Promotion, Repository, Source, Trigger
+from promoter.policy import matches
 from tests.support.policies import ACCOUNT, policy, rule
 
 DIGEST = "sha256:" + "0123456789ab" + "0" * 52
@@ -46,6 +51,21 @@ def test_a_repository_glob_covers_what_iam_would(glob: str, repository: str, *, 
     else:
         with pytest.raises(NotAllowed):
             rules.admit(wish(repository=repository))
+
+
+@settings(derandomize=True)
+@given(st.text("a*b", max_size=12), st.text("ab*", max_size=8))
+def test_a_glob_is_a_text_with_gaps(text: str, glob: str) -> None:
+    """As the regular expression says that has `.*` for each `*`."""
+    pattern = ".*".join(re.escape(part) for part in glob.split("*"))
+
+    assert matches(text, glob) is (re.fullmatch(pattern, text) is not None)
+
+
+def test_no_glob_takes_long() -> None:
+    """A caller may list promotions by one: with backtracking this one would not end."""
+    assert not matches("a" * 100_000, "*" + "a*" * 1000 + "b")
+    assert matches("a" * 100_000 + "\nb", "*" + "a*" * 1000 + "b")
 
 
 @pytest.mark.parametrize(
@@ -114,6 +134,27 @@ def test_what_makes_no_tag_is_the_objection_of_its_rule_alone(
 
     assert [each.name for each in rules.serving(asking)] == ["serves"]
     assert rules.admit(asking)[0].name == "serves"
+
+
+def test_an_event_is_served_by_the_rules_whose_templates_make_tags() -> None:
+    """Each rule is a promotion of its own; where none makes a tag, the event is ignored with the reason."""
+    doubles, serves = rule(name="doubles", on="scan", **DOUBLED), rule(name="serves", on="scan", **{"from": ".*"})
+    scanned = events.ImageEvent(
+        "e-1",
+        Repository(ACCOUNT, "team/web"),
+        DIGEST,
+        ("x" * 100,),
+        datetime(2026, 11, 23, tzinfo=UTC),
+        is_scan=True,
+    )
+
+    wishes = events.wishes(scanned, policy(doubles, serves))
+    ignored = events.wishes(scanned, policy(doubles))
+
+    assert not isinstance(wishes, events.Ignored)
+    assert [each.rule for each in wishes] == ["serves"]
+    assert isinstance(ignored, events.Ignored)
+    assert "is not a tag" in ignored.reason
 
 
 def test_a_refusal_names_the_rule_whose_template_makes_no_tag() -> None:
