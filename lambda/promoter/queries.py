@@ -12,9 +12,9 @@ from msgspec import Meta, Struct
 from promoter import drift
 from promoter.errors import InvalidRequest
 from promoter.history import ALL, Filter
-from promoter.model import Head, ImageId, Manifest, Outcome, Repository
+from promoter.model import Head, ImageId, Manifest, Outcome, Repository, Unreadable
 from promoter.policy import Freeze, Rule
-from promoter.ports import Registry
+from promoter.ports import Found, Registry
 from promoter.requests import Digest, RegistryId, RepositoryName, Tag, decode, decode_text
 
 if TYPE_CHECKING:
@@ -167,18 +167,20 @@ def compared(found: Sequence[Head], registry: Registry) -> list[dict[str, Any]]:
         return []
     tag_ids = [ImageId(image_tag=head.image_tag) for head in found]
     answers = registry.read(found[0].repository, tag_ids)
-    digests = [answer.digest if isinstance(answer := answers[tag_id], Manifest) else None for tag_id in tag_ids]
-    return [
-        {
-            "imageTag": head.image_tag,
-            "imageDigest": head.image_digest,
-            "registryDigest": digest,
-            "drift": digest != head.image_digest,
-            "promotionId": head.promotion_id,
-            "movedAt": head.moved_at.isoformat(),
-        }
-        for head, digest in zip(found, digests, strict=True)
-    ]
+    return [_compared(head, answers[tag_id]) for head, tag_id in zip(found, tag_ids, strict=True)]
+
+
+def _compared(head: Head, answer: Found) -> dict[str, Any]:
+    digest = answer.digest if isinstance(answer, Manifest) else None
+    return {
+        "imageTag": head.image_tag,
+        "imageDigest": head.image_digest,
+        "registryDigest": digest,
+        "drift": None if isinstance(answer, Unreadable) else digest != head.image_digest,
+        "promotionId": head.promotion_id,
+        "movedAt": head.moved_at.isoformat(),
+        **({"unreadable": answer.reason} if isinstance(answer, Unreadable) else {}),
+    }
 
 
 def more(next_token: str | None) -> dict[str, str]:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from promoter import queries
 from promoter.errors import RegistryError, SourceNotFound, Superseded, TagBusy
-from promoter.model import ImageId, Outcome, Promotion, Repository, Scan, Source, Trigger
+from promoter.model import Head, ImageId, Outcome, Promotion, Repository, Scan, Source, Trigger
 from promoter.ports import Found
 from promoter.promote import promote
 from tests.support.ledgers import InMemoryLedger, world
@@ -130,3 +131,17 @@ def test_an_image_that_is_deleted_while_its_order_is_looked_at_is_superseded() -
 
     with pytest.raises(Superseded, match="was deleted"):
         promote(scan(), world(SCANS, registry, findings))
+
+
+def test_an_unreadable_tag_is_no_drift_to_who_looks_at_heads() -> None:
+    """It is told as what it is; the other tags of the page are compared."""
+    moved = datetime(2026, 11, 24, tzinfo=UTC)
+    heads = [Head(REPOSITORY, tag, OLD.digest, "p-1", moved) for tag in ("prod", "canary")]
+    registry = InMemoryRegistry({"prod": OLD, "canary": NEW}, unreadable=frozenset({"prod"}))
+
+    prod, canary = queries.compared(heads, registry)
+
+    assert (prod["registryDigest"], prod["drift"]) == (None, None)
+    assert "archived" in prod["unreadable"]
+    assert (canary["registryDigest"], canary["drift"]) == (NEW.digest, True)
+    assert "unreadable" not in canary
