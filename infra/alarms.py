@@ -68,7 +68,7 @@ class Alarms(Construct):
         for construct_id, queue, says, heading in (
             ("FailedEvents", failed, "The function failed on an event for good.", "failed-events"),
             ("UndeliveredEvents", undelivered, "EventBridge gave up on an event.", "undelivered-events"),
-            ("Unannounced", unannounced, "Outcomes were not announced for a day.", "unsent-announcements"),
+            ("Unannounced", unannounced, "Outcomes could not be announced.", "unsent-announcements"),
         ):
             metric = queue.metric_approximate_number_of_messages_visible(period=SHORT, statistic="Maximum")
             self._alarm(construct_id, metric, says=says, heading=heading, missing=UNCHANGED)

@@ -136,7 +136,8 @@ def serve_source(
         for wish in wishes:
             if not in_time():
                 return None
-            if is_deferred and not answers and waits_for_others(watch):
+            if is_deferred and not answers and (other := awaited_beside(watch)):
+                telemetry.report_waiting(watch, other)
                 break
             answers.append((wish, attempt(wish)))
         if is_deferred and not any(needs_watch(event, answer) for _, answer in answers):
@@ -146,19 +147,20 @@ def serve_source(
     return answers
 
 
-def waits_for_others(watch: Watch) -> bool:
-    """Say whether the tag is certain to wait for another scan after this one, whose event will carry it out.
+def awaited_beside(watch: Watch) -> str | None:
+    """Return another manifest whose scan the tag certainly waits for after this one's; None: it has to be tried.
 
     Then one look at each of the two is enough, and not one at every platform for every platform's scan. The other
     one has a watch, and its scan finishes after this look: its event finds the watch.
     """
-    others = wiring.watches().besides(watch)
+    others, scan = wiring.watches().besides(watch), wiring.world().findings.scan
     if not others:
-        return False
-    scan = wiring.world().findings.scan
-    if scan(watch.repository, watch.image_digest).status not in FINISHED:
-        return False
-    return scan(watch.repository, others[0]).status in {None, *NOT_YET}
+        return None
+    try:
+        this, other = (scan(watch.repository, digest).status for digest in (watch.image_digest, others[0]))
+    except PromoterError:  # the promotion meets it too, and tells of it
+        return None
+    return others[0] if this in FINISHED and other in {None, *NOT_YET} else None
 
 
 def needs_watch(event: events.ImageEvent, answer: Answer) -> bool:

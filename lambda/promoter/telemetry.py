@@ -12,6 +12,7 @@ from promoter.errors import PromoterError
 from promoter.model import Outcome, Promoted, Promotion
 
 if TYPE_CHECKING:
+    from promoter.model import Watch
     from promoter.reconcile import Reconciled
 
 SERVICE = "ecr-promoter"
@@ -59,6 +60,19 @@ def report(wish: Promotion, answer: Promoted | PromoterError, *, milliseconds: f
         if answer.outcome is Outcome.REFUSED:
             count_reasons({each.code for each in answer.reasons} or {answer.code})
     count(wish.trigger, answer.outcome, milliseconds)
+
+
+def report_waiting(watch: Watch, awaited: str) -> None:
+    """Log that a tag waits for one more scan after the one that its watch was about."""
+    logger.info(
+        "promotion waits",
+        outcome="WAITING",
+        repository=watch.repository.name,
+        registry_id=watch.repository.registry_id,
+        source_tag=watch.waiting.image_tag,
+        source_digest=watch.waiting.image_digest,
+        awaited=awaited,
+    )
 
 
 def count_reasons(codes: set[str]) -> None:

@@ -93,6 +93,7 @@ def test_an_event_delivered_ten_times_is_one_promotion_and_one_announcement(
         "source": "aws.ecr",
         "detail-type": "ECR Image Scan",
         "account": stack.aws.account_id,
+        "region": stack.aws.region,
         "time": "2026-11-23T12:00:00Z",
         "detail": {
             "scan-status": "COMPLETE",
