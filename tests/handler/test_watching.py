@@ -68,7 +68,7 @@ def test_waiting_costs_in_proportion_to_the_platforms(
     image = build(count)
 
     image.push()
-    for number in random.Random(count).sample(range(count), count):  # noqa: S311 - the same at every run
+    for number in random.Random(count).sample(range(count), count):
         assert "staging" not in registry.tags
         image.scan(number)
 
@@ -87,7 +87,7 @@ def test_whatever_the_order_and_however_often_the_index_is_promoted_once(
     seed: int,
 ) -> None:
     """Scans before and after the push, each event once or more: the last that is needed carries it out."""
-    image, chance = build(5), random.Random(seed)  # noqa: S311 - as above
+    image, chance = build(5), random.Random(seed)
     steps = ["push", *range(5)]
     chance.shuffle(steps)
     told: list[Any] = []

@@ -65,7 +65,9 @@ class Places:
     registry: str | None
 
 
-def places_of(stage: Stage, repository: str, heads: Iterable[Record], records: Sequence[Record]) -> dict[str, Places]:
+def places_of(
+    stage: Stage, repository: str, heads: Iterable[Record], records: Sequence[Record]
+) -> dict[str, Places]:
     """Return the places of every tag that somebody has moved."""
     by_tag = {head["imageTag"]: head["imageDigest"] for head in heads}
     registry = {tag: digest for tag, digest in stage.tags(repository).items() if not tag.startswith("build-")}
