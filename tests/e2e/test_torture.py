@@ -28,10 +28,10 @@ def stage(stack: Stack) -> Stage:
 
 def test_hostile_requests_are_never_answered_with_a_server_error(stage: Stage) -> None:
     """Every route of the API takes whatever comes; the same requests at every run."""
-    figures = fuzz.explore(stage, seed=1, seconds=2)
+    figures = fuzz.explore(stage, 1, 60, requests=300)
     assert figures.violations == []
     assert figures.counts["answers 2xx"] > 0
-    assert figures.counts["requests fuzzed"] > 50
+    assert figures.counts["requests fuzzed"] == 300
 
 
 @linux
@@ -50,7 +50,7 @@ def test_interleavings_are_explored_from_a_seed(stage: Stage) -> None:
     assert (figures.violations, figures.counts) == ([], {"seeds": 1, "examples": interleaved.EXAMPLES})
 
 
-@pytest.mark.parametrize("entry", found.load(), ids=str)
+@pytest.mark.parametrize("entry", found.load(), ids=lambda entry: str(entry)[:80])
 def test_what_torture_found_stays_fixed(stage: Stage, entry: found.Entry) -> None:
     """Each entry of found.json broke a promise once."""
     assert found.replay(stage, entry).violations == []

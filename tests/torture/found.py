@@ -40,7 +40,7 @@ def replay(stage: Stage, entry: Entry) -> Figures:
         return (
             fuzz.replay(stage, entry["request"])
             if "request" in entry
-            else fuzz.explore(stage, entry["seed"], SHORT)
+            else fuzz.explore(stage, entry["seed"], 60, requests=300)
         )
     figures = Figures(entry["part"], entry["seed"])
     if entry["part"] == interleaved.PART:

@@ -8,6 +8,7 @@ import re
 import threading
 import time
 import uuid
+from itertools import count
 from typing import Any
 
 from local import pusher
@@ -23,16 +24,19 @@ WEIGHTS = {"POST /promotions": 12, "GET /freeze": 1, "DELETE /freeze": 2, "POST 
 MOST = 50  # violations of different kinds, after which the rest of the time is not worth it
 
 
-def explore(stage: Stage, seed: int, seconds: float) -> Figures:
-    """Send hostile requests for so long; the same ones for the same seed, as far as time allows."""
+def explore(stage: Stage, seed: int, seconds: float, *, requests: int | None = None) -> Figures:
+    """Send hostile requests for so long, or so many of them; the same ones for the same seed."""
     figures, lock = Figures(PART, seed), threading.Lock()
     known = prepared(stage)
     until = time.monotonic() + seconds
 
     def hammer(number: int) -> None:
         hostile = Hostile(random.Random(f"{seed}-{number}"), known)
+        shares = count() if requests is None else range(number, requests, AT_ONCE)
         with stage.wire() as wire:
-            while time.monotonic() < until and len(figures.violations) < MOST:
+            for _ in shares:
+                if time.monotonic() > until or len(figures.violations) >= MOST:
+                    break
                 request = hostile.request()
                 answer = wire.send(request)
                 with lock:

@@ -16,9 +16,9 @@ from tests.torture.truth import broken_promises
 
 PART = "kill"
 LONGEST_LOAD = 60.0  # seconds; then all is checked, and another load begins
-REPOSITORIES, FEW = 24, 8
+REPOSITORIES, FEW = 60, 8
 """A crash keeps its tags for a lease: with few repositories all callers would soon wait for those."""
-PAUSE = 0.7  # seconds between two kills, on average
+PAUSE = 1.2  # seconds between two kills, on average
 STARTED = 2.0  # seconds after which a process is at work
 TRIES = 5
 SLACK = 45.0  # seconds beyond a lease until everything must have come to its end

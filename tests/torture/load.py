@@ -15,7 +15,7 @@ from tests.torture.stage import Stage
 from tests.torture.wire import Answer, Request, Wire
 
 TAGS = ("prod", "v1", "v2")  # those that requests move; scans move staging and staging-N
-BUILDS = 3  # images of each repository
+BUILDS = 2  # images of each repository
 CALLERS = 8
 AGAIN = {"tag_busy", "throttled", "ledger_error", "registry_error", "interrupted", "scan_pending"}
 """The codes of docs/api.md after which a request may be sent again."""

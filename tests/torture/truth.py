@@ -25,11 +25,15 @@ class Move(NamedTuple):
 
 def broken_promises(stage: Stage, load: Load, counts: Counter[str], *, settled: bool) -> Iterator[str]:
     """Tell every promise that does not hold. Without `settled`, crashed promotions may still hold their tags."""
+    # Before the records: what does not wait any longer then is among them.
+    waiting = stage.waiting("PROMOTER_EVENTS")
+    recorded: list[Record] = []
     with stage.wire() as wire:
         for place in load.places:
             # The heads before the records: where something still goes on, a head was a move that is recorded.
             heads = list(stage.listed(wire, "/heads", "heads", repositoryName=place.repository))
             records = list(stage.listed(wire, "/promotions", "promotions", repositoryName=place.repository))
+            recorded += records
             counts["promotions recorded"] += len(records)
             counts["promotions that moved tags"] += sum(record["outcome"] == "PROMOTED" for record in records)
             for tag, places in places_of(stage, place.repository, heads, records).items():
@@ -37,7 +41,7 @@ def broken_promises(stage: Stage, load: Load, counts: Counter[str], *, settled: 
                 yield from tag_that_disagrees(tag, places, counts, settled=settled)
         for sent in load.sent:
             yield from wrong_answers(wire, sent, counts)
-        yield from lost_events(stage, wire, load, counts)
+    yield from lost_events(stage, load, recorded, waiting, counts)
 
 
 def moves_of(records: Iterable[Record], tag: str) -> list[Move]:
@@ -117,16 +121,17 @@ def wrong_answers(wire: Wire, sent: Sent, counts: Counter[str]) -> Iterator[str]
         counts["requests without a final answer"] += 1
 
 
-def lost_events(stage: Stage, wire: Wire, load: Load, counts: Counter[str]) -> Iterator[str]:
+def lost_events(
+    stage: Stage, load: Load, records: Iterable[Record], waiting: int, counts: Counter[str]
+) -> Iterator[str]:
     """Tell scans without a record that neither wait nor are dead letters, and events that were not delivered."""
     recorded = {
-        (place.repository, record.get("source", {}).get("imageDigest"))
-        for place in load.places
-        for record in stage.listed(wire, "/promotions", "promotions", repositoryName=place.repository)
+        (record["repositoryName"], record.get("source", {}).get("imageDigest"))
+        for record in records
         if record["trigger"] == "scan"
     }
     missing = set(load.scans) - recorded
-    waiting, dead = stage.waiting("PROMOTER_EVENTS"), stage.waiting("PROMOTER_FAILED_EVENTS")
+    dead = stage.waiting("PROMOTER_FAILED_EVENTS")
     counts["scans"] += len(load.scans)
     counts["events that wait"] += waiting
     counts["dead letters after kills"] += dead
