@@ -23,6 +23,7 @@ from promoter.policy import matches
 from promoter.principal import principal
 from promoter.responses import image, promoted, refused, respond
 from promoter.settings import Settings
+from promoter.settle import settle
 
 GITHUB = "https://token.actions.githubusercontent.com"
 JSON = "application/json"
@@ -139,7 +140,7 @@ def roll_back(event: Event, promotion_id: str) -> Response[str]:
         promotion_id=requests.promotion_id(key(event), asking(event), promotion_id),
         caller=caller(event),
         image_tags=asked.image_tags,
-        fingerprint=f"{promotion_id} {asked.image_tags}",
+        fingerprint=f"{promotion_id} {asked.image_tags}" + (f" {asked.reason}" if asked.reason else ""),
         override=asked.reason,
     )
     return rolled_back(event, wiring.history().promotion(promotion_id), undo)
@@ -147,15 +148,15 @@ def roll_back(event: Event, promotion_id: str) -> Response[str]:
 
 def roll_back_tag(event: Event) -> Response[str]:
     """Serve `POST /rollback`: take back the last promotion of a tag, whichever that was."""
-    asked = requests.decode(body(event), requests.TagRollbackBody)
+    asked = requests.tag_rollback(body(event))
     repository = Repository(asked.registry_id or Settings.read().registry_id, asked.repository_name)
     place = f"{repository.registry_id}/{repository.name}:{asked.image_tag}"
     undo = rollback.Undo(
         promotion_id=requests.promotion_id(key(event), asking(event), place),
         caller=caller(event),
         image_tags=[asked.image_tag],
-        fingerprint=f"{place}@{asked.expected_digest}",
-        override=asked.override.reason if asked.override else None,
+        fingerprint=f"{place}@{asked.expected_digest}" + (f" {asked.reason}" if asked.reason else ""),
+        override=asked.reason,
     )
     record = repeated(event, undo) or last_promotion(repository, asked.image_tag, asked.expected_digest)
     return rolled_back(event, record, undo)
@@ -186,6 +187,8 @@ def rolled_back(event: Event, record: Record, undo: rollback.Undo) -> Response[s
         for_named_operators(event)
     elif names_no_callers(record):
         for_operators(event)
+    if record.outcome is None and settle(record.promotion_id, wiring.world()):
+        record = wiring.history().promotion(record.promotion_id)
     return carried_out(rollback.wish(record, undo))
 
 

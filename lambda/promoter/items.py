@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -12,8 +13,9 @@ from promoter.model import Head, Record
 
 
 def record_of(item: Mapping[str, Any]) -> Record:
-    """Read a record's item, or one of a history."""
-    return records.read(json.loads(item["document"]["S"]))
+    """Read a record's item, or one of a history, which has no fingerprint."""
+    found = records.read(json.loads(item["document"]["S"]))
+    return replace(found, fingerprint=dynamo.text(item, "fingerprint") or "")
 
 
 def head_of(item: Mapping[str, Any]) -> Head:

@@ -84,7 +84,8 @@ class DynamoLedger(DynamoLeftovers):
         after: Record | None = None,
     ) -> Turn | Record:
         """Take the turn in one transaction; the condition on each head is the compare of the compare-and-swap."""
-        turn = Turn(token=uuid.uuid4().hex, record=record, until=self._now() + self._lease)
+        until = (self._now() + self._lease).replace(microsecond=0)  # as the others read it
+        turn = Turn(token=uuid.uuid4().hex, record=record, until=until)
         members = {
             "listing": {"S": dynamo.OPEN},
             "listedAt": {"S": f"{dynamo.sortable(turn.until)}#{record.promotion_id}"},

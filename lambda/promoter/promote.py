@@ -13,6 +13,7 @@ from promoter.checks import (
     keep_order,
     pass_gate,
     settle_digest,
+    still_ours,
     survey,
     to_lease,
 )
@@ -46,8 +47,8 @@ def promote(wish: Promotion, world: World) -> Promoted:
     try:
         return patiently(wish, world)
     except PromoterError as error:
-        if error.recorded or wish.dry_run or isinstance(error, InvalidRequest):
-            raise
+        if error.recorded or error.unsettled or wish.dry_run or isinstance(error, InvalidRequest):
+            raise  # what is unsettled has a record already, which is settled when its turn is over
         if error.retryable or (isinstance(error, Frozen) and wish.trigger is Trigger.SCAN):
             return told_before(wish, error, world)
         return first_answer(records.opened(wish), error, world)
@@ -103,11 +104,14 @@ def attempt(wish: Promotion, course: Course, world: World) -> Promoted:
         if pinned is not wish:  # we have pinned it ourselves, a moment ago
             raise TagBusy("the source tag moved while it was read; try again") from None
         raise
-    carried = carried_on(course.earlier, images, heads)
+    carried = still_ours(carried_on(course.earlier, images, heads), pinned, world)
     look = Look(rule, manifest, images, heads, carried, to_lease(pinned, images, heads, carried, world))
     try:
         check(pinned, look, course, world)
-    except SourceNotFound:  # it was there a moment ago: what that means, the next read says
+    except SourceNotFound:
+        if pinned.source.manifest is not None:  # brought along, and never pushed
+            raise
+        # It was there a moment ago: what that means, the next read says.
         raise TagBusy("an image was deleted while it was looked at; try again") from None
     if wish.dry_run or not look.leased:
         return stay(pinned, look, course, world)

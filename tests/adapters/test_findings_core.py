@@ -1,0 +1,121 @@
+"""What an attack on the core found, where the ledger is concerned: both ledgers are held to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from promoter.errors import IdempotencyConflict
+from promoter.model import ImageId, Outcome, Promotion, Source, TagMove, Trigger, Turn
+from promoter.ports import Ledger
+from promoter.promote import promote
+from promoter.settle import settle
+from tests.adapters.killing import Killed, mortal
+from tests.adapters.test_ledger import (
+    LATER,
+    NEW,
+    OLD,
+    OTHER,
+    PLACE,
+    Clock,
+    begin,
+    carry_out,
+    clock,
+    dynamo,
+    ended,
+    intent,
+    ledger,
+    partly_done,
+)
+from tests.support.ledgers import world
+from tests.support.policies import policy, rule
+from tests.support.registries import InMemoryRegistry, manifest
+
+__all__ = ["clock", "dynamo", "ledger"]
+
+ANY_TAG = policy(rule(to_matching=[".*"]))
+
+
+def test_a_key_still_stands_for_its_request_after_a_crash(ledger: Ledger, clock: Clock) -> None:
+    """A pipeline whose promotion was settled sends it again with its Idempotency-Key: it gets the answer."""
+    new = manifest('{"new": 1}')
+    registry = InMemoryRegistry({"new": new})
+    here = world(ANY_TAG, registry, ledger=ledger, now=clock)
+    wish = Promotion(
+        "p-1", Trigger.REQUEST, PLACE, Source(ImageId("new")), ("prod",), caller="arn:x", fingerprint="f"
+    )
+    with pytest.raises(Killed):
+        promote(wish, replace(here, **mortal({"registry": registry, "ledger": ledger}, (1, "after"))))
+    clock.time += timedelta(minutes=2)
+    assert settle("p-1", here)
+
+    answer = promote(wish, here)
+
+    assert (answer.outcome, answer.repeated) == (Outcome.PROMOTED, True)
+
+
+def test_a_key_still_stands_for_its_request_after_half_a_promotion(ledger: Ledger, clock: Clock) -> None:
+    """Only the first tag was put before the crash: sent again, the promotion is carried on."""
+    new = manifest('{"new": 1}')
+    registry = InMemoryRegistry({"new": new})
+    here = world(ANY_TAG, registry, ledger=ledger, now=clock)
+    wish = Promotion(
+        "p-1", Trigger.REQUEST, PLACE, Source(ImageId("new")), ("a", "b"), caller="arn:x", fingerprint="f"
+    )
+    with pytest.raises(Killed):
+        promote(wish, replace(here, **mortal({"registry": registry, "ledger": ledger}, (1, "after"))))
+    clock.time += timedelta(minutes=2)
+    assert settle("p-1", here)
+
+    answer = promote(wish, here)
+
+    assert [move.outcome for move in answer.moves] == [Outcome.PROMOTED, Outcome.PROMOTED]
+
+
+def test_a_turn_ends_for_its_holder_when_it_ends_for_the_others(ledger: Ledger, clock: Clock) -> None:
+    """A PutImage begins if it ends before the turn: before the turn that the others see, too."""
+    clock.time = datetime(2026, 11, 23, 12, 0, 0, 900_000, tzinfo=UTC)
+    turn = begin(ledger, record := intent())
+
+    seen_by_others = ledger.turn(record.promotion_id)
+
+    assert seen_by_others is not None
+    assert turn.until <= seen_by_others.until
+    clock.time = turn.until - timedelta(milliseconds=100)
+    assert list(ledger.abandoned(limit=10)) == []
+
+
+def test_a_key_of_a_half_done_promotion_is_nobody_elses(ledger: Ledger) -> None:
+    """Another request under the key may not carry on what the first one has put."""
+    record, _ = partly_done(ledger)
+
+    with pytest.raises(IdempotencyConflict):
+        begin(ledger, replace(record, fingerprint="other"))
+
+
+def test_drift_onto_the_image_of_another_tag_is_not_taken_over(ledger: Ledger) -> None:
+    """A rollback found `b` on OTHER and put `a` on OLD; that somebody moves `b` to OLD is drift, not asked for."""
+    carry_out(ledger, intent(OTHER, tags=("b",)))
+    (head,) = ledger.stalest_heads(limit=10)
+    both = intent(OLD, tags=("a", "b"))
+    found = TagMove("b", Outcome.UNCHANGED, OTHER, OTHER)
+    turn = ledger.begin(replace(both, moves=both.moves[:1]), {"a": NEW}, {})
+    assert isinstance(turn, Turn)
+    done = replace(ended(both), moves=(replace(both.moves[0], outcome=Outcome.PROMOTED), found))
+    ledger.finish(turn, replace(done, ended_at=LATER))
+
+    assert ledger.adopt(head, OLD) is False
+    assert ledger.adopt(head, OTHER) is True
+
+
+def test_drift_is_not_taken_over_while_the_tag_is_moving(ledger: Ledger) -> None:
+    """Somebody has the turn: the head is theirs to write."""
+    carry_out(ledger, intent())
+    (head,) = ledger.stalest_heads(limit=10)
+    accepted = intent(OTHER, moves=(TagMove("prod", Outcome.UNCHANGED, OTHER),))
+    ledger.record(ended(accepted, Outcome.UNCHANGED, at=LATER))
+    begin(ledger, intent(OTHER), NEW)
+
+    assert ledger.adopt(head, OTHER) is False

@@ -1,0 +1,156 @@
+"""What an attack on the core found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from promoter import rollback
+from promoter.errors import (
+    InvalidRequest,
+    LimitExceeded,
+    PromoterError,
+    SourceNotFound,
+    TagChanged,
+    Throttled,
+)
+from promoter.model import ImageId, Manifest, Promotion, Repository, Source, Trigger
+from promoter.promote import promote
+from promoter.rollback import Undo
+from promoter.settle import settle
+from promoter.world import World
+from tests.adapters.killing import Killed, mortal
+from tests.support.ledgers import InMemoryLedger, world
+from tests.support.policies import gate, policy, rule
+from tests.support.registries import REPOSITORY, FailingRegistry, InMemoryRegistry, KnownFindings, manifest
+from tests.unit.test_rollback import moved, record
+from tests.unit.test_turns import Ticking
+
+OLD, NEW, OTHER = (manifest(f'{{"{name}": 1}}') for name in ("old", "new", "other"))
+ANY_TAG = policy(rule(to_matching=[".*"]))
+
+
+def put(source: str, promotion_id: str, at: World, *tags: str, **members: Any) -> Any:
+    wish = Promotion(promotion_id, Trigger.REQUEST, REPOSITORY, Source(ImageId(source)), tags, **members)
+    return promote(wish, at)
+
+
+def take_back(promotion_id: str, at: World, *, by: str, tags: list[str] | None = None) -> Any:
+    ledger = at.ledger
+    assert isinstance(ledger, InMemoryLedger)
+    return promote(rollback.wish(ledger.records[promotion_id], Undo(by, "ann", tags)), at)
+
+
+def test_a_rollback_that_is_settled_keeps_each_tags_own_image() -> None:
+    """`b` went back to OTHER before, `a` to OLD now: the record may not say that `b` is on OLD."""
+    registry = InMemoryRegistry({"new": NEW, "a": OLD, "b": OTHER}, untagged=[OLD, OTHER])
+    ledger = InMemoryLedger(now := Ticking())
+    here = world(ANY_TAG, registry, ledger=ledger, now=now)
+    put("new", "p-1", here, "a", "b")
+    take_back("p-1", here, by="p-2", tags=["b"])
+    mortals: Any = mortal({"registry": registry, "ledger": ledger}, (1, "after"))
+    undo = rollback.wish(ledger.records["p-1"], Undo("p-3", "ann", None))
+    with pytest.raises(Killed):
+        promote(undo, replace(here, **mortals))
+    now.at += timedelta(minutes=2)
+
+    settle("p-3", here)
+
+    record = ledger.records["p-3"]
+    assert {move.image_tag: record.digest_of(move) for move in record.moves} == {
+        "a": OLD.digest,
+        "b": OTHER.digest,
+    }
+
+
+def test_an_image_that_is_not_there_is_told_at_once() -> None:
+    """A request brings a manifest that was never pushed and its gate asks for its age: that does not pass."""
+    soaking = policy(rule(gate=gate(soak=3600)))
+    waited: list[float] = []
+    here = replace(world(soaking, InMemoryRegistry(), KnownFindings(), now=Ticking()), pause=waited.append)
+    wish = Promotion("p-1", Trigger.REQUEST, REPOSITORY, Source(manifest=NEW), ("prod",))
+
+    with pytest.raises(SourceNotFound):
+        promote(wish, here)
+    assert len(waited) <= 1
+
+
+@dataclass
+class HalfLost(FailingRegistry):
+    """A registry that puts one tag, and for the next says no after a try that got no answer."""
+
+    def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
+        if image_tag == self.failing_tag:
+            failure = LimitExceeded("1,000 tags")
+            failure.unanswered = True
+            raise failure
+        return super().put(repository, manifest, image_tag)
+
+
+def test_a_put_that_may_still_arrive_does_not_hide_the_tags_before_it() -> None:
+    """The caller is told which tags were put, and why it stopped, not that somebody else is in the way."""
+    registry = HalfLost({"new": NEW}, failing_tag="b")
+
+    with pytest.raises(PromoterError) as stopped:
+        put("new", "p-1", world(ANY_TAG, registry, ledger=InMemoryLedger()), "a", "b")
+
+    assert registry.tags["a"] == NEW
+    assert (stopped.value.code, [move.image_tag for move in stopped.value.moves]) == ("limit_exceeded", ["a"])
+
+
+def test_nobody_is_told_to_delete_the_tags_of_a_promotion_under_way() -> None:
+    """In an incident: the bad image is put, the function died; its rollback is not a mistake of the caller."""
+    registry = InMemoryRegistry({"new": NEW, "prod": OLD}, untagged=[OLD])
+    ledger = InMemoryLedger(now := Ticking())
+    here = world(ANY_TAG, registry, ledger=ledger, now=now)
+    mortals: Any = mortal({"registry": registry, "ledger": ledger}, (1, "after"))
+    with pytest.raises(Killed):
+        put("new", "p-1", replace(here, **mortals), "prod")
+    assert registry.tags["prod"] == NEW
+
+    with pytest.raises(PromoterError) as told:
+        rollback.wish(ledger.records["p-1"], Undo("p-2", "ann", None))
+    assert told.value.retryable
+    assert "delete" not in told.value.detail
+
+
+def half_done(registry: FailingRegistry) -> World:
+    """Return a world in which p-1 has put `a`, expected on OLD, and failed at `b`."""
+    here = world(ANY_TAG, registry, ledger=InMemoryLedger(), now=Ticking())
+    registry.failing_tag, registry.failure = "b", Throttled("slow down")
+    with pytest.raises(Throttled):
+        put("new", "p-1", here, "a", "b", fingerprint="f", expected_digests={"a": OLD.digest})
+    registry.failure = None
+    return here
+
+
+@pytest.fixture
+def registry() -> FailingRegistry:
+    return FailingRegistry({"new": NEW, "other": OTHER, "a": OLD, "b": OLD}, untagged=[OLD])
+
+
+def test_a_retry_claims_no_move_that_somebody_else_has_made_since(registry: FailingRegistry) -> None:
+    """`a` went to OTHER and to NEW again by others: the record of the retry may not say that it came from OLD."""
+    here = half_done(registry)
+    put("other", "p-2", here, "a")
+    put("new", "p-3", here, "a")
+
+    with pytest.raises(TagChanged):
+        put("new", "p-1", here, "a", "b", fingerprint="f", expected_digests={"a": OLD.digest})
+    assert registry.tags["b"] == OLD
+
+
+def test_a_rollback_puts_no_tag_that_a_promotion_may_not_put() -> None:
+    """A record from before such tags were refused: a signature's tag is moved for nobody."""
+    tag = f"sha256-{'a' * 64}.sig"
+    registry = InMemoryRegistry({"new": NEW, tag: OLD}, untagged=[OLD])
+    ledger = InMemoryLedger()
+    ledger.having(record(moved(tag), rule="prod-by-pipeline"))
+    registry.tags[tag] = NEW
+
+    with pytest.raises(InvalidRequest):
+        take_back("p-1", world(ANY_TAG, registry, ledger=ledger), by="p-2")
+    assert registry.tags[tag] == NEW
