@@ -58,7 +58,7 @@ def judge(figures: Figures, request: Request, answer: Answer) -> None:
     # A gateway that takes too long for a healthy function shows as a broken connection: also a violation.
     if answer.status >= 500 or answer.status == 0:
         detail = str(answer.document.get("detail", answer.text.decode(errors="replace")))[:200]
-        shape = re.sub(r"[^/?]{30,}|%[^/?]*", "…", request.target.partition("?")[0])
+        shape = re.sub(r"(?<=/promotions/)[^/]+", "…", request.target.partition("?")[0])
         figures.broken(
             f"{answer.status} to {request.method} {request.target[:200]}: {detail}",
             kind=f"{answer.status} {request.method} {shape} {detail[:60]}",
