@@ -215,18 +215,20 @@ class DynamoLedger(DynamoLeftovers):
                 "version = if_not_exists(version, :none) + :one"
             )
             left = next((move.previous_digest for move in record.moves if move.image_tag == tag), None)
+            if left:
+                change += ", moving = :yes"
+                values[":yes"] = {"BOOL": True}
             if record.undoes and left:
                 change += " ADD takenBack :left REMOVE turn, holder, turnEnds, drift"
                 values[":left"] = {"SS": [left]}
             else:
                 change += " REMOVE turn, holder, turnEnds, drift, takenBack"
-            at = dynamo.sortable(record.ended_at or self._now())
             values |= {
                 ":digest": {"S": record.image_digest},
                 ":promotion": {"S": record.promotion_id},
-                ":moved": {"S": at},
+                ":moved": {"S": dynamo.sortable(record.ended_at or self._now())},
                 ":heads": {"S": dynamo.HEADS},
-                ":at": {"S": f"{at}#{dynamo.place(record.repository)}:{tag}"},
+                ":at": {"S": dynamo.head_at(record.repository, tag)},
                 ":none": {"N": "0"},
                 ":one": {"N": "1"},
             }

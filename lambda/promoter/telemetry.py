@@ -9,7 +9,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from promoter import records
 from promoter.errors import PromoterError
-from promoter.model import Outcome, Promoted, Promotion
+from promoter.model import Outcome, Promoted, Promotion, Trigger
 
 if TYPE_CHECKING:
     from promoter.reconcile import Reconciled
@@ -21,7 +21,10 @@ logger = Logger(service=SERVICE)
 
 
 def report(wish: Promotion, answer: Promoted | PromoterError, *, milliseconds: float) -> None:
-    """Log how a promotion ended, and count it by outcome and trigger."""
+    """Log how a promotion ended, and count it by outcome and trigger.
+
+    A failure of an event that may be overcome is not its end: the event comes again, or `reconcile` does.
+    """
     record: dict[str, Any] = {
         "promotion_id": wish.promotion_id,
         "trigger": wish.trigger,
@@ -43,9 +46,31 @@ def report(wish: Promotion, answer: Promoted | PromoterError, *, milliseconds: f
         log = logger.error if answer.outcome is Outcome.FAILED else logger.warning
         reasons = [records.reason(each) for each in answer.reasons]
         log("promotion", **record, rule=wish.rule, code=answer.code, detail=answer.detail, reasons=reasons)
+        if comes_again(wish, answer):
+            count_retry(wish.trigger)
+            return
         if answer.outcome is Outcome.REFUSED:
             count_reasons({each.code for each in answer.reasons} or {answer.code})
     count(wish.trigger, answer.outcome, milliseconds)
+
+
+def comes_again(wish: Promotion, answer: PromoterError) -> bool:
+    """Say whether a failed promotion is tried again without anybody asking for it."""
+    return wish.trigger is Trigger.SCAN and answer.outcome is Outcome.FAILED and answer.retryable
+
+
+def report_given_up(error: Exception) -> None:
+    """Count an event that failed at its last try, which `report` took for one that comes again."""
+    if isinstance(error, PromoterError) and error.outcome is Outcome.FAILED:
+        count(Trigger.SCAN, Outcome.FAILED, milliseconds=0)
+
+
+def count_retry(trigger: str) -> None:
+    """Emit the metric Retries."""
+    metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
+    metrics.add_dimension("trigger", trigger)
+    metrics.add_metric(name="Retries", unit=MetricUnit.Count, value=1)
+    metrics.flush_metrics()
 
 
 def count_reasons(codes: set[str]) -> None:
@@ -81,7 +106,7 @@ def report_refused(error: PromoterError, *, route: str, caller: str | None) -> N
     log("call refused", route=route, caller=caller, code=error.code, detail=error.detail)
 
 
-def report_reconciled(done: Reconciled) -> None:
+def report_reconciled(done: Reconciled, *, trigger: str) -> None:
     """Log what a run of reconcile did, and count what operators have to know of."""
     drifted = [
         {
@@ -100,8 +125,21 @@ def report_reconciled(done: Reconciled) -> None:
         waiting=done.waiting,
         drifted=drifted,
         failures=done.failures,
+        failed=done.failed,
+        unfinished=done.unfinished,
     )
-    for name, count_of in (("StaleIntents", done.stale), ("Drift", len(done.drifted))):
-        metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
+    metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
+    for name, count_of in (
+        ("StaleIntents", done.stale),
+        ("Drift", len(done.drifted)),
+        ("ReconcileFailures", done.failed),
+    ):
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=count_of)
-        metrics.flush_metrics()
+    if done.interval is not None:
+        seconds = done.interval.total_seconds()
+        metrics.add_metric(name="LongestDriftCheckInterval", unit=MetricUnit.Seconds, value=seconds)
+    metrics.flush_metrics()
+    runs = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
+    runs.add_dimension("trigger", trigger)
+    runs.add_metric(name="ReconcileRuns", unit=MetricUnit.Count, value=1)
+    runs.flush_metrics()

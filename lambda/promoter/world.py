@@ -20,11 +20,15 @@ def _now() -> datetime:
 
 @dataclass(frozen=True)
 class World:
-    """The policy, the registry, what is known of images, the ledger, and time; `pause` takes seconds."""
+    """The policy, the registry, what is known of images, the ledger, and time.
+
+    `patience` is how long a promotion waits for others; `pause` takes seconds.
+    """
 
     policy: Policy
     registry: Registry
     findings: Findings
     ledger: Ledger
+    patience: timedelta = PATIENCE
     now: Callable[[], datetime] = _now
     pause: Callable[[float], None] = time.sleep

@@ -153,6 +153,20 @@ def test_an_event_that_cannot_be_handed_over_is_kept(stack: Stack, build: Image)
     assert json.loads(found[0]["Body"])["detail"]["image-digest"] in build.platforms
 
 
+def test_a_run_of_reconcile_that_fails_is_kept(stack: Stack) -> None:
+    """It is not tried again: the next one comes anyway."""
+    payload = json.dumps({"hello": "reconciler"}).encode()
+    stack.client("lambda").invoke(
+        FunctionName=stack.variables["PROMOTER_RECONCILER"], InvocationType="Event", Payload=payload
+    )
+
+    (found,) = eventually(lambda: messages(stack, stack.variables["PROMOTER_FAILED_RUNS"]), bool)
+
+    kept = json.loads(found["Body"])
+    assert kept["requestPayload"] == {"hello": "reconciler"}
+    assert "not the schedule's event" in json.dumps(kept["responsePayload"])
+
+
 def test_what_the_function_does_is_in_its_log(stack: Stack, image: Image) -> None:
     """One structured record a promotion, with the id that the caller was given."""
     _, answer = stack.post(ask(image.repository))
