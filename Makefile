@@ -6,11 +6,12 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 POLICY ?= promotions.yaml
+SECONDS ?= 180
 BIN := .venv/bin
 SET_UP := .venv/.set-up
 CODE := app.py bench infra lambda local tests
 
-.PHONY: help demo test lint format policy explain schema bench local stop setup pins clean
+.PHONY: help demo test torture lint format policy explain schema bench local stop setup pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +22,9 @@ demo: $(SET_UP) ## the main job on a local AWS, step by step; leaves nothing run
 test: lint ## style, types and every test, on a local AWS
 	@echo "== tests"
 	@$(BIN)/python -m pytest
+
+torture: $(SET_UP) ## kill, fuzz and interleave for SECONDS=600, with new examples each time
+	@PYTHONPATH=.:lambda $(BIN)/python -m tests.torture --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 lint: $(SET_UP) ## style, types, format
 	@echo "== style, format, types"

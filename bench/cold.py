@@ -122,7 +122,8 @@ def event(lab: Lab) -> Callable[[], dict[str, Any]]:
             "image-tags": [tag],
         }
         head = {"id": uuid.uuid4().hex, "source": "aws.ecr", "detail-type": "ECR Image Scan"}
-        body = json.dumps(head | {"account": lab.aws.account_id, "detail": detail})
+        place = {"account": lab.aws.account_id, "region": lab.aws.region}
+        body = json.dumps(head | place | {"detail": detail})
         return {"Records": [{"eventSource": "aws:sqs", "body": body}]}
 
     return finished
@@ -188,6 +189,7 @@ def started(program: str, lab: Lab, *options: str) -> str:
         "PROMOTER_HISTORY_DAYS": "1",
         "PROMOTER_EVENTS_QUEUE": lab.variables["PROMOTER_EVENTS"],
         "PROMOTER_FAILED_EVENTS_QUEUE": lab.variables["PROMOTER_FAILED_EVENTS"],
+        "PROMOTER_UNANNOUNCED_QUEUE": lab.variables["PROMOTER_UNANNOUNCED"],
         "PROMOTER_EVENT_TRIES": "5",
         "PROMOTER_EVENT_RETRY_SECONDS": "60",
         "PROMOTER_OPERATORS": '["*"]',

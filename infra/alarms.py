@@ -86,7 +86,7 @@ class Alarms(Construct):
         for construct_id, queue, says, heading in (
             ("FailedEvents", failed, "The function failed on an event for good.", "failed-events"),
             ("UndeliveredEvents", undelivered, "EventBridge gave up on an event.", "undelivered-events"),
-            ("Unannounced", unannounced, "Outcomes were not announced for a day.", "unsent-announcements"),
+            ("Unannounced", unannounced, "Outcomes could not be announced.", "unsent-announcements"),
             ("FailedRuns", runs, "A run of reconcile failed.", "failed-runs"),
         ):
             metric = queue.metric_approximate_number_of_messages_visible(period=SHORT, statistic="Maximum")

@@ -18,6 +18,7 @@ ROUTES = {
     "/promotions": [POST, GET],
     "/promotions/{promotionId}": [GET],
     "/promotions/{promotionId}/rollback": [POST],
+    "/rollback": [POST],
     "/heads": [GET],
     "/freeze": [GET, PUT, DELETE],
 }

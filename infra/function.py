@@ -33,7 +33,9 @@ RETENTION = {
     3653: DAYS.TEN_YEARS,
 }
 
-MARGIN = 5  # seconds from the end of an invocation to the end of its turn, for a PutImage that is on its way
+# Seconds that the lease of a tag outlasts the invocation: promoter.wiring's LONGEST_CALL, a PutImage with all its
+# tries, and five more, so that who takes the tag next is never overtaken.
+MARGIN = 32
 
 
 class PromoterFunction(Construct):
@@ -94,7 +96,7 @@ def of_promotions(scope: Construct, settings: Settings, table: dynamodb.ITableV2
         "PROMOTER_TABLE": table.table_name,
         "PROMOTER_LEASE_SECONDS": str(settings.timeout + MARGIN),
         "PROMOTER_HISTORY_DAYS": str(settings.historyDays),
-        "PROMOTER_OPERATORS": json.dumps(settings.operators or ["*"]),
+        "PROMOTER_OPERATORS": json.dumps(settings.operators),
     }
 
 

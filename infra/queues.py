@@ -63,6 +63,7 @@ class Queues(Construct):
         """Have the function take one event at a time, so many at once, and give it what it needs to fail well."""
         function.add_event_source(sources.SqsEventSource(self.events, batch_size=1, max_concurrency=self._at_once))
         self.failed.grant_send_messages(function)
+        self.events.grant_send_messages(function)  # what there was no time for
         for name, value in {
             "PROMOTER_EVENTS_QUEUE": self.events.queue_url,
             "PROMOTER_FAILED_EVENTS_QUEUE": self.failed.queue_url,

@@ -16,6 +16,7 @@ from promoter.dynamo import INDEX
 # Only what the code calls; a transaction needs the rights of its parts (DynamoDB developer guide, "IAM and
 # transactions").
 RIGHTS = [
+    "dynamodb:BatchGetItem",
     "dynamodb:BatchWriteItem",
     "dynamodb:DeleteItem",
     "dynamodb:GetItem",
@@ -26,6 +27,9 @@ RIGHTS = [
 # Not the histories, which have outcomes too.
 ENDED = {"NewImage": {"sk": {"S": ["record"]}, "outcome": {"S": lambda_.FilterRule.exists()}}}
 DRIFTED = {"NewImage": {"drift": {"S": lambda_.FilterRule.exists()}}}
+
+# Of a batch of the stream, beside the first: more than an hour, where each ends with a time-out.
+TRIES = 200
 
 
 class PromoterTable(Construct):
@@ -60,16 +64,18 @@ class PromoterTable(Construct):
         role.add_to_principal_policy(iam.PolicyStatement(actions=RIGHTS, resources=arns))
 
     def announce_by(self, function: lambda_.Function, *, unannounced: sqs.IQueue) -> None:
-        """Have the function announce what ends in the table; after 20 hours of failures it goes to the queue.
+        """Have the function announce what ends in the table, and put aside in the queue what it cannot announce.
 
-        The stream itself forgets after 24: what is given up then would be given up without a trace.
+        Lambda itself gives up only where the function cannot even do that: after TRIES, or 20 hours. The stream
+        forgets after 24: what is given up then would be given up without a trace.
         """
         function.add_event_source(
             sources.DynamoEventSource(
                 self.table,
                 starting_position=lambda_.StartingPosition.TRIM_HORIZON,
                 batch_size=25,
-                bisect_batch_on_error=True,
+                bisect_batch_on_error=True,  # finds the record that ends the function, and is no try by itself
+                retry_attempts=TRIES,
                 max_record_age=Duration.hours(20),
                 on_failure=sources.SqsDlq(unannounced),
                 filters=[
@@ -78,6 +84,7 @@ class PromoterTable(Construct):
                 ],
             )
         )
+        function.add_environment("PROMOTER_UNANNOUNCED_QUEUE", unannounced.queue_url)
         bus = Stack.of(self).format_arn(service="events", resource="event-bus", resource_name="default")
         function.add_to_role_policy(
             iam.PolicyStatement(

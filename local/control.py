@@ -1,7 +1,7 @@
 """What a test or a demo does in AWS's place: the unsigned routes under `/_local/`, for this machine only.
 
-GET /ready, POST /scans, POST /images, POST and DELETE /faults, GET and DELETE /calls. Mistakes answer 400 with a
-`message` that names the member, what does not exist 404.
+GET /ready, POST /scans, /signatures, /images, /restores and /failures, POST and DELETE /faults, GET and DELETE
+/calls. Mistakes answer 400 with a `message` that names the member, what does not exist 404.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import ValidationError
 
-from local import emulator, scanner, stored
+from local import emulator, failures, scanner, signer, stored
+from local.ecr import archive
 from local.ecr.errors import EcrError, InvalidParameter
 
 if TYPE_CHECKING:
@@ -40,8 +41,11 @@ def answer(gateway: Gateway, scope: dict[str, Any], body: bytes) -> Document:
     }
     taking = {
         "POST /faults": gateway.faults.add,
+        "POST /failures": failures.fail,
         "POST /images": stored.put,
+        "POST /restores": archive.finish_restore,
         "POST /scans": scanner.finish,
+        "POST /signatures": signer.sign,
     }
     if call in simple:
         return 200, simple[call]()

@@ -51,6 +51,7 @@ def deploy(aws: LocalAws, directory: Path, policy: Path, *, tell: Callable[[str]
         "PROMOTER_EVENTS": made["EventsQueue"],
         "PROMOTER_FAILED_EVENTS": made["FailedEventsQueue"],
         "PROMOTER_UNDELIVERED_EVENTS": made["UndeliveredEventsQueue"],
+        "PROMOTER_UNANNOUNCED": made["UnannouncedQueue"],
     }
 
 

@@ -61,6 +61,12 @@ def blobs(repository: str) -> dict[str, bytes]:
     return found
 
 
+def uploaded(repository: str, upload: str) -> int | None:
+    """Return how many bytes an upload of the registry side has received; None if there is no such upload."""
+    received: bytearray | None = ecr._uploads.get(repository, {}).get(upload)
+    return None if received is None else len(received)
+
+
 def forget(repository: str) -> None:
     """Drop the uploaded layers of a deleted repository."""
     for store in (ecr._layer_blobs, ecr._uploads):

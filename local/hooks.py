@@ -14,7 +14,7 @@ from ministack.core import iam_actions, lambda_runtime
 from ministack.services import ecr, eventbridge, lambda_svc
 
 from local import delivery, emulator
-from local.ecr import api, registry, repositories
+from local.ecr import api, registry, repositories, transfers
 from local.emulator import Answer
 
 # Called around each request: with the service, the operation, the body and what answers it.
@@ -56,9 +56,8 @@ def _requests(around: Around) -> None:
         name, separator, digest = path.removeprefix("/v2/").partition("/referrers/")
         if path.startswith("/v2/") and separator:
             emulator.act_for(name)
-            return await around(
-                "registry", f"{method} referrers", body, partial(_later, registry.list_referrers, name, digest)
-            )
+            listed = partial(_later, registry.list_referrers, name, digest, query)
+            return await around("registry", f"{method} referrers", body, listed)
         if not app._is_ecr_registry_path(path):
             return None
         kind = (ecr._parse_v2_path(path) or ("unknown",))[0].replace("_", " ")
@@ -69,7 +68,7 @@ def _requests(around: Around) -> None:
     app._handle_ecr_registry_request = registry_call
 
 
-async def _later(function: Callable[..., Answer], *arguments: str) -> Answer:
+async def _later(function: Callable[..., Answer], *arguments: Any) -> Answer:
     return function(*arguments)
 
 
@@ -107,6 +106,7 @@ def _sources(body: bytes) -> list[str]:
 
 def _registry() -> None:
     ecr.handle_request = partial(api.serve, ecr.handle_request)
+    ecr.handle_registry_request = partial(transfers.serve, ecr.handle_registry_request, ecr._parse_v2_path)
     # CloudFormation calls these two without going through the API.
     ecr._create_repository = partial(api.call, repositories.create)
     ecr._delete_repository = partial(api.call, repositories.delete)

@@ -105,7 +105,14 @@ def push_index(
     return PushedImage(index.digest, OCI_INDEX, body, children, tuple(proof.digest for proof in proofs))
 
 
-def push_referrer(registry: str, repository: str, subject: PushedImage, *, artifact_type: str) -> PushedImage:
+def push_referrer(
+    registry: str,
+    repository: str,
+    subject: PushedImage,
+    *,
+    artifact_type: str,
+    annotations: Mapping[str, str] | None = None,
+) -> PushedImage:
     """Push an artifact that refers to an image, as a signature or an SBOM does (OCI image specification 1.1)."""
     manifest = {
         "schemaVersion": 2,
@@ -114,6 +121,7 @@ def push_referrer(registry: str, repository: str, subject: PushedImage, *, artif
         "config": _pushed_blob(registry, repository, b"{}", "application/vnd.oci.empty.v1+json"),
         "layers": [_pushed_blob(registry, repository, artifact_type.encode(), artifact_type)],
         "subject": _descriptor(subject.manifest, subject.media_type),
+        **({"annotations": dict(annotations)} if annotations else {}),
     }
     return push_manifest(registry, repository, json.dumps(manifest).encode(), OCI_MANIFEST, None)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -39,13 +38,18 @@ class FindingRequest(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class ScanRequest(Struct, rename="camel", forbid_unknown_fields=True):
-    """A scan to finish: of which image, by which scanner, with what result."""
+    """A scan to finish: of which image, by which scanner, with what result, when.
+
+    `unfinished`: ECR says so already, but does not show yet when it was and what it found (aws/aws-sdk#289).
+    """
 
     repository_name: str
     image_digest: str
     scanner: Literal["basic", "enhanced"] = "basic"
     status: Status = "COMPLETE"
     findings: list[FindingRequest] = []
+    completed_at: Annotated[datetime, Meta(tz=True)] = field(default_factory=lambda: datetime.now(UTC))
+    unfinished: bool = False
     announce: bool = True
 
 
@@ -61,7 +65,8 @@ def finish(body: Any) -> dict[str, Any]:
     # Amazon Inspector never completes: an image it has scanned is under continuous watch.
     status = "ACTIVE" if (request.scanner, request.status) == ("enhanced", "COMPLETE") else request.status
     results = tuple(findings.Finding(**structs.asdict(finding)) for finding in request.findings)
-    scan = findings.Scan(request.scanner, status, results, completed_at=round(time.time(), 3))
+    ended = None if request.unfinished else round(request.completed_at.timestamp(), 3)
+    scan = findings.Scan(request.scanner, status, results, completed_at=ended)
     found.scans[image.manifest.digest] = scan
     if request.announce:
         findings.announce(found, image, scan)

@@ -14,6 +14,7 @@ from infra.policy import file
 from promoter import findings
 from promoter.checks import refusal
 from promoter.errors import InvalidRequest, NotAllowed, PromoterError
+from promoter.gate import Gate
 from promoter.model import Evidence, ImageId, Promotion, Reason, Repository, Scan, Source, Subject, Trigger
 from promoter.policy import Policy, Rule, load
 
@@ -24,10 +25,11 @@ PROMOTES, REFUSES, WRONG_USE = 0, 1, 2
 
 @dataclass(frozen=True)
 class Question:
-    """A wish, and what is known of its image."""
+    """A wish, and what is known of its image; `signers` are the profiles by which ECR has signed it."""
 
     wish: Promotion
     evidence: Evidence
+    signers: frozenset[str]
     now: datetime
 
 
@@ -60,12 +62,19 @@ def verdict(policy: Policy, rule: Rule, tags: Sequence[str], question: Question)
     """Return what one rule would decide."""
     try:
         policy.thaw(rule, question.wish, now=question.now)
-        if rule.gate is not None and (reasons := rule.gate.judge(question.evidence, now=question.now)):
+        if rule.gate is not None and (reasons := rule.gate.judge(evidence(rule.gate, question), now=question.now)):
             raise refusal(reasons, question.wish.trigger)
     except PromoterError as refused:
         return f"rule {rule.name} serves it, and would refuse {', '.join(tags)}:\n{told(refused)}", False
     gate = "which has no gate" if rule.gate is None else "whose gate it passes"
     return f"rule {rule.name} serves it, {gate}: would put {', '.join(tags)}", True
+
+
+def evidence(gate: Gate, question: Question) -> Evidence:
+    """Return what this gate would be shown: where it names signing profiles, only whether one of these signed."""
+    if gate.signing_profiles:
+        return replace(question.evidence, signed=not question.signers.isdisjoint(gate.signing_profiles))
+    return question.evidence
 
 
 def told(refused: PromoterError) -> str:
@@ -97,9 +106,10 @@ def question(options: argparse.Namespace) -> Question:
                 Subject(digest or f"{source}" or NAMELESS, platform, scan, pushed_at)
                 for platform, digest, scan in images
             ),
-            signed=options.signed,
+            signed=options.signed or bool(options.signed_by),
             pushed_at=pushed_at,
         ),
+        signers=frozenset(options.signed_by),
         now=now,
     )
 
@@ -132,6 +142,13 @@ def arguments(now: datetime) -> argparse.ArgumentParser:
         help="what aws ecr describe-image-scan-findings printed; once for each platform",
     )
     parser.add_argument("--signed", action="store_true", help="the image has a signature")
+    parser.add_argument(
+        "--signed-by",
+        action="append",
+        default=[],
+        metavar="ARN",
+        help="a signing profile by which ECR managed signing has signed the image",
+    )
     parser.add_argument("--age", type=_hours, metavar="HOURS", help="time since the push, for soak")
     parser.add_argument("--at", type=_time, default=now, metavar="TIME", help="ISO 8601; default: now")
     return parser

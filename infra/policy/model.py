@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from infra.policy import languages
+from infra.policy.signing import Signing
 from infra.policy.values import (
     Account,
     CallerGlob,
@@ -61,12 +62,30 @@ class GateModel(_Model):
     ] = None
     fixable_only: Annotated[bool, Field(description="findings without a fix do not count")] = False
     min_age: Annotated[Duration, Field(description="a finding counts from this age on")] = timedelta()
+    max_scan_age: Annotated[
+        Duration | None, Field(description="how long ago the last scan may have ended; default: any time")
+    ] = None
     ignore: Annotated[list[IgnoreModel], Field(description="findings that do not count for a while")] = []
-    signed: Annotated[bool, Field(description="a signature must refer to the image")] = False
+    signed: Annotated[
+        Signing,
+        Field(
+            description="a signature must refer to the image, or one by these signing profiles",
+            json_schema_extra={"default": False},
+        ),
+    ] = None
     soak: Annotated[Duration, Field(description="time since the image was pushed")] = timedelta()
+
+    @field_validator("max_scan_age")
+    @classmethod
+    def _lets_scans_pass(cls, most: timedelta | None) -> timedelta | None:
+        if most == timedelta():
+            raise ValueError("0s is over when a scan ends: write how old one may be, as 7d, or take it out")
+        return most
 
     def mistakes(self) -> Iterator[Mistake]:
         """Yield what makes the gate other than it looks."""
+        if self.findings is None and self.max_scan_age is not None:
+            yield ("max_scan_age",), "has no effect without findings: add them, {} for any number, or take it out"
         if not self.findings:
             for member in sorted({"fixable_only", "min_age", "ignore"} & self.model_fields_set):
                 yield (member,), "has no effect without limits in findings: add some, or take it out"
@@ -77,8 +96,10 @@ class GateModel(_Model):
             "findings": {} if self.findings is None and trigger == "scan" else self.findings,
             "fixable_only": self.fixable_only,
             "min_age": int(self.min_age.total_seconds()),
+            "max_scan_age": None if self.max_scan_age is None else int(self.max_scan_age.total_seconds()),
             "ignore": [each.model_dump(mode="json") for each in self.ignore],
-            "signed": self.signed,
+            "signed": self.signed is not None,
+            "signing_profiles": self.signed.profiles if self.signed else [],
             "soak": int(self.soak.total_seconds()),
         }
 

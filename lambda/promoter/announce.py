@@ -1,23 +1,28 @@
 """Announcements: what the table's stream tells of, sent to EventBridge. docs/events.md has the details.
 
 The stream, not the promotion, carries them: what is recorded is announced, also if the function dies right after.
+The stream is read in order, so that what cannot be sent is put aside: nothing waits behind it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from promoter import dynamo
+from promoter import drift, dynamo
 from promoter.errors import LedgerError
 from promoter.items import head_of
 from promoter.model import Outcome
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
+
+    from promoter.retries import PutAside
 
 SOURCE, VERSION = "ecr-promoter", "1"
 DETAIL_TYPES = {
@@ -28,35 +33,163 @@ DETAIL_TYPES = {
 }
 DRIFTED = "Tag Drifted"
 AT_ONCE = 10  # entries of one PutEvents
+# Bytes of one PutEvents: 256 KB, less what EventBridge's envelopes of ten entries take (Amazon EventBridge user
+# guide, "Calculating PutEvents event entry size").
+ROOM = 250_000
+PATIENCE = timedelta(hours=1)
+"""How long an announcement is tried: then it is put aside, where it is kept longer than the stream keeps it."""
+
+# EventBridge API reference, PutEventsResultEntry: every other code says that a retry gets the same answer.
+RETRIED = frozenset({"InternalFailure", "InternalException", "ServiceUnavailable", "ThrottlingException"})
+# What refuses a whole request for one entry of it; a missing right, for one, can be given.
+REFUSED = frozenset({"ValidationException", "InvalidArgument", "MalformedDetail", "RequestEntityTooLarge"})
 
 
-def announcements(stream_records: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+@dataclass(frozen=True)
+class Announcement:
+    """An entry of PutEvents, of which item it tells, and since when."""
+
+    key: Mapping[str, Any]
+    promotion_id: str
+    recorded_at: datetime
+    entry: Mapping[str, Any]
+
+    @property
+    def size(self) -> int:
+        """The entry's bytes by EventBridge's formula."""
+        texts = [self.entry["Source"], self.entry["DetailType"], self.entry["Detail"], *self.entry["Resources"]]
+        return sum(len(text.encode()) for text in texts)
+
+
+@dataclass(frozen=True)
+class Unsent:
+    """What could not be announced, and why; `retryable` where EventBridge may take it later."""
+
+    key: Mapping[str, Any]
+    promotion_id: str
+    recorded_at: datetime
+    code: str
+    cause: str
+    retryable: bool = False
+
+
+def announcements(stream_records: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     """Yield an entry of PutEvents for each promotion that ended and each tag that was found elsewhere."""
+    for each in read(stream_records):
+        if isinstance(each, Announcement):
+            yield each.entry
+
+
+def read(stream_records: Iterable[Mapping[str, Any]]) -> Iterator[Announcement | Unsent]:
+    """Yield what has to be announced, in the stream's order, or why that cannot be read."""
     for stream_record in stream_records:
         change = stream_record.get("dynamodb", {})
         new, old = change.get("NewImage") or {}, change.get("OldImage") or {}
-        key = dynamo.text(new, "pk") or ""
-        if key.startswith("promotion#") and "outcome" in new:
-            yield _entry(DETAIL_TYPES[Outcome(new["outcome"]["S"])], json.loads(new["document"]["S"]))
-        elif key.startswith("heads#") and "drift" in new and new["drift"] != old.get("drift"):
-            yield _entry(DRIFTED, _drift(new))
-
-
-def send(entries: Sequence[Mapping[str, Any]], client: EventBridgeClient) -> None:
-    """Send all. Raises LedgerError if one could not be sent: then the stream brings all of them again."""
-    for start in range(0, len(entries), AT_ONCE):
-        portion: list[Any] = list(entries[start : start + AT_ONCE])
+        about = (_key(new), _promotion_id(new), _recorded_at(change))
         try:
-            answer = client.put_events(Entries=portion)
+            entry = _entry_of(new, old)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:  # of a version that is not this one
+            yield Unsent(*about, code="unreadable", cause=f"{type(error).__name__}: {error}")
+            continue
+        if entry:
+            yield Announcement(*about, entry)
+
+
+@dataclass(frozen=True)
+class Announcer:
+    """Sends announcements, and puts aside what cannot be sent for good, or not for PATIENCE."""
+
+    client: EventBridgeClient
+    aside: PutAside
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def announce(self, stream_records: Iterable[Mapping[str, Any]]) -> tuple[int, tuple[Unsent, ...]]:
+        """Send all; return how many were sent, and what was put aside instead.
+
+        Raises LedgerError where some have to be tried again: the stream brings all of them again. Nothing is put
+        aside before the rest was sent, so that it is put aside once.
+        """
+        found = list(read(stream_records))
+        unsent = [each for each in found if isinstance(each, Unsent)]
+        sent = 0
+        for portion in portions([each for each in found if isinstance(each, Announcement)]):
+            failed = self._send(portion)
+            young = [each for each in failed if each.retryable and self.now() - each.recorded_at < PATIENCE]
+            if young:
+                raise LedgerError(
+                    f"{len(young)} announcements could not be sent: {young[0].code}: {young[0].cause}"
+                )
+            unsent += failed
+            sent += len(portion) - len(failed)
+        for each in unsent:
+            self.aside.put(
+                json.dumps({"key": each.key}),
+                {"promotionId": each.promotion_id, "ERROR_CODE": each.code, "ERROR_MESSAGE": each.cause},
+            )
+        return sent, tuple(unsent)
+
+    def _send(self, portion: Sequence[Announcement]) -> list[Unsent]:
+        """Send some; return those that EventBridge did not take."""
+        if portion[0].size > ROOM:  # it is alone
+            return [_unsent(portion[0], "too_large", f"the entry has {portion[0].size} bytes, more than {ROOM}")]
+        entries: list[Any] = [each.entry for each in portion]
+        try:
+            results = self.client.put_events(Entries=entries)["Entries"]
         except (ClientError, BotoCoreError) as error:
-            raise LedgerError(f"announcements could not be sent: {error}") from error
-        if answer["FailedEntryCount"]:
-            told = [
-                f"{entry['ErrorCode']}: {entry.get('ErrorMessage')}"
-                for entry in answer["Entries"]
-                if "ErrorCode" in entry
-            ]
-            raise LedgerError(f"{len(told)} announcements could not be sent: {told[0]}")
+            code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+            if code in REFUSED and len(portion) > 1:
+                return [unsent for each in portion for unsent in self._send([each])]
+            return [_unsent(each, code, f"{error}", retryable=code not in REFUSED) for each in portion]
+        return [
+            _unsent(
+                each, result["ErrorCode"], result.get("ErrorMessage", ""), retryable=result["ErrorCode"] in RETRIED
+            )
+            for each, result in zip(portion, results, strict=True)
+            if "ErrorCode" in result
+        ]
+
+
+def portions(found: Iterable[Announcement]) -> Iterator[list[Announcement]]:
+    """Yield them in their order, as many at once as EventBridge takes by number and by bytes."""
+    portion: list[Announcement] = []
+    room = ROOM
+    for each in found:
+        if portion and (len(portion) == AT_ONCE or each.size > room):
+            yield portion
+            portion, room = [], ROOM
+        portion.append(each)
+        room -= each.size
+    if portion:
+        yield portion
+
+
+def _unsent(each: Announcement, code: str, cause: str, *, retryable: bool = False) -> Unsent:
+    return Unsent(each.key, each.promotion_id, each.recorded_at, code, cause, retryable)
+
+
+def _recorded_at(change: Mapping[str, Any]) -> datetime:
+    """Return when the item changed. Lambda brings a number, the stream's own API a datetime."""
+    created = change.get("ApproximateCreationDateTime", datetime.now(UTC))
+    return created if isinstance(created, datetime) else datetime.fromtimestamp(created, UTC)
+
+
+def _key(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: item[name] for name in ("pk", "sk") if name in item}
+
+
+def _promotion_id(item: Mapping[str, Any]) -> str:
+    """Return the promotion that an item tells of, as far as it can be read."""
+    key = dynamo.text(item, "pk") or ""
+    return key.removeprefix("promotion#") if key.startswith("promotion#") else dynamo.text(item, "promotion") or ""
+
+
+def _entry_of(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any] | None:
+    key = dynamo.text(new, "pk") or ""
+    if key.startswith("promotion#") and "outcome" in new:
+        return _entry(DETAIL_TYPES[Outcome(new["outcome"]["S"])], json.loads(new["document"]["S"]))
+    if key.startswith("heads#") and "drift" in new and new["drift"] != old.get("drift"):
+        return _entry(DRIFTED, drift.document(head_of(new)))
+    return None
 
 
 def _entry(detail_type: str, detail: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,16 +199,4 @@ def _entry(detail_type: str, detail: Mapping[str, Any]) -> dict[str, Any]:
         "DetailType": detail_type,
         "Detail": json.dumps({"version": VERSION, **detail}),
         "Resources": [f"{detail['registryId']}/{repository}"],
-    }
-
-
-def _drift(item: Mapping[str, Any]) -> dict[str, Any]:
-    head = head_of(item)
-    return {
-        "registryId": head.repository.registry_id,
-        "repositoryName": head.repository.name,
-        "imageTag": head.image_tag,
-        "recordedDigest": head.image_digest,
-        "registryDigest": None if head.drift == "none" else head.drift,
-        "promotionId": head.promotion_id,
     }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from promoter import records
 from promoter.errors import PromoterError
 from promoter.model import ImageId, Manifest, Outcome, Promoted, Record
-from promoter.ports import AbandonedError, Missing, PartlyDoneError
+from promoter.ports import AbandonedError, PartlyDoneError
 from promoter.settle import look, settle_in_the_way
 from promoter.world import World
 
@@ -39,7 +41,7 @@ def keep(ended: Record, world: World, earlier: Record | None) -> Record:
     try:
         return world.ledger.record(ended, earlier)
     except AbandonedError as abandoned:
-        settle_in_the_way(abandoned.promotion_id, world)
+        settle_in_the_way(abandoned, ended.repository, world)
         return world.ledger.record(ended, earlier)
 
 
@@ -49,10 +51,26 @@ def replay(record: Record, world: World) -> Promoted:
     if told is not None:
         told.recorded = told.repeated = True
         raise told
-    image_id = ImageId(image_digest=record.image_digest)
-    manifest = look(world, record.repository, [image_id])[image_id]
-    if isinstance(manifest, Missing):  # deleted since: the answer stands, without the bytes
-        manifest = Manifest(b"", record.media_type or "", record.image_digest or "")
+    manifests = _manifests(record, world)
     return Promoted(
-        record.promotion_id, record.rule or "", record.repository, manifest, record.moves, repeated=True
+        record.promotion_id,
+        record.rule or "",
+        record.repository,
+        manifests[record.image_digest or ""],
+        record.moves,
+        repeated=True,
+        others={move.image_digest: manifests[move.image_digest] for move in record.moves if move.image_digest},
     )
+
+
+def _manifests(record: Record, world: World) -> Mapping[str, Manifest]:
+    """Return the images of a promotion by digest; one that was deleted since is returned without its bytes."""
+    digests = {record.image_digest or "", *(record.digest_of(move) for move in record.moves)}
+    image_ids = {digest: ImageId(image_digest=digest) for digest in sorted(digests)}
+    answers = look(world, record.repository, list(image_ids.values()))
+    return {
+        digest: answer
+        if isinstance(answer := answers[image_id], Manifest)
+        else Manifest(b"", record.media_type or "", digest)
+        for digest, image_id in image_ids.items()
+    }

@@ -9,6 +9,7 @@ from promoter.errors import (
     GateRefused,
     InvalidRequest,
     PromoterError,
+    RegistryError,
     ScanPending,
     SourceNotFound,
     Superseded,
@@ -16,9 +17,21 @@ from promoter.errors import (
 )
 from promoter.evidence import gather
 from promoter.gate import PENDING, Gate
-from promoter.model import ImageId, Manifest, Outcome, Promotion, Reason, Record, Source, TagMove, Trigger
+from promoter.model import (
+    Head,
+    ImageId,
+    Manifest,
+    Outcome,
+    Promotion,
+    Reason,
+    Record,
+    Source,
+    TagMove,
+    Trigger,
+    Unreadable,
+)
 from promoter.policy import Rule
-from promoter.ports import Missing
+from promoter.ports import Found, Missing, MovedOnError
 from promoter.world import World
 
 MOST_REASONS = 50  # told of one refusal, so that it fits into a log record, an item and an event
@@ -33,18 +46,32 @@ Heads = Mapping[str, str | None]
 class Look:
     """What was found before anything moves: the rule to go by, the image, where the tags are.
 
-    `carried` are the moves of an earlier try whose tags are still there, by tag.
+    `images` are the manifests by the tag that they are for; only a rollback has more than one. `carried` are the
+    moves of an earlier try whose tags are still there, by tag. `leased` are the tags to take the turn of.
     """
 
     rule: Rule
     manifest: Manifest
+    images: Mapping[str, Manifest]
     heads: Heads
     carried: Mapping[str, TagMove]
+    leased: tuple[str, ...]
+
+    def planned(self, tag: str) -> TagMove:
+        """Return the move that a tag has before it."""
+        own = self.images[tag].digest
+        there = self.heads[tag] == own
+        return TagMove(
+            tag,
+            Outcome.UNCHANGED if there else Outcome.PLANNED,
+            self.heads[tag],
+            own if own != self.manifest.digest else None,
+        )
 
     @property
-    def is_done(self) -> bool:
-        """Whether all tags are on the image."""
-        return all(head == self.manifest.digest for head in self.heads.values())
+    def others(self) -> Mapping[str, Manifest]:
+        """The manifests by digest, beside the promotion's own."""
+        return {each.digest: each for each in self.images.values() if each.digest != self.manifest.digest}
 
 
 def settle_digest(wish: Promotion, world: World) -> Promotion:
@@ -52,41 +79,93 @@ def settle_digest(wish: Promotion, world: World) -> Promotion:
     if wish.source.image_digest or not any(rule.needs_digest for rule in world.policy.serving(wish)):
         return wish
     source_id = wish.source.image_id
-    manifest = found(wish, world.registry.read(wish.repository, [source_id])[source_id])
+    manifest = found(wish, source_id, world.registry.read(wish.repository, [source_id])[source_id])
     return replace(wish, source=Source(replace(source_id, image_digest=manifest.digest)))
 
 
-def survey(wish: Promotion, tags: Sequence[str], world: World) -> tuple[Manifest, Heads]:
-    """Read the source and where the target tags point, at once."""
+def survey(wish: Promotion, tags: Sequence[str], world: World) -> tuple[Manifest, Mapping[str, Manifest], Heads]:
+    """Read the source, the images of a rollback, and where the target tags point, at once."""
     target_ids = {tag: ImageId(image_tag=tag) for tag in tags}
+    image_ids = {tag: ImageId(image_digest=digest) for tag, digest in wish.images.items()}
     source_ids = [] if wish.source.manifest else [wish.source.image_id]
-    answers = world.registry.read(wish.repository, list(dict.fromkeys([*source_ids, *target_ids.values()])))
-    manifest = wish.source.manifest or found(wish, answers[wish.source.image_id])
-    heads = {tag: answers[target_id] for tag, target_id in target_ids.items()}
-    return manifest, {tag: head.digest if isinstance(head, Manifest) else None for tag, head in heads.items()}
+    asked = dict.fromkeys([*source_ids, *image_ids.values(), *target_ids.values()])
+    answers = world.registry.read(wish.repository, list(asked))
+    manifest = wish.source.manifest or found(wish, wish.source.image_id, answers[wish.source.image_id])
+    images = {
+        tag: found(wish, image_ids[tag], answers[image_ids[tag]]) if tag in image_ids else manifest for tag in tags
+    }
+    heads = {tag: place(wish, tag, answers[target_id]) for tag, target_id in target_ids.items()}
+    return manifest, images, heads
 
 
-def found(wish: Promotion, answer: Manifest | Missing) -> Manifest:
-    """Return the source's manifest, or raise what its absence means."""
+def place(wish: Promotion, tag: str, answer: Found) -> str | None:
+    """Return where a target tag is. Raises RegistryError where that cannot be told: nothing is moved blindly."""
+    if isinstance(answer, Unreadable):
+        raise RegistryError(
+            f"where tag {tag} of {wish.repository.name} is cannot be told: {answer.reason}. "
+            "If its image is archived, restore the image or delete the tag, then promote again"
+        )
+    return answer.digest if isinstance(answer, Manifest) else None
+
+
+def found(wish: Promotion, source: ImageId, answer: Found) -> Manifest:
+    """Return the manifest of a source, or raise what its absence means."""
     if isinstance(answer, Manifest):
         return answer
-    source, name = wish.source.image_id, wish.repository.name
-    if answer is Missing.TAG_IS_ELSEWHERE and wish.trigger is Trigger.SCAN:
-        raise Superseded(f"since the scan of {source.image_digest} tag {source.image_tag} of {name} has moved on")
+    name = wish.repository.name
+    if isinstance(answer, Unreadable):
+        raise RegistryError(
+            f"{source} of {name} cannot be read: {answer.reason}. "
+            "If the image is archived, restore it, then promote again"
+        )
+    if wish.trigger is Trigger.SCAN:
+        what = "was moved" if answer is Missing.TAG_IS_ELSEWHERE else "was deleted"
+        raise Superseded(f"{source} of {name} {what} after its event")
     if answer is Missing.TAG_IS_ELSEWHERE:
         raise SourceNotFound(f"tag {source.image_tag} of {name} does not point at {source.image_digest}")
     raise SourceNotFound(f"repository {name} has no image {source}; push it first")
 
 
-def carried_on(earlier: Record | None, manifest: Manifest, heads: Heads) -> Mapping[str, TagMove]:
-    """Return the moves of an earlier try whose tags are still there, by tag."""
-    if earlier is None or earlier.image_digest != manifest.digest:
-        return {}
+def carried_on(earlier: Record | None, images: Mapping[str, Manifest], heads: Heads) -> Mapping[str, TagMove]:
+    """Return the moves of an earlier try, onto the same images, whose tags are still there, by tag."""
+    moves = earlier.moves if earlier else ()
     return {
         move.image_tag: move
-        for move in earlier.moves
-        if move.outcome is Outcome.PROMOTED and heads.get(move.image_tag) == manifest.digest
+        for move in moves
+        if earlier
+        and move.outcome is Outcome.PROMOTED
+        and move.image_tag in images
+        and heads[move.image_tag] == images[move.image_tag].digest == earlier.digest_of(move)
     }
+
+
+def to_lease(
+    wish: Promotion,
+    images: Mapping[str, Manifest],
+    heads: Heads,
+    carried: Mapping[str, TagMove],
+    world: World,
+) -> tuple[str, ...]:
+    """Return the tags to take the turn of: those that have to move.
+
+    A rollback also takes tags that somebody else has put back already, so that the ledger learns what was rolled
+    back from; not those that an earlier rollback of the same promotion has put back. Raises MovedOnError for tags
+    that something else was the last to move.
+    """
+    if not wish.undoes:
+        return tuple(tag for tag, head in heads.items() if head != images[tag].digest)
+    known = {tag: world.ledger.head(wish.repository, tag) for tag in heads if tag not in carried}
+    if moved_on := [tag for tag, head in known.items() if not _is_last(head, wish.undoes)]:
+        raise MovedOnError(moved_on)
+    return tuple(tag for tag, head in known.items() if not _is_back(head, wish.undoes, images[tag], heads[tag]))
+
+
+def _is_last(head: Head | None, undone: str) -> bool:
+    return head is not None and undone in (head.promotion_id, head.undoes)
+
+
+def _is_back(head: Head | None, undone: str, image: Manifest, at: str | None) -> bool:
+    return head is not None and head.undoes == undone and head.image_digest == image.digest == at
 
 
 def check_expectations(wish: Promotion, look: Look) -> None:
@@ -99,7 +178,7 @@ def check_expectations(wish: Promotion, look: Look) -> None:
         if tag not in look.heads:
             raise InvalidRequest(f"expectedDigests names {tag}, which is no target tag", field="expectedDigests")
         before = look.carried[tag].previous_digest if tag in look.carried else look.heads[tag]
-        is_back = wish.undoes is not None and look.heads[tag] == look.manifest.digest
+        is_back = wish.undoes is not None and look.heads[tag] == look.images[tag].digest
         if before != expected and not is_back:
             raise TagChanged(
                 f"tag {tag} of {wish.repository.name} is expected at {expected or 'no image'} "

@@ -15,7 +15,7 @@ from itertools import groupby
 
 from promoter.errors import NotAllowed
 from promoter.model import GONE, Head, ImageId, Manifest, Rota, Round
-from promoter.ports import Missing
+from promoter.ports import Found, Missing
 from promoter.settle import look
 from promoter.shares import Step
 from promoter.world import World
@@ -121,7 +121,7 @@ class Drifts:
         )
 
 
-def _digest(answer: Manifest | Missing) -> str | None:
+def _digest(answer: Found) -> str | None:
     if isinstance(answer, Manifest):
         return answer.digest
     return GONE if isinstance(answer, Missing) else None

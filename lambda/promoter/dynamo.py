@@ -20,6 +20,9 @@ INDEX = "listed"
 
 OPEN, WATCHES, HEADS, FREEZES = "open", "watches", "heads", "freezes"
 
+WATCH_SHARDS = 16
+"""Watches are listed under so many keys; one takes 1,000 write units a second (DynamoDB developer guide)."""
+
 
 FREE = "attribute_not_exists(turn)"
 """The condition on a head that nobody has the turn of its tag."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -21,8 +22,8 @@ from promoter.errors import (
     Throttled,
 )
 from promoter.manifest import MEDIA_TYPES, digest_of, media_type_of
-from promoter.model import ImageId, Manifest, Repository
-from promoter.ports import Missing
+from promoter.model import ImageId, Manifest, Repository, Unreadable
+from promoter.ports import Found, Missing
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
@@ -40,7 +41,8 @@ ERRORS: Mapping[str, type[PromoterError]] = {
     "TooManyRequestsException": Throttled,
 }
 
-# The failureCodes of BatchGetImage that say something about the image; the others say that ECR could not look.
+# The failureCodes of BatchGetImage that say something about the image. The others say that ECR could not read it:
+# ImageInaccessible, KmsError, Upstream…. That is an answer about this id, and about no other.
 MISSING = {
     "ImageNotFound": Missing.NOT_FOUND,
     "ImageTagDoesNotMatchDigest": Missing.TAG_IS_ELSEWHERE,
@@ -49,12 +51,22 @@ INVALID = {"InvalidImageDigest", "InvalidImageTag", "MissingDigestAndTag"}
 
 
 class EcrRegistry:
-    """Registry over one `ecr` client, in the client's Region."""
+    """Registry over one `ecr` client, in the client's Region.
 
-    def __init__(self, client: ECRClient) -> None:
+    `longest_put` is what the client's time-outs and tries add up to. One thread at a time may put.
+    """
+
+    def __init__(self, client: ECRClient, *, longest_put: timedelta = timedelta()) -> None:
         self._client = client
+        self._longest_put = longest_put
+        self._lost = False  # a try of the present PutImage got no answer, or one that leaves open what was done
 
-    def read(self, repository: Repository, image_ids: Sequence[ImageId]) -> dict[ImageId, Manifest | Missing]:
+    @property
+    def longest_put(self) -> timedelta:
+        """The longest that one `put` can take, with all its tries."""
+        return self._longest_put
+
+    def read(self, repository: Repository, image_ids: Sequence[ImageId]) -> dict[ImageId, Found]:
         """Read with one BatchGetImage.
 
         ECR may translate a manifest that is asked for by tag, which changes its bytes. Bytes that do not have
@@ -76,8 +88,13 @@ class EcrRegistry:
         """Put with one PutImage, which ECR checks against the digest.
 
         An image that "already exists" and an immutable tag are read back: where the tag is on this digest
-        all is well. After a lost answer the SDK sends PutImage again; then the tag was put by this call.
+        all is well. After a lost answer the SDK sends PutImage again; then the tag was put by this call. Where the
+        last try fails too, an earlier one may still be carried out.
         """
+        self._lost = False
+        # With an id of its own the second registration does nothing.
+        own = str(id(self))
+        self._client.meta.events.register_first("needs-retry.ecr.PutImage", self._note_try, unique_id=own)
         try:
             self._client.put_image(
                 registryId=repository.registry_id,
@@ -92,7 +109,9 @@ class EcrRegistry:
                 "ImageAlreadyExistsException",
                 "ImageTagAlreadyExistsException",
             }:
-                raise translated(error, f"{image_tag} of {repository.name}") from error
+                failure = translated(error, f"{image_tag} of {repository.name}")
+                failure.unanswered = self._lost
+                raise failure from error
             tag = ImageId(image_tag=image_tag)
             answer = self.read(repository, [tag])[tag]
             if not isinstance(answer, Manifest) or answer.digest != manifest.digest:
@@ -102,9 +121,13 @@ class EcrRegistry:
             raise unreachable(error) from error
         return True
 
+    def _note_try(self, response: Any, caught_exception: Any = None, **_: Any) -> None:
+        """Remember a try without an answer, or with a 5xx: it may have been carried out, or may still be."""
+        self._lost = self._lost or caught_exception is not None or response[0].status_code >= 500
+
     def _batch_get(
         self, repository: Repository, image_ids: Sequence[ImageId]
-    ) -> tuple[dict[ImageId, Manifest | Missing], dict[ImageId, str]]:
+    ) -> tuple[dict[ImageId, Found], dict[ImageId, str]]:
         """Return the verified answers, and by id the digests under which other bytes were answered."""
         try:
             response = self._client.batch_get_image(
@@ -117,7 +140,7 @@ class EcrRegistry:
             raise translated(error, repository.name) from error
         except BotoCoreError as error:
             raise unreachable(error) from error
-        answers: dict[ImageId, Manifest | Missing] = {}
+        answers: dict[ImageId, Found] = {}
         damaged: dict[ImageId, str] = {}
         for image in response["images"]:
             manifest, digest = _manifest(image)
@@ -172,9 +195,10 @@ def _manifest(image: Any) -> tuple[Manifest, str]:
     return Manifest(body, media_type, image["imageId"]["imageDigest"]), digest_of(body, media_type)
 
 
-def _missing(failure: Any, image_id: ImageId, repository: Repository) -> Missing:
+def _missing(failure: Any, image_id: ImageId, repository: Repository) -> Missing | Unreadable:
     code, reason = failure.get("failureCode", ""), failure.get("failureReason", "")
     if code in MISSING:
         return MISSING[code]
-    kind = InvalidRequest if code in INVALID else RegistryError
-    raise kind(f"{image_id} of {repository.name}: {reason} ({code})")
+    if code in INVALID:
+        raise InvalidRequest(f"{image_id} of {repository.name}: {reason} ({code})")
+    return Unreadable(f"{reason} ({code})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +18,14 @@ if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
     from mypy_boto3_ecr.type_defs import (
         DescribeImageScanFindingsRequestTypeDef,
+        ImageSigningStatusTypeDef,
         ListImageReferrersRequestTypeDef,
     )
 
-SIGNATURES = (
-    "application/vnd.cncf.notary.signature",  # Notation, AWS Signer, ECR managed signing
-    "application/vnd.dev.cosign.artifact.sig.v1+json",
-    "application/vnd.dev.sigstore.bundle.v0.3+json",
-)
 NO_IMAGE = "ImageNotFoundException"
+MOST_PAGES = 10
+"""Of ListImageReferrers, 50 referrers each. A signature behind them does not count."""
+MOST_IMAGES = 100  # of BatchGetImage
 
 
 class EcrFindings:
@@ -58,12 +58,18 @@ class EcrFindings:
                 return
             request["nextToken"] = token
 
-    def signed(self, repository: Repository, image_digest: str) -> bool:
-        """Look for a referrer with a signature's type, then for cosign's tag, then at ECR managed signing."""
+    def signed(self, repository: Repository, image_digest: str, profiles: Sequence[str] = ()) -> bool:
+        """Look at the list of referrers, then at cosign's tag and manifests, then at ECR managed signing.
+
+        Of `profiles` only the last counts, and only it is asked.
+        """
+        if profiles:
+            return not self._signers(repository, image_digest).isdisjoint(profiles)
+        signed, untold = self._referrers(repository, image_digest)
         return (
-            self._has_signature_referrer(repository, image_digest)
-            or self._has_cosign_tag(repository, image_digest)
-            or self._is_signed_by_ecr(repository, image_digest)
+            signed
+            or self._has_stored(repository, image_digest, untold)
+            or bool(self._signers(repository, image_digest))
         )
 
     def pushed(self, repository: Repository, image_digests: Sequence[str]) -> dict[str, datetime]:
@@ -83,41 +89,64 @@ class EcrFindings:
             raise unreachable(error) from error
         return {image["imageDigest"]: image["imagePushedAt"] for image in answer["imageDetails"]}
 
-    def _has_signature_referrer(self, repository: Repository, image_digest: str) -> bool:
+    def _referrers(self, repository: Repository, image_digest: str) -> tuple[bool, list[str]]:
+        """Say whether one of the referrers is listed as a signature; if none is, name those that may be one.
+
+        All are listed, whatever their type: a filter would miss signatures without an artifactType.
+        """
+        from promoter import signatures  # only a gate that asks for a signature pays for it
+
         request: ListImageReferrersRequestTypeDef = {
             "registryId": repository.registry_id,
             "repositoryName": repository.name,
             "subjectId": {"imageDigest": image_digest},
-            "filter": {"artifactTypes": list(SIGNATURES)},
+            "maxResults": 50,
         }
-        try:
-            while not (answer := self._client.list_image_referrers(**request)).get("referrers"):
+        untold: list[str] = []
+        with _asking(f"referrers of {image_digest}"):
+            for _ in range(MOST_PAGES):
+                answer = self._client.list_image_referrers(**request)
+                told = {each["digest"]: signatures.listed(each) for each in answer.get("referrers", ())}
+                if True in told.values():
+                    return True, []
+                untold += [digest for digest, is_signature in told.items() if is_signature is None]
                 if not (token := answer.get("nextToken")):
-                    return False
+                    break
                 request["nextToken"] = token
-        except ClientError as error:
-            if error.response["Error"]["Code"] == NO_IMAGE:
-                return False
-            raise translated(error, f"referrers of {image_digest}") from error
-        except BotoCoreError as error:
-            raise unreachable(error) from error
-        return True
+        return False, untold
 
-    def _has_cosign_tag(self, repository: Repository, image_digest: str) -> bool:
+    def _has_stored(self, repository: Repository, image_digest: str, untold: Sequence[str]) -> bool:
+        """Look for cosign's tag, and at what the manifests of the `untold` referrers say: one BatchGetImage."""
+        from promoter import signatures
+
         tag = ImageId(image_tag=f"{image_digest.replace(':', '-')}.sig")
-        return isinstance(EcrRegistry(self._client).read(repository, [tag])[tag], Manifest)
+        referrers = [ImageId(image_digest=digest) for digest in dict.fromkeys(untold)]
+        answers = EcrRegistry(self._client).read(repository, [tag, *referrers][:MOST_IMAGES])
+        return isinstance(answers[tag], Manifest) or any(
+            isinstance(answer, Manifest) and signatures.stored(answer.body, image_digest)
+            for answer in answers.values()
+        )
 
-    def _is_signed_by_ecr(self, repository: Repository, image_digest: str) -> bool:
-        try:
+    def _signers(self, repository: Repository, image_digest: str) -> set[str]:
+        """Return the ARNs of the signing profiles by which ECR managed signing has signed the image."""
+        statuses: Sequence[ImageSigningStatusTypeDef] = ()
+        with _asking(f"signing status of {image_digest}"):
             answer = self._client.describe_image_signing_status(
                 registryId=repository.registry_id,
                 repositoryName=repository.name,
                 imageId={"imageDigest": image_digest},
             )
-        except ClientError as error:
-            if error.response["Error"]["Code"] == NO_IMAGE:
-                return False
-            raise translated(error, f"signing status of {image_digest}") from error
-        except BotoCoreError as error:
-            raise unreachable(error) from error
-        return any(each.get("status") == "COMPLETE" for each in answer.get("signingStatuses", ()))
+            statuses = answer.get("signingStatuses", ())
+        return {each.get("signingProfileArn", "") for each in statuses if each.get("status") == "COMPLETE"}
+
+
+@contextmanager
+def _asking(subject: str) -> Iterator[None]:
+    """Translate ECR's errors; where the image is not there, there is nothing to learn of it."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] != NO_IMAGE:
+            raise translated(error, subject) from error
+    except BotoCoreError as error:
+        raise unreachable(error) from error

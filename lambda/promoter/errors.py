@@ -5,6 +5,7 @@ PromoterError
 ├── IdempotencyConflict     409 idempotency_conflict
 ├── PromotionNotFound       404 promotion_not_found
 ├── ReconcileRunning        409 reconcile_running  retryable
+├── RouteNotFound           404 route_not_found
 ├── Refusal                 a rule says no: normal, and final but for "not yet"
 │   ├── NotAllowed          403 not_allowed
 │   ├── ScanPending         409 scan_pending       retryable
@@ -99,6 +100,14 @@ class ReconcileRunning(PromoterError):
     http_status = 409
     retryable = True
     retry_after = 30
+
+
+class RouteNotFound(PromoterError):
+    """The API has no such path, or not for this method."""
+
+    code = "route_not_found"
+    title = "There is no such route"
+    http_status = 404
 
 
 class Refusal(PromoterError):

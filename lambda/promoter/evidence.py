@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from promoter.errors import GateRefused, SourceNotFound
+from promoter.errors import GateRefused, RegistryError, SourceNotFound
 from promoter.gate import Gate
 from promoter.manifest import INDEXES, Child, children
-from promoter.model import Evidence, ImageId, Manifest, Reason, Repository, Subject
-from promoter.ports import Findings, Missing, Registry
+from promoter.model import Evidence, ImageId, Manifest, Reason, Repository, Subject, Unreadable
+from promoter.ports import Findings, Found, Missing, Registry
 
 MAX_DEPTH = 4  # of indexes in indexes; real ones have one or two
 MAX_IMAGES = 100  # of an index; as many as one BatchGetImage can name
+HEXADECIMAL = frozenset("0123456789abcdef")
 AT_ONCE = 8  # DescribeImageScanFindings calls; AWS publishes no quota for it
 
 
@@ -33,7 +34,7 @@ def gather(
     soaks = gate.soak and reached_at is None
     return Evidence(
         subjects=subjects,
-        signed=findings.signed(repository, manifest.digest) if gate.signed else None,
+        signed=findings.signed(repository, manifest.digest, gate.signing_profiles) if gate.signed else None,
         pushed_at=findings.pushed(repository, [manifest.digest])[manifest.digest] if soaks else None,
         reached_at=reached_at,
     )
@@ -65,13 +66,24 @@ def platforms(repository: Repository, manifest: Manifest, *, registry: Registry)
 def named(index: Manifest) -> tuple[Child, ...]:
     """Return what an index names; what cannot be read, or in more than one way, cannot be judged."""
     try:
-        return children(index.body)
+        entries = children(index.body)
     except ValueError as error:
         raise refused(f"{index.digest} cannot be looked through: {error}") from error
+    if not all(is_digest(entry.digest) for entry in entries):
+        raise refused(f"{index.digest} names an image by something that is not a sha256 digest")
+    return entries
 
 
-def present(answer: Manifest | Missing, image_id: ImageId) -> Manifest:
+def is_digest(text: str) -> bool:
+    """Say whether Amazon ECR could have an image by this digest."""
+    algorithm, _, hexadecimal = text.partition(":")
+    return algorithm == "sha256" and len(hexadecimal) == 64 and set(hexadecimal) <= HEXADECIMAL
+
+
+def present(answer: Found, image_id: ImageId) -> Manifest:
     """Return a nested index that is there, and is one: an image would have to be scanned."""
+    if isinstance(answer, Unreadable):
+        raise RegistryError(f"the index names {image_id}, which cannot be read: {answer.reason}")
     if isinstance(answer, Missing):
         raise refused(f"the index names {image_id}, which is not in the repository")
     if answer.media_type not in INDEXES:

@@ -11,6 +11,8 @@ from promoter.model import Finding, Scan
 
 FOUND = frozenset({"findings", "enhancedFindings", "findingSeverityCounts"})
 """Of these a finished scan shows at least one, be it empty."""
+LONGEST = 100
+"""Characters of a name. Names come out of the image, and a reason has to fit into records and events."""
 
 
 def read(response: Mapping[str, Any]) -> Scan:
@@ -19,9 +21,11 @@ def read(response: Mapping[str, Any]) -> Scan:
 
 
 def read_pages(pages: Iterable[Mapping[str, Any]]) -> Scan:
-    """Read the pages of one answer; status and counts are the first page's (they cover all pages).
+    """Read the pages of one answer; status, time and counts are the first page's (they cover all pages).
 
-    Basic and enhanced findings are told apart by the list that is there, not by the status.
+    Basic and enhanced findings are told apart by the list that is there, not by the status. The status alone does
+    not say that a scan is finished: Amazon ECR answers COMPLETE or ACTIVE with an empty list before the first scan
+    has ended (aws/aws-sdk#289, aws/aws-cli#6759). Only a finished scan has imageScanCompletedAt.
     """
     pages = list(pages)
     status = (pages[0].get("imageScanStatus") or {}).get("status") if pages else None
@@ -40,19 +44,21 @@ def read_pages(pages: Iterable[Mapping[str, Any]]) -> Scan:
         )
     )
     listed = sum(len(result.get(name) or ()) for result in results for name in ("findings", "enhancedFindings"))
-    counted = sum((results[0].get("findingSeverityCounts") or {}).values()) if results else 0
-    untold = status in FINISHED and not FOUND & results[0].keys()
-    if not status or untold or counted > listed:
+    first = results[0] if results else {}
+    counted = sum((first.get("findingSeverityCounts") or {}).values())
+    completed_at = _time(first.get("imageScanCompletedAt"))
+    unfinished = status in FINISHED and (completed_at is None or not FOUND & first.keys())
+    if not status or unfinished or counted > listed:
         return Scan(INCOMPLETE, findings)
-    return Scan(str(status), findings)
+    return Scan(_text(status), findings, completed_at)
 
 
 def _basic(entry: Mapping[str, Any]) -> Finding:
     attributes = {each.get("key"): each.get("value") for each in entry.get("attributes") or ()}
     return Finding(
-        id=str(entry.get("name", "unknown")),
-        severity=str(entry.get("severity", "unknown")),
-        packages=(str(attributes.get("package_name", "unknown")),),
+        id=_text(entry.get("name", "unknown")),
+        severity=_text(entry.get("severity", "unknown")),
+        packages=(_text(attributes.get("package_name", "unknown")),),
     )
 
 
@@ -64,13 +70,18 @@ def _enhanced(entry: Mapping[str, Any]) -> Finding:
     ]
     available = entry.get("fixAvailable")
     return Finding(
-        id=str(details.get("vulnerabilityId") or entry.get("title", "unknown")),
-        severity=str(entry.get("severity", "unknown")),
-        packages=tuple(dict.fromkeys(str(package.get("name")) for package in packages)) or ("unknown",),
-        fixed_in=", ".join(dict.fromkeys(fixes)) or None,
+        id=_text(details.get("vulnerabilityId") or entry.get("title", "unknown")),
+        severity=_text(entry.get("severity", "unknown")),
+        packages=tuple(dict.fromkeys(_text(package.get("name")) for package in packages)) or ("unknown",),
+        fixed_in=_text(", ".join(dict.fromkeys(fixes))) or None,
         first_observed_at=_time(entry.get("firstObservedAt")),
         fixable=available in ("YES", "PARTIAL") if available else None,
     )
+
+
+def _text(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _time(value: Any) -> datetime | None:

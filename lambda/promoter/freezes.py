@@ -32,7 +32,7 @@ class DynamoFreezes:
         self._known: tuple[Freeze, ...] = ()
 
     def known(self) -> Sequence[Freeze]:
-        """Return the freezes; what was set more than FRESH seconds ago is among them."""
+        """Return the freezes; one that was set more than FRESH seconds ago is among them."""
         now = time.time()  # goes on while Lambda lets the function rest
         if self._read_at is None or not 0 <= now - self._read_at < FRESH:
             self._known, self._read_at = self.all(), now

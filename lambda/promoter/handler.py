@@ -6,11 +6,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from promoter import events, service, telemetry, wiring
-from promoter.errors import PromoterError
+from promoter.settings import Settings
 from promoter.telemetry import logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+ENOUGH_TO_PROMOTE = 12_000
+"""Milliseconds that are left for one more promotion of an event: it may wait for others (world.PATIENCE)."""
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -21,9 +25,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     again, and what was done already is UNCHANGED.
     """
     if "Records" in event:
-        return serve_queue(event)
+        return serve_queue(event, context)
     if "detail-type" in event:
-        return serve_event(event)
+        return serve_event(event, context)
     if "requestContext" in event:
         return serve_http(event, context)
     raise ValueError("this is not an event of EventBridge or of API Gateway: see docs/architecture.md")
@@ -55,11 +59,11 @@ def serve_http(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return api.resolver().resolve(event, context)
 
 
-def serve_queue(event: dict[str, Any]) -> dict[str, Any]:
+def serve_queue(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Serve the one event that waited in the queue; raises what stopped it, unless it was the last try."""
     (message,) = event["Records"]
     try:
-        return serve_event(json.loads(message["body"]))
+        return serve_event(json.loads(message["body"]), context)
     except Exception as error:
         if not wiring.event_queue().hand_back(message, error):
             raise
@@ -68,22 +72,30 @@ def serve_queue(event: dict[str, Any]) -> dict[str, Any]:
         return {"outcome": "FAILED"}
 
 
-def serve_event(event: dict[str, Any]) -> dict[str, Any]:
-    """Promote what a scan or a push asks for; raises the first answer that needs the event again, after all."""
+def serve_event(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Promote what a scan or a push asks for; raises the first answer that needs the event again, after all.
+
+    What there is no time for comes again as an event of its own, and what failed before that as another: each is
+    smaller than this one, so that it comes to an end, and has all its tries.
+    """
     logger.set_correlation_id(event.get("id"))
-    image_event = events.read(event)
+    settings = Settings.read()
+    image_event = events.read(event, registry_id=settings.registry_id, region=settings.region)
     if isinstance(image_event, events.Ignored):
         return ignored(image_event)
-    served = service.serve(image_event)
+    served = service.serve(image_event, lambda: context.get_remaining_time_in_millis() > ENOUGH_TO_PROMOTE)
     if isinstance(served, events.Ignored):
         return ignored(served)
-    for _, answer in served:
-        if isinstance(answer, PromoterError) and service.must_come_again(image_event, answer):
-            raise answer
+    if served.left:
+        logger.info("handed on", left=len(served.left), failed=len(served.failed))
+        wiring.event_queue().add(events.rest_of(image_event, served.left, region=settings.region))
+        wiring.event_queue().add(events.rest_of(image_event, served.failed, region=settings.region), later=True)
+    elif served.error:
+        raise served.error
     return {
         "promotions": [
             {"promotionId": wish.promotion_id, "rule": wish.rule, "outcome": answer.outcome}
-            for wish, answer in served
+            for wish, answer in served.answers
         ]
     }
 
@@ -96,12 +108,11 @@ def ignored(event: events.Ignored) -> dict[str, Any]:
 
 def serve_stream(event: dict[str, Any]) -> dict[str, Any]:
     """Announce what the table's stream tells of; raises if that fails, and the stream brings it again."""
-    from promoter import announce
-
-    entries = list(announce.announcements(event["Records"]))
-    announce.send(entries, wiring.eventbridge())
-    logger.info("announced", count=len(entries))
-    return {"announced": len(entries)}
+    sent, unsent = wiring.announcer().announce(event["Records"])
+    for each in unsent:
+        logger.error("put aside", promotion_id=each.promotion_id, key=each.key, code=each.code, detail=each.cause)
+    logger.info("announced", count=sent)
+    return {"announced": sent, "putAside": len(unsent)}
 
 
 def serve_schedule() -> dict[str, Any]:

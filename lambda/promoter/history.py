@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from botocore.exceptions import ClientError, ParamValidationError
@@ -13,13 +12,16 @@ from botocore.exceptions import ClientError, ParamValidationError
 from promoter import dynamo
 from promoter.errors import InvalidRequest, PromotionNotFound
 from promoter.items import head_of, record_of
+from promoter.listing import NOT_OURS, Item, Listing
 from promoter.model import Head, Outcome, Record, Repository
+from promoter.policy import matches
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 T = TypeVar("T")
 READS = 5  # of up to 1 MB, for one page of an answer; a filter may need several
+AT_ONCE = 100  # items that one read looks at where not all of them are wanted
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,37 @@ class Page(Generic[T]):
 
     entries: tuple[T, ...]
     next_token: str | None
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which promotions are wanted; None: all.
+
+    `since` is the first moment at which one may have ended, `until` the first that is too late. `caller` is as
+    recorded; `*` stands for any characters.
+    """
+
+    outcome: Outcome | None = None
+    image_digest: str | None = None
+    caller: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def keeps(self, record: Record) -> bool:
+        """Say whether a promotion that ended at the right time is wanted. Events have no caller."""
+        return (
+            self.outcome in (None, record.outcome)
+            and self.image_digest in (None, record.image_digest, *map(record.digest_of, record.moves))
+            and (self.caller is None or (record.caller is not None and matches(record.caller, self.caller)))
+        )
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether every promotion that ended at the right time is wanted."""
+        return (self.outcome, self.image_digest, self.caller) == (None, None, None)
+
+
+ALL = Filter()
 
 
 class DynamoHistory:
@@ -52,39 +85,62 @@ class DynamoHistory:
         repository: Repository,
         *,
         image_tag: str | None = None,
-        outcome: Outcome | None = None,
+        wanted: Filter = ALL,
         limit: int = 20,
         next_token: str | None = None,
     ) -> Page[Record]:
-        """Return the promotions of a repository, or of one of its tags, the newest first."""
+        """Return the promotions of a repository, or of one of its tags, the newest first.
+
+        Where a filter leaves some out, a page looks at 500 at most: it may hold fewer than `limit`, or none, and
+        still have a `next_token`.
+        """
         name = dynamo.history_of(repository, image_tag)
-        query: dict[str, Any] = {"ScanIndexForward": False, "Limit": limit}
         if image_tag is None:
-            query |= {"IndexName": dynamo.INDEX, **_where("listing", name)}
+            listing = Listing("listing", name, ("pk", "sk", "listing", "listedAt"))
+            query = {"IndexName": dynamo.INDEX} | listing.between("listedAt", wanted.since, wanted.until)
         else:
-            query |= {"ConsistentRead": True, **_where("pk", name)}
-        if outcome:
-            query["FilterExpression"] = "outcome = :outcome"
-            query["ExpressionAttributeValues"] |= {":outcome": {"S": f"{outcome}"}}
-        items, token = self._page(query, limit, next_token)
+            listing = Listing("pk", name, ("pk", "sk"))
+            query = {"ConsistentRead": True} | listing.between("sk", wanted.since, wanted.until)
+        keeps = None if wanted.keeps_all else lambda item: wanted.keeps(record_of(item))
+        items, token = self._page(listing, query | {"ScanIndexForward": False}, limit, next_token, keeps)
         return Page(tuple(record_of(item) for item in items), token)
 
-    def heads(self, repository: Repository, *, limit: int = 100, next_token: str | None = None) -> Page[Head]:
-        """Return the heads of a repository by tag."""
-        query = {"Limit": limit, "ConsistentRead": True, **_where("pk", f"heads#{dynamo.place(repository)}")}
-        items, token = self._page(query, limit, next_token)
-        return Page(tuple(head_of(item) for item in items if "digest" in item), token)
+    def heads(
+        self,
+        repository: Repository,
+        *,
+        image_tag: str | None = None,
+        limit: int = 100,
+        next_token: str | None = None,
+    ) -> Page[Head]:
+        """Return the heads of a repository by tag, or that of one tag."""
+        listing = Listing("pk", f"heads#{dynamo.place(repository)}", ("pk", "sk"))
+        query = {"ConsistentRead": True} | listing.only("sk", image_tag)
+        items, token = self._page(listing, query, limit, next_token, lambda item: "digest" in item)
+        return Page(tuple(head_of(item) for item in items), token)
 
-    def _page(self, query: dict[str, Any], limit: int, next_token: str | None) -> tuple[list[Any], str | None]:
-        start, found = _opened(next_token), list[Any]()
+    def _page(
+        self,
+        listing: Listing,
+        query: Mapping[str, Any],
+        limit: int,
+        next_token: str | None,
+        keeps: Callable[[Item], bool] | None,
+    ) -> tuple[list[Item], str | None]:
+        start, found = listing.opened(next_token), list[Item]()
         for _ in range(READS):
-            query["Limit"] = limit - len(found)
-            answer = self._query(query | ({"ExclusiveStartKey": start} if start else {}))
-            found += answer["Items"]
+            portion = {"Limit": AT_ONCE if keeps else limit - len(found)}
+            answer = self._query({**query, **portion} | ({"ExclusiveStartKey": start} if start else {}))
             start = answer.get("LastEvaluatedKey")
-            if not start or len(found) >= limit:
+            for number, item in enumerate(answer["Items"], 1):
+                if keeps is None or keeps(item):
+                    found.append(item)
+                if len(found) == limit:
+                    is_last = number == len(answer["Items"]) and not start
+                    return found, None if is_last else listing.closed(item)
+            if not start:
                 break
-        return found, _closed(start)
+        return found, listing.closed(start) if start else None
 
     def _query(self, query: Mapping[str, Any]) -> Any:
         with dynamo.asking("the ledger could not be read"):
@@ -92,32 +148,9 @@ class DynamoHistory:
                 return self._client.query(TableName=self._table, **query)
             except (ClientError, ParamValidationError) as error:
                 if "ExclusiveStartKey" in query and _is_invalid(error):
-                    raise InvalidRequest("nextToken is not of this question", field="nextToken") from error
+                    raise InvalidRequest(NOT_OURS, field="nextToken") from error
                 raise
 
 
 def _is_invalid(error: ClientError | ParamValidationError) -> bool:
     return isinstance(error, ParamValidationError) or error.response["Error"]["Code"] == "ValidationException"
-
-
-def _where(name: str, value: str) -> dict[str, Any]:
-    return {
-        "KeyConditionExpression": f"{name} = :value",
-        "ExpressionAttributeValues": {":value": {"S": value}},
-    }
-
-
-def _closed(key: Any) -> str | None:
-    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode() if key else None
-
-
-def _opened(token: str | None) -> Any:
-    if not token:
-        return None
-    try:
-        key = json.loads(base64.urlsafe_b64decode(token))
-        if isinstance(key, dict) and all(isinstance(value, dict) for value in key.values()):
-            return key
-    except ValueError:
-        pass
-    raise InvalidRequest("nextToken is not one of ours", field="nextToken")

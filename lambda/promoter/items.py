@@ -25,5 +25,6 @@ def head_of(item: Mapping[str, Any]) -> Head:
         promotion_id=item["promotion"]["S"],
         moved_at=datetime.fromisoformat(item["moved"]["S"]),
         drift=dynamo.text(item, "drift"),
+        undoes=dynamo.text(item, "undoes"),
         moving="moving" in item or dynamo.number(item, "version") > 1,
     )

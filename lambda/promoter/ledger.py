@@ -23,9 +23,16 @@ from promoter.errors import IdempotencyConflict, LedgerError, TagBusy
 from promoter.freezes import DynamoFreezes
 from promoter.items import head_of, record_of
 from promoter.leftovers import DynamoLeftovers
-from promoter.model import Head, Outcome, Record, Repository, Trigger, Turn
+from promoter.model import Head, Outcome, Record, Repository, TagMove, Trigger, Turn
 from promoter.policy import Freeze
-from promoter.ports import AbandonedError, HeadMovedError, PartlyDoneError, TakenBackError
+from promoter.ports import (
+    AbandonedError,
+    HeadMovedError,
+    LeaseLostError,
+    MovedOnError,
+    PartlyDoneError,
+    TakenBackError,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -34,6 +41,9 @@ CONDITION_FAILED, CONFLICT = "ConditionalCheckFailed", "TransactionConflict"
 NEVER_MOVED = "attribute_not_exists(digest)"
 IN_THE_WAY = {CONFLICT, "ThrottlingError", "ProvisionedThroughputExceeded"}
 """Why DynamoDB cancels what it would carry out a moment later (API reference, TransactWriteItems)."""
+
+BACK = "rolledBack:"
+"""Begins the names of a head's attributes that say from which digests its tag was rolled back: one for each."""
 
 ENDS = 6
 """How often the end of a turn is written: the tags are put, and who waits for them waits for this."""
@@ -44,7 +54,7 @@ def _now() -> datetime:
 
 
 class DynamoLedger(DynamoLeftovers):
-    """Ledger in one table. `lease` is how long a turn lasts at most: longer than the function can run."""
+    """Ledger in one table. `lease` is how long a turn lasts: longer than the PutImage calls that it lets begin."""
 
     def __init__(
         self,
@@ -93,8 +103,7 @@ class DynamoLedger(DynamoLeftovers):
 
     def finish(self, turn: Turn, record: Record) -> None:
         """Give the turn back in one transaction; every part of it is only for who still has the turn."""
-        there = {move.image_tag for move in record.moves}
-        taken = [move.image_tag for move in turn.record.moves if move.outcome is Outcome.PLANNED]
+        moves = {move.image_tag: move for move in record.moves}
         changes: list[dict[str, Any]] = [
             {
                 "Put": {
@@ -105,21 +114,33 @@ class DynamoLedger(DynamoLeftovers):
                 }
             }
         ]
-        changes += [self._give_back(tag, turn, record, moved=tag in there) for tag in taken]
+        changes += [self._give_back(tag, turn, record, moves.get(tag)) for tag in turn.planned]
         changes += self._histories(record)
         for left in reversed(range(ENDS)):
-            codes = {
-                reason.get("Code") for reason in self._transact(changes, "the promotion could not be recorded")
-            }
-            if not codes:
+            reasons = self._transact(changes, "the promotion could not be recorded")
+            if not reasons:
                 return
-            if CONDITION_FAILED in codes:
-                raise LedgerError(
-                    "the promotion took longer than its turn; GET /promotions/{promotionId} says how it ended"
-                )
+            _require_lease(turn, [reason.get("Code") for reason in reasons])
             if left:
                 self._pause(random.uniform(0.1, 0.6))  # noqa: S311 - spreads those who are in each other's way
         raise LedgerError("the promotion could not be recorded: DynamoDB is busy with its items; try again")
+
+    def release(self, repository: Repository, image_tags: Sequence[str], promotion_id: str) -> None:
+        """Update each head that is still held for the promotion, beyond its time."""
+        values = {":holder": {"S": promotion_id}, ":now": {"N": dynamo.seconds(self._now())}}
+        for tag in image_tags:
+            with dynamo.asking("the tag could not be freed"):
+                try:
+                    self._client.update_item(
+                        TableName=self._table,
+                        Key=dynamo.head_key(repository, tag),
+                        UpdateExpression="REMOVE turn, holder, turnEnds",
+                        ConditionExpression="holder = :holder AND turnEnds < :now",
+                        ExpressionAttributeValues=values,
+                    )
+                except ClientError as error:
+                    if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                        raise
 
     def record(self, record: Record, after: Record | None = None) -> Record:
         """Record in one transaction."""
@@ -199,42 +220,57 @@ class DynamoLedger(DynamoLeftovers):
         if version is not None:
             where.append("version = :version")
             values[":version"] = {"N": str(version)}
-        condition = f"{dynamo.FREE} AND ({' OR '.join(where)})"
-        if turn.record.trigger is Trigger.SCAN:
-            condition += " AND (attribute_not_exists(takenBack) OR NOT contains(takenBack, :new))"
-            values[":new"] = {"S": turn.record.image_digest}
+        condition, names = f"{dynamo.FREE} AND ({' OR '.join(where)})", {}
+        if turn.record.undoes:
+            condition += " AND (promotion = :undone OR undoes = :undone)"
+            values[":undone"] = {"S": turn.record.undoes}
+        elif turn.record.trigger is Trigger.SCAN:
+            condition += " AND attribute_not_exists(#back)"
+            names["#back"] = f"{BACK}{turn.record.image_digest}"
         change = "SET turn = :turn, holder = :holder, turnEnds = :ends"
-        return self._update(dynamo.head_key(turn.record.repository, tag), change, condition, values)
+        return self._update(dynamo.head_key(turn.record.repository, tag), change, condition, values, names)
 
-    def _give_back(self, tag: str, turn: Turn, record: Record, *, moved: bool) -> dict[str, Any]:
+    def _give_back(self, tag: str, turn: Turn, record: Record, move: TagMove | None) -> dict[str, Any]:
+        """Return the update of a head without the turn; with where the tag is now, if it was moved.
+
+        A digest that a tag was rolled back from is forgotten only when a request puts the tag on it again.
+        """
+        key, held = dynamo.head_key(record.repository, tag), "turn = :turn"
         values: dict[str, Any] = {":turn": {"S": turn.token}}
-        change = "REMOVE turn, holder, turnEnds"
-        if moved:
-            change = (
-                "SET digest = :digest, promotion = :promotion, moved = :moved, listing = :heads, listedAt = :at, "
-                "version = if_not_exists(version, :none) + :one"
-            )
-            left = next((move.previous_digest for move in record.moves if move.image_tag == tag), None)
-            if left:
-                change += ", moving = :yes"
-                values[":yes"] = {"BOOL": True}
-            if record.undoes and left:
-                change += " ADD takenBack :left REMOVE turn, holder, turnEnds, drift"
-                values[":left"] = {"SS": [left]}
-            else:
-                change += " REMOVE turn, holder, turnEnds, drift, takenBack"
-            values |= {
-                ":digest": {"S": record.image_digest},
-                ":promotion": {"S": record.promotion_id},
-                ":moved": {"S": dynamo.sortable(record.ended_at or self._now())},
-                ":heads": {"S": dynamo.HEADS},
-                ":at": {"S": dynamo.head_at(record.repository, tag)},
-                ":none": {"N": "0"},
-                ":one": {"N": "1"},
-            }
-        return self._update(dynamo.head_key(record.repository, tag), change, "turn = :turn", values)
+        if move is None:
+            return self._update(key, "REMOVE turn, holder, turnEnds", held, values)
+        change = (
+            "SET digest = :digest, promotion = :promotion, moved = :moved, listing = :heads, listedAt = :at, "
+            "version = if_not_exists(version, :none) + :one"
+        )
+        if move.previous_digest:
+            change += ", moving = :yes"
+            values[":yes"] = {"BOOL": True}
+        remove, names = "turn, holder, turnEnds, drift", {}
+        if record.undoes:
+            change += ", undoes = :undone, #back = :undone"
+            values[":undone"] = {"S": record.undoes}
+            names["#back"] = f"{BACK}{record.undone.get(tag)}"
+        else:
+            remove += ", undoes"
+        if record.trigger is Trigger.REQUEST:
+            remove += ", #here"
+            names["#here"] = f"{BACK}{record.digest_of(move)}"
+        values |= {
+            ":digest": {"S": record.digest_of(move)},
+            ":promotion": {"S": record.promotion_id},
+            ":moved": {"S": dynamo.sortable(record.ended_at or self._now())},
+            ":heads": {"S": dynamo.HEADS},
+            ":at": {"S": dynamo.head_at(record.repository, tag)},
+            ":none": {"N": "0"},
+            ":one": {"N": "1"},
+        }
+        return self._update(key, f"{change} REMOVE {remove}", held, values, names)
 
-    def _update(self, key: Any, change: str, condition: str, values: dict[str, Any]) -> dict[str, Any]:
+    def _update(
+        self, key: Any, change: str, condition: str, values: dict[str, Any], names: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        named = {"ExpressionAttributeNames": dict(names)} if names else {}
         return {
             "Update": {
                 "TableName": self._table,
@@ -243,6 +279,7 @@ class DynamoLedger(DynamoLeftovers):
                 "ConditionExpression": condition,
                 "ExpressionAttributeValues": values,
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                **named,
             }
         }
 
@@ -313,21 +350,45 @@ class DynamoLedger(DynamoLeftovers):
     def _in_the_way(self, record: Record, reasons: Mapping[str, Mapping[str, Any]]) -> Exception:
         """Return what keeps the tags from being taken: a turn that holds, one that does not, or other digests.
 
-        Or that they were taken back, which holds for scans only.
+        Or that they were rolled back from this image, which holds for scans only, or that something has moved them
+        after the promotion that is to be rolled back.
         """
-        items = {tag: reason["Item"] for tag, reason in reasons.items() if reason.get("Code") == CONDITION_FAILED}
+        failed = {tag: reason for tag, reason in reasons.items() if reason.get("Code") == CONDITION_FAILED}
+        items: dict[str, Any] = {tag: reason.get("Item", {}) for tag, reason in failed.items()}
         held = {tag: item for tag, item in items.items() if "turn" in item}
-        over = [item for item in held.values() if dynamo.number(item, "turnEnds") < self._now().timestamp()]
+        now = self._now().timestamp()
+        over = {tag: item["holder"]["S"] for tag, item in held.items() if dynamo.number(item, "turnEnds") < now}
         if over:
-            return AbandonedError(over[0]["holder"]["S"])
+            holder = next(iter(over.values()))
+            return AbandonedError(holder, [tag for tag, each in over.items() if each == holder])
         if held or not items:
             return TagBusy(f"another promotion is moving {', '.join(held or reasons)}; try again")
-        back = [
-            tag for tag, item in items.items() if record.image_digest in item.get("takenBack", {}).get("SS", ())
-        ]
+        if record.undoes:
+            last = ("promotion", "undoes")
+            moved_on = [
+                tag
+                for tag, item in items.items()
+                if record.undoes not in [dynamo.text(item, name) for name in last]
+            ]
+            if moved_on:
+                return MovedOnError(moved_on)
+        back = [tag for tag, item in items.items() if f"{BACK}{record.image_digest}" in item]
         if back and record.trigger is Trigger.SCAN:
             return TakenBackError(back)
         return HeadMovedError({tag: dynamo.number(item, "version") for tag, item in items.items()})
+
+
+def _require_lease(turn: Turn, codes: Sequence[str | None]) -> None:
+    """Raise what a finished promotion learns of its turn, if that is why it cannot be recorded.
+
+    The codes are those of the record, of each tag that was held, and of the histories.
+    """
+    if codes[0] == CONDITION_FAILED:
+        raise LedgerError(
+            "the promotion took longer than its turn; GET /promotions/{promotionId} says how it ended"
+        )
+    if lost := [tag for tag, code in zip(turn.planned, codes[1:], strict=False) if code == CONDITION_FAILED]:
+        raise LeaseLostError(lost)
 
 
 def _item(record: Record) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class DynamoLeftovers:
             return False
         change = (
             "SET digest = :digest, promotion = :asked, moved = :moved, listing = :listing, listedAt = :at, "
-            "version = if_not_exists(version, :none) + :one REMOVE drift, takenBack"
+            "version = if_not_exists(version, :none) + :one REMOVE drift, undoes"
         )
         values = {
             ":digest": {"S": image_digest},

@@ -1,16 +1,16 @@
-"""What can be read off a manifest's bytes: its digest and its media type. Bytes are never rewritten."""
+"""What can be read off a manifest's bytes: its digest, its media type, its images. Bytes are never rewritten."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from promoter.errors import InvalidRequest
-from promoter.model import Manifest
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -23,11 +23,16 @@ MEDIA_TYPES = (OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST, DOCKER_SIG
 """Every kind ECR stores. All are asked for, so that ECR has no reason to translate one into another."""
 
 INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
+IMAGE = frozenset({"config", "layers", "fslayers"})
+"""Keys, in lower case, that make a manifest that of an image."""
 
 PLATFORM = ("os", "architecture", "variant")
 NO_PLATFORM = {"os": "unknown", "architecture": "unknown"}
 
-MAX_BYTES = 4 * 1024 * 1024  # PutImage's limit for imageManifest
+DIGEST = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+")  # OCI image spec, "Digests"
+LONGEST_DIGEST = 150  # characters; sha512 has 135
+MOST_TOLD = 100
+"""Characters of a manifest's text that stand in an error: records and announcements have limits of their own."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +50,31 @@ def children(body: bytes) -> tuple[Child, ...]:
 
     Raises ValueError for an index of another shape, and for one that other clients may read in another way.
     """
-    try:
-        document = json.loads(body, object_pairs_hook=_unambiguous)
-    except RecursionError as error:
-        raise ValueError("the index is nested too deep") from error
+    document = read_strictly(body)
+    if isinstance(document, dict) and not IMAGE.isdisjoint(map(str.casefold, document)):
+        # CVE-2021-41190: some clients would take it for an image
+        raise ValueError("the index has a config or layers, as an image has")
     match document:
-        case {"config": _} | {"layers": _}:  # CVE-2021-41190: some clients would take it for an image
-            raise ValueError("the index has a config or layers, as an image has")
         case {"manifests": list(entries)}:
             return tuple(_child(entry) for entry in entries)
     raise ValueError("the index has no list of manifests")
+
+
+def read_strictly(body: bytes) -> Any:
+    """Read JSON that every client reads in the same way. Raises ValueError for any other.
+
+    UTF-8 without a byte order mark, no key twice in any case at any depth, no NaN and no Infinity.
+    """
+    try:
+        return json.loads(body.decode(), object_pairs_hook=_unambiguous, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+
+
+def cut(text: str) -> str:
+    """Return as much of a manifest's text as may stand in an error, in characters that can be sent anywhere."""
+    short = text if len(text) <= MOST_TOLD else f"{text[: MOST_TOLD - 1]}…"
+    return short.encode(errors="backslashreplace").decode()
 
 
 def _unambiguous(members: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -62,8 +82,12 @@ def _unambiguous(members: list[tuple[str, Any]]) -> dict[str, Any]:
     # what was judged.
     names = Counter(name.casefold() for name, _ in members)
     if twice := [name for name, count in names.items() if count > 1]:
-        raise ValueError(f"the key {twice[0]!r} stands there twice, in the same case or in another")
+        raise ValueError(f"the key '{cut(twice[0])}' stands there twice, in the same case or in another")
     return dict(members)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a value of JSON")
 
 
 def _child(entry: Any) -> Child:
@@ -74,9 +98,12 @@ def _child(entry: Any) -> Child:
             mark = annotations.get("vnd.docker.reference.type")
         case _:
             raise ValueError("an entry of the index is no descriptor of an image")
+    if len(digest) > LONGEST_DIGEST or not DIGEST.fullmatch(digest):
+        raise ValueError(f"an entry of the index has '{cut(digest)}' as its digest, which is not one")
+    named = [part for key in PLATFORM if isinstance(part := platform.get(key), str) and part]
     return Child(
         digest=digest,
-        platform="/".join(str(platform[key]) for key in PLATFORM if platform.get(key)) or "unknown",
+        platform=cut("/".join(named)) or "unknown",
         is_index=media_type in INDEXES,
         # Both of buildx's marks: by one alone an index could hide from the gate what somebody would pull.
         is_attestation=mark == "attestation-manifest" and platform == NO_PLATFORM,
@@ -92,36 +119,6 @@ def digest_of(body: bytes, media_type: str) -> str:
     return "sha256:" + hashlib.sha256(payload).hexdigest()
 
 
-def parse(body: bytes, *, media_type: str | None = None) -> Manifest:
-    """Read a manifest that a caller brought along; `media_type` is the caller's word for what it is.
-
-    Raises InvalidRequest, naming the field, for anything PutImage could not store.
-    """
-    if len(body) > MAX_BYTES:
-        raise InvalidRequest(
-            f"imageManifest has {len(body)} bytes; Amazon ECR stores at most {MAX_BYTES}", field="imageManifest"
-        )
-    document = _document(body)
-    own = document.get("mediaType") or _media_type_by_shape(document)
-    if own not in MEDIA_TYPES:
-        raise InvalidRequest(
-            "imageManifest is no image manifest, index or artifact: "
-            "schemaVersion 2 with config and layers, or with manifests, is expected",
-            field="imageManifest",
-        )
-    if media_type not in (None, own) and "mediaType" in document:
-        raise InvalidRequest(
-            f"imageManifestMediaType is {media_type}, but the manifest says {own}", field="imageManifestMediaType"
-        )
-    if media_type is not None and media_type not in MEDIA_TYPES:
-        raise InvalidRequest(
-            f"imageManifestMediaType {media_type} is not one that Amazon ECR stores",
-            field="imageManifestMediaType",
-        )
-    chosen = media_type or own
-    return Manifest(body, chosen, digest_of(body, chosen))
-
-
 def media_type_of(body: bytes) -> str:
     """Return the media type that a stored manifest declares, or else the one its shape shows.
 
@@ -129,7 +126,7 @@ def media_type_of(body: bytes) -> str:
     """
     document = _document(body)
     declared = document.get("mediaType")
-    return declared if isinstance(declared, str) else _media_type_by_shape(document) or OCI_MANIFEST
+    return declared if isinstance(declared, str) else media_type_by_shape(document) or OCI_MANIFEST
 
 
 def unsigned(body: bytes) -> bytes:
@@ -137,7 +134,7 @@ def unsigned(body: bytes) -> bytes:
     try:
         header = json.loads(_base64url(json.loads(body)["signatures"][0]["protected"]))
         return body[: header["formatLength"]] + _base64url(header["formatTail"])
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return body
 
 
@@ -155,7 +152,7 @@ def _document(body: bytes) -> dict[str, Any]:
     return document
 
 
-def _media_type_by_shape(document: dict[str, Any]) -> str | None:
+def media_type_by_shape(document: dict[str, Any]) -> str | None:
     """Tell the kinds apart where the body does not name its own; None: it is none of them."""
     match document:
         case {"schemaVersion": 2, "manifests": list()}:

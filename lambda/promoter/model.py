@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -69,6 +69,13 @@ class Manifest:
 
 
 @dataclass(frozen=True)
+class Unreadable:
+    """The registry has something under an id, and cannot read it now; `reason` is in its words."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Source:
     """What to promote: an image of the registry, or a manifest that the caller brought along."""
 
@@ -88,8 +95,12 @@ class Promotion:
     `image_tags` is None where the rule decides. `expected_digests` holds, by target tag, the digest that
     the tag must have now; None: the tag must not exist. `caller` is the caller's ARN, None for a scan.
     `rule` names the one rule to go by, where that is settled already. `asked_at` is when the scan
-    finished or the request came in, with a time zone. `undoes` is the promotionId that a rollback takes
-    back. `fingerprint` tells one wish from another under the same promotionId.
+    finished or the request came in, with a time zone. `fingerprint` tells one wish from another under the same
+    promotionId.
+
+    Of a rollback: `undoes` is the promotionId that it takes back, `images` the digest for each tag, as tags may go
+    back to different images (`source` is then one of them). `override` is an operator's reason to roll back under
+    a freeze, or without the rule.
     """
 
     promotion_id: str
@@ -102,22 +113,31 @@ class Promotion:
     caller: str | None = None
     rule: str | None = None
     asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    undoes: str | None = None
     fingerprint: str = ""
+    undoes: str | None = None
+    images: Mapping[str, str] = field(default_factory=dict)
+    override: str | None = None
 
 
 @dataclass(frozen=True)
 class TagMove:
-    """One target tag: what happened to it, and where it pointed before (None: it did not exist)."""
+    """One target tag: what happened to it, and where it pointed before (None: it did not exist).
+
+    `image_digest` is the image that the tag was put on, where that is not the promotion's own.
+    """
 
     image_tag: str
     outcome: Outcome
     previous_digest: str | None
+    image_digest: str | None = None
 
 
 @dataclass(frozen=True)
 class Promoted:
-    """A promotion that was carried out, planned, or found already done; `repeated`: and told of before."""
+    """A promotion that was carried out, planned, or found already done; `repeated`: and told of before.
+
+    `others` are the manifests, by digest, of moves that name an image of their own.
+    """
 
     promotion_id: str
     rule: str
@@ -125,6 +145,11 @@ class Promoted:
     manifest: Manifest
     moves: tuple[TagMove, ...]
     repeated: bool = False
+    others: Mapping[str, Manifest] = field(default_factory=dict)
+
+    def manifest_of(self, move: TagMove) -> Manifest:
+        """Return the manifest that a tag of this promotion was put on."""
+        return self.others[move.image_digest] if move.image_digest else self.manifest
 
     @property
     def outcome(self) -> Outcome:
@@ -149,16 +174,21 @@ class Finding:
 
     @property
     def package(self) -> str:
-        """The packages as people read them."""
-        return ", ".join(self.packages)
+        """The packages as people read them: the first five, and how many more there are."""
+        more = f" and {len(self.packages) - 5} more" if len(self.packages) > 5 else ""
+        return ", ".join(self.packages[:5]) + more
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What the registry knows of one manifest's vulnerabilities; `status` is ECR's ScanStatus, None: no scan."""
+    """What the registry knows of one manifest's vulnerabilities; `status` is ECR's ScanStatus, None: no scan.
+
+    `completed_at` is when the last scan ended, None where none has.
+    """
 
     status: str | None
     findings: tuple[Finding, ...] = ()
+    completed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -193,7 +223,8 @@ class Record:
     """One promotion as the ledger keeps it; the members are those of the wish and of its answer.
 
     While the promotion is under way `outcome` is None and the `moves` are PLANNED. `code`, `detail` and
-    `reasons` are those of the error that ended it.
+    `reasons` are those of the error that ended it. Of a rollback, `undone` is the digest that each tag is taken
+    back from, and `override` the reason of an operator who overrode a freeze or a missing rule.
     """
 
     promotion_id: str
@@ -204,6 +235,8 @@ class Record:
     rule: str | None = None
     caller: str | None = None
     undoes: str | None = None
+    undone: Mapping[str, str | None] = field(default_factory=dict)
+    override: str | None = None
     fingerprint: str = ""
     image_digest: str | None = None
     media_type: str | None = None
@@ -215,6 +248,10 @@ class Record:
     reasons: tuple[Reason, ...] = ()
     ended_at: datetime | None = None
 
+    def digest_of(self, move: TagMove) -> str:
+        """Return the digest of the image that a move of this promotion puts its tag on."""
+        return move.image_digest or self.image_digest or ""
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -223,6 +260,16 @@ class Turn:
     token: str
     record: Record
     until: datetime
+
+    @property
+    def planned(self) -> Mapping[str, TagMove]:
+        """The tags that are held, with the move that is intended for each."""
+        return {move.image_tag: move for move in self.record.moves if move.outcome is Outcome.PLANNED}
+
+    def without(self, image_tags: Collection[str]) -> Turn:
+        """Return the turn of the other tags."""
+        left = tuple(move for move in self.record.moves if move.image_tag not in image_tags)
+        return replace(self, record=replace(self.record, moves=left))
 
 
 GONE = "none"
@@ -234,6 +281,7 @@ class Head:
     """Where a tag points by the ledger, since when, by which promotion; `drift`: where it was found instead.
 
     `moving` says that the tag was moved from one image to another; others were put once.
+    `undoes` is the promotion that a rollback took back to get it here.
     """
 
     repository: Repository
@@ -242,6 +290,7 @@ class Head:
     promotion_id: str
     moved_at: datetime
     drift: str | None = None
+    undoes: str | None = None
     moving: bool = False
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +12,7 @@ from promoter import gate
 from promoter.errors import Frozen, InvalidRequest, NotAllowed
 from promoter.gate import Gate
 from promoter.model import Promotion, Reason, Repository, Trigger
-from promoter.templates import is_tag, names_in, render
+from promoter.templates import is_promotable, names_in, render
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Rule:
                 return f"source tag {tag} does not match {self.source_tag.pattern}"
         elif tag is None and any("tag" in names_in(template) for template in self.to):
             return "needs a source tag: its target tags are made from it"
-        return self.stranger(wish)
+        return self.stranger(wish) or self._unmakeable(wish)
 
     def stranger(self, wish: Promotion) -> str | None:
         """Return why the caller is none of the rule's; None: it is one."""
@@ -68,14 +67,8 @@ class Rule:
         return None
 
     def own_tags(self, wish: Promotion) -> tuple[str, ...]:
-        """Render `to` for a wish that the rule serves, without repeats. Raises NotAllowed for what is no tag."""
-        values = self._values(wish)
-        tags = tuple(dict.fromkeys(render(template, values) for template in self.to))
-        if bad := [tag for tag in tags if not is_tag(tag)]:
-            raise NotAllowed(
-                f"rule {self.name} makes {bad[0]!r} of this source, which is no tag; change the rule's to"
-            )
-        return tags
+        """Render `to` for a wish that the rule serves, without repeats."""
+        return _rendered(self.to, self._values(wish))
 
     def foreign_tags(self, wish: Promotion) -> list[str]:
         """Return those of the tags asked for that this rule may not put."""
@@ -83,8 +76,17 @@ class Rule:
         return [
             tag
             for tag in wish.image_tags or ()
-            if tag not in own and not any(pattern.fullmatch(tag) for pattern in self.to_matching)
+            if not is_promotable(tag)
+            or (tag not in own and not any(pattern.fullmatch(tag) for pattern in self.to_matching))
         ]
+
+    def _unmakeable(self, wish: Promotion) -> str | None:
+        """Return why a template makes no tag of the source; None: all do, as far as its digest is not needed."""
+        known = [each for each in self.to if wish.source.image_digest or "digest" not in names_in(each)]
+        bad = [tag for tag in _rendered(known, self._values(wish)) if not is_promotable(tag)]
+        return (
+            f"its to makes {bad[0]!r} of this source, which is not a tag that a promotion may put" if bad else None
+        )
 
     def _values(self, wish: Promotion) -> Mapping[str, str]:
         tag = wish.source.image_id.image_tag or ""
@@ -143,15 +145,19 @@ class Policy:
 
     def serving(self, wish: Promotion) -> tuple[Rule, ...]:
         """Return the rules that serve the wish. Raises NotAllowed, with each rule's reason, where none does."""
-        covering = [rule for rule in self.rules if rule.covers(wish, registry_id=self.registry_id)]
-        objections = {rule.name: rule.objection(wish) for rule in covering}
-        serving = tuple(rule for rule in covering if objections[rule.name] is None)
+        objections = self._objections(wish)
+        serving = tuple(rule for rule, objection in objections if objection is None)
         if not serving:
             raise NotAllowed(
                 f"no {wish.trigger} rule of the policy serves this source in repository {wish.repository.name}",
-                reasons=tuple(_reason(name, f"{objection}") for name, objection in objections.items()),
+                reasons=_reasons(objections),
             )
         return serving
+
+    def _objections(self, wish: Promotion) -> list[tuple[Rule, str | None]]:
+        """Return each rule that covers the wish, with why it does not serve it."""
+        covering = [rule for rule in self.rules if rule.covers(wish, registry_id=self.registry_id)]
+        return [(rule, rule.objection(wish)) for rule in covering]
 
     def require_repository(self, repository: Repository) -> None:
         """Raise NotAllowed for a repository that no rule is about."""
@@ -160,8 +166,13 @@ class Policy:
         raise NotAllowed(f"no rule of the policy is about repository {repository.name}")
 
     def admit_rollback(self, wish: Promotion) -> Rule:
-        """Return the rule of the promotion that the wish takes back. Raises NotAllowed for strangers to it."""
+        """Return the rule of the promotion that the wish takes back. Raises NotAllowed for strangers to it.
+
+        An operator's override needs no rule any longer.
+        """
         rule = next((rule for rule in self.rules if rule.name == wish.rule), None)
+        if wish.override is not None:
+            return rule or _former(wish.rule)
         if rule is None:
             raise NotAllowed(f"rule {wish.rule}, by which it was promoted, is no longer in the policy")
         if not rule.reaches(wish.repository, registry_id=self.registry_id):
@@ -192,18 +203,34 @@ class Policy:
                 return rule, wish.image_tags
         raise NotAllowed(
             f"no rule lets this caller put {', '.join(wish.image_tags)} on {wish.repository.name}",
-            reasons=tuple(_reason(name, f"may not put {', '.join(tags)}") for name, tags in foreign.items()),
+            reasons=_reasons(
+                (rule, objection or f"may not put {', '.join(foreign[rule.name])}")
+                for rule, objection in self._objections(wish)
+            ),
         )
 
 
+def _former(name: str | None) -> Rule:
+    """Return a rule that is no longer in the policy, as far as a rollback needs it."""
+    return Rule(name or "none", Trigger.REQUEST, None, (), None, (), (), None, None)
+
+
 def matches(text: str, glob: str) -> bool:
-    """Say whether a glob matches the whole text; only `*` has a meaning, as in IAM."""
-    return glob == text or _pattern(glob).fullmatch(text) is not None
+    """Say whether a glob matches the whole text; only `*` has a meaning, as in IAM.
 
-
-@functools.cache
-def _pattern(glob: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in glob.split("*")), re.DOTALL)
+    In linear time, however many `*` there are: callers choose globs too, to list promotions and to freeze.
+    """
+    first, *rest = glob.split("*")
+    if not rest or not text.startswith(first):
+        return text == glob
+    *parts, last = rest
+    at = len(first)
+    for part in parts:
+        found = text.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return at <= len(text) - len(last) and text.endswith(last)
 
 
 def load(document: Mapping[str, Any], *, registry_id: str) -> Policy:
@@ -237,8 +264,16 @@ def _freezes(entries: Sequence[Mapping[str, Any]]) -> Iterator[Freeze]:
         )
 
 
+def _rendered(templates: Sequence[str], values: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(render(template, values) for template in templates))
+
+
 def _tuple(values: Sequence[str] | None) -> tuple[str, ...] | None:
     return None if values is None else tuple(values)
+
+
+def _reasons(objections: Iterable[tuple[Rule, str | None]]) -> tuple[Reason, ...]:
+    return tuple(_reason(rule.name, f"{objection}") for rule, objection in objections)
 
 
 def _reason(rule: str, objection: str) -> Reason:

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Protocol
 
-from promoter.model import Head, ImageId, Manifest, Record, Repository, Rota, Round, Scan, Turn, Watch
+from promoter.model import (
+    Head,
+    ImageId,
+    Manifest,
+    Record,
+    Repository,
+    Rota,
+    Round,
+    Scan,
+    Turn,
+    Unreadable,
+    Watch,
+)
 from promoter.policy import Freeze
 
 
@@ -18,14 +30,25 @@ class Missing(Enum):
     TAG_IS_ELSEWHERE = auto()  # the tag and the digest exist, but not together
 
 
+Found = Manifest | Missing | Unreadable
+"""What a registry says about one ImageId."""
+
+
 class Registry(Protocol):
     """Images by tag or digest. Methods raise the Failures of promoter.errors."""
 
-    def read(self, repository: Repository, image_ids: Sequence[ImageId]) -> Mapping[ImageId, Manifest | Missing]:
+    @property
+    def longest_put(self) -> timedelta:
+        """The longest that one `put` can take, with all its tries: after it no part of the call is on its way."""
+
+    def read(self, repository: Repository, image_ids: Sequence[ImageId]) -> Mapping[ImageId, Found]:
         """Return an answer for each of up to 100 ids; every manifest is verified against its digest."""
 
     def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
-        """Put the tag on the manifest; False: it was there already. Raises TagImmutable if it may not move."""
+        """Put the tag on the manifest; False: it was there already. Raises TagImmutable if it may not move.
+
+        A failure is `unanswered` where one of the tries may still be carried out.
+        """
 
 
 class Findings(Protocol):
@@ -34,8 +57,11 @@ class Findings(Protocol):
     def scan(self, repository: Repository, image_digest: str) -> Scan:
         """Return what the last scan of this one manifest found; called from several threads."""
 
-    def signed(self, repository: Repository, image_digest: str) -> bool:
-        """Say whether a signature refers to the digest: that it exists, not that it verifies."""
+    def signed(self, repository: Repository, image_digest: str, profiles: Sequence[str] = ()) -> bool:
+        """Say whether a signature refers to the digest: that it exists, not that it verifies.
+
+        With `profiles`, ARNs of AWS Signer, only ECR managed signing by one of them counts.
+        """
 
     def pushed(self, repository: Repository, image_digests: Sequence[str]) -> Mapping[str, datetime]:
         """Return when each image was pushed. Raises SourceNotFound if one is not there."""
@@ -44,11 +70,17 @@ class Findings(Protocol):
 class Watches(Protocol):
     """Remembers which tagged image waits for the scan of which manifest."""
 
-    def add(self, repository: Repository, waiting: ImageId, image_digests: Sequence[str]) -> None:
-        """Remember that `waiting`, a pinned tag, waits for the scans of these manifests."""
+    def add(self, repository: Repository, waiting: ImageId, image_digests: Sequence[str]) -> bool:
+        """Remember that `waiting`, a pinned tag, waits for the scans of these manifests.
+
+        Returns whether any of it is new. What stands already stays as it is, its end too.
+        """
 
     def waiting_for(self, repository: Repository, image_digest: str) -> tuple[ImageId, ...]:
         """Return the pinned tags that wait for the scan of this manifest."""
+
+    def besides(self, watch: Watch) -> tuple[str, ...]:
+        """Return other manifests for which the same tag still waits: some of those that it was added with."""
 
     def oldest(self, before: datetime, *, limit: int) -> Sequence[Watch]:
         """Return watches that were last looked at before then, the longest ago first."""
@@ -69,11 +101,31 @@ class HeadMovedError(Exception):
 
 
 class AbandonedError(Exception):
-    """A promotion that is in the way has been there for longer than any can run: it is to be settled."""
+    """A promotion that is in the way has held its tags for longer than any may: it is to be settled.
 
-    def __init__(self, promotion_id: str) -> None:
+    `image_tags` are the tags that it holds, as far as they are in the way.
+    """
+
+    def __init__(self, promotion_id: str, image_tags: Sequence[str] = ()) -> None:
         super().__init__(promotion_id)
         self.promotion_id = promotion_id
+        self.image_tags = tuple(image_tags)
+
+
+class LeaseLostError(Exception):
+    """A promotion under way no longer holds some of its tags: a restored table has forgotten it."""
+
+    def __init__(self, image_tags: Sequence[str]) -> None:
+        super().__init__(f"the promotion no longer holds {', '.join(image_tags)}")
+        self.image_tags = tuple(image_tags)
+
+
+class MovedOnError(Exception):
+    """Tags whose last promotion is not the one that a rollback takes back."""
+
+    def __init__(self, image_tags: Sequence[str]) -> None:
+        super().__init__(", ".join(image_tags))
+        self.image_tags = tuple(image_tags)
 
 
 class PartlyDoneError(Exception):
@@ -96,7 +148,7 @@ class Ledger(Protocol):
     """Serialises, records and remembers. Methods raise LedgerError where the ledger cannot be asked."""
 
     def freezes(self) -> Sequence[Freeze]:
-        """Return the freezes that operators set; one that was set FRESH seconds ago is among them."""
+        """Return the freezes that operators set. One that was set more than 5 seconds ago is among them."""
 
     def begin(
         self,
@@ -109,12 +161,16 @@ class Ledger(Protocol):
 
         `seen` is where each tag was seen to be; `versions` are heads whose other digest is known to be out of
         date; `after` is the earlier try whose moves `record` carries on. Returns the earlier record where this
-        promotion ended before. Raises TagBusy, IdempotencyConflict, HeadMovedError, TakenBackError,
-        PartlyDoneError or AbandonedError.
+        promotion ended before. A rollback gets the turn only of tags that the promotion it takes back, or a
+        rollback of that, was the last to move. Raises TagBusy, IdempotencyConflict, HeadMovedError, MovedOnError,
+        TakenBackError, PartlyDoneError or AbandonedError.
         """
 
     def finish(self, turn: Turn, record: Record) -> None:
-        """Record how it ended, where the tags are now, and free the turn: all at once."""
+        """Record how it ended, where the tags are now, and free the turn: all at once. Raises LeaseLostError."""
+
+    def release(self, repository: Repository, image_tags: Sequence[str], promotion_id: str) -> None:
+        """Free tags that are held, beyond its time, for a promotion that is not under way."""
 
     def record(self, record: Record, after: Record | None = None) -> Record:
         """Record an outcome that moved nothing; return the earlier record where this promotion ended before.

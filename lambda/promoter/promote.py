@@ -14,14 +14,24 @@ from promoter.checks import (
     pass_gate,
     settle_digest,
     survey,
+    to_lease,
 )
-from promoter.errors import InvalidRequest, LedgerError, PromoterError, Superseded, TagBusy, TagChanged
-from promoter.model import Outcome, Promoted, Promotion, TagMove, Trigger
+from promoter.errors import (
+    Frozen,
+    InvalidRequest,
+    LedgerError,
+    PromoterError,
+    SourceNotFound,
+    Superseded,
+    TagBusy,
+    TagChanged,
+)
+from promoter.model import Promoted, Promotion, Trigger
 from promoter.policy import Rule
-from promoter.ports import AbandonedError, HeadMovedError, PartlyDoneError, TakenBackError
+from promoter.ports import AbandonedError, HeadMovedError, MovedOnError, PartlyDoneError, TakenBackError
 from promoter.settle import settle_in_the_way
 from promoter.turn import Course, take_turn
-from promoter.world import PATIENCE, World
+from promoter.world import World
 
 
 def promote(wish: Promotion, world: World) -> Promoted:
@@ -30,14 +40,15 @@ def promote(wish: Promotion, world: World) -> Promoted:
     One read for the source and all target tags, what the rule's gate asks for, then the turn of the tags that
     have to move, one write for each, and the record. Raises an InvalidRequest or a Refusal before anything is
     written, or a Failure whose `moves` are the tags that were put before it happened. What ends it for good is
-    in the ledger; what may be tried again is there only if it came after the turn was taken.
+    in the ledger; what may be tried again is there only if it came after the turn was taken. An event in a freeze
+    waits for the end of the freeze, so that its promotion has not ended.
     """
     try:
         return patiently(wish, world)
     except PromoterError as error:
         if error.recorded or wish.dry_run or isinstance(error, InvalidRequest):
             raise
-        if error.retryable:
+        if error.retryable or (isinstance(error, Frozen) and wish.trigger is Trigger.SCAN):
             return told_before(wish, error, world)
         return first_answer(records.opened(wish), error, world)
 
@@ -53,7 +64,7 @@ def told_before(wish: Promotion, error: PromoterError, world: World) -> Promoted
 
 def patiently(wish: Promotion, world: World) -> Promoted:
     """Try until nobody is in the way, or patience is at its end."""
-    course, deadline = Course(), world.now() + PATIENCE
+    course, deadline = Course(), world.now() + world.patience
     while True:
         try:
             return attempt(wish, course, world)
@@ -67,34 +78,53 @@ def patiently(wish: Promotion, world: World) -> Promoted:
             raise Superseded(
                 f"tag {back} was rolled back from this image; send a request to put it again"
             ) from None
+        except MovedOnError as moved_on:
+            raise TagChanged(
+                f"tag {moved_on} was promoted again since: a rollback takes back only its last promotion. "
+                "Look again before you roll back"
+            ) from None
         except AbandonedError as abandoned:
-            settle_in_the_way(abandoned.promotion_id, world)
+            settle_in_the_way(abandoned, wish.repository, world)
             in_the_way = TagBusy("an interrupted promotion of the tag is being settled; try again")
         except TagBusy as busy:
             in_the_way = busy
-            world.pause(random.uniform(0.05, 0.3))  # noqa: S311 - spreads those who wait
         if world.now() > deadline:
             raise in_the_way
+        world.pause(random.uniform(0.05, 0.3))  # noqa: S311 - spreads those who wait
 
 
 def attempt(wish: Promotion, course: Course, world: World) -> Promoted:
     """Go all the way once."""
-    wish = settle_digest(wish, world)
-    rule, tags = admit(wish, world)
-    manifest, heads = survey(wish, tags, world)
-    look = Look(rule, manifest, heads, carried_on(course.earlier, manifest, heads))
+    pinned = settle_digest(wish, world)
+    rule, tags = admit(pinned, world)
+    try:
+        manifest, images, heads = survey(pinned, tags, world)
+    except SourceNotFound:
+        if pinned is not wish:  # we have pinned it ourselves, a moment ago
+            raise TagBusy("the source tag moved while it was read; try again") from None
+        raise
+    carried = carried_on(course.earlier, images, heads)
+    look = Look(rule, manifest, images, heads, carried, to_lease(pinned, images, heads, carried, world))
+    try:
+        check(pinned, look, course, world)
+    except SourceNotFound:  # it was there a moment ago: what that means, the next read says
+        raise TagBusy("an image was deleted while it was looked at; try again") from None
+    if wish.dry_run or not look.leased:
+        return stay(pinned, look, course, world)
+    return take_turn(pinned, look, course, world)
+
+
+def check(wish: Promotion, look: Look, course: Course, world: World) -> None:
+    """Judge all that stands in the way of moving the tags; the gate only once for the same image."""
     try:
         check_expectations(wish, look)
     except TagChanged:
         look_back(wish, course, world)
         raise
-    if rule.gate is not None and not wish.undoes and course.passed != manifest.digest:
-        pass_gate(rule, rule.gate, wish, manifest, world)
-        course.passed = manifest.digest
-    keep_order(wish, manifest, heads, world)
-    if wish.dry_run or look.is_done:
-        return stay(wish, look, course, world)
-    return take_turn(wish, look, course, world)
+    if look.rule.gate is not None and not wish.undoes and course.passed != look.manifest.digest:
+        pass_gate(look.rule, look.rule.gate, wish, look.manifest, world)
+        course.passed = look.manifest.digest
+    keep_order(wish, look.manifest, look.heads, world)
 
 
 def admit(wish: Promotion, world: World) -> tuple[Rule, tuple[str, ...]]:
@@ -103,8 +133,8 @@ def admit(wish: Promotion, world: World) -> tuple[Rule, tuple[str, ...]]:
         rule, tags = world.policy.admit_rollback(wish), wish.image_tags or ()
     else:
         rule, tags = world.policy.admit(wish)
-    stops = () if wish.dry_run else world.ledger.freezes()
-    world.policy.thaw(rule, wish, now=world.now(), stops=stops)
+    if wish.override is None:
+        world.policy.thaw(rule, wish, now=world.now(), stops=world.ledger.freezes())
     return rule, tags
 
 
@@ -118,12 +148,8 @@ def look_back(wish: Promotion, course: Course, world: World) -> None:
 
 def stay(wish: Promotion, look: Look, course: Course, world: World) -> Promoted:
     """Answer a wish that moves nothing: a dry run, or tags that are there already."""
-    moves = tuple(
-        look.carried.get(tag)
-        or TagMove(tag, Outcome.UNCHANGED if head == look.manifest.digest else Outcome.PLANNED, head)
-        for tag, head in look.heads.items()
-    )
-    answer = Promoted(wish.promotion_id, look.rule.name, wish.repository, look.manifest, moves)
+    moves = tuple(look.carried.get(tag) or look.planned(tag) for tag in look.heads)
+    answer = Promoted(wish.promotion_id, look.rule.name, wish.repository, look.manifest, moves, others=look.others)
     if wish.dry_run:
         return answer
     return first_answer(records.opened(wish), answer, world, course.earlier)

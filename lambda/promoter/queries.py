@@ -9,15 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta, Struct
 
+from promoter import drift
 from promoter.errors import InvalidRequest
-from promoter.model import Head, ImageId, Manifest, Outcome, Repository
+from promoter.history import ALL, Filter
+from promoter.model import Head, ImageId, Manifest, Outcome, Repository, Unreadable
 from promoter.policy import Freeze, Rule
-from promoter.ports import Registry
-from promoter.requests import RegistryId, RepositoryName, Tag, decode, decode_text
+from promoter.ports import Found, Registry
+from promoter.requests import Digest, RegistryId, RepositoryName, Tag, decode, decode_text
 
 if TYPE_CHECKING:
     from promoter.reconcile import Reconciled
 
+Token = Annotated[str, Meta(max_length=4096)]
+YEARS = range(1970, 9999)
+"""Of moments that callers name: an offset cannot lead out of what Python and DynamoDB can hold."""
+RuleName = Annotated[str, Meta(pattern=r"\A(\*|[a-z0-9-]{1,64})\Z")]
 Glob = Annotated[str, Meta(pattern=r"\A[a-z0-9*][a-z0-9._/*-]{0,255}\Z")]
 
 
@@ -27,9 +33,13 @@ class PromotionsQuery(Struct, forbid_unknown_fields=True, rename="camel"):
     repository_name: RepositoryName
     registry_id: RegistryId | None = None
     image_tag: Tag | None = None
+    image_digest: Digest | None = None
+    caller: Annotated[str, Meta(min_length=1, max_length=2048)] | None = None
     outcome: Outcome | None = None
+    since: str | None = None
+    until: str | None = None
     limit: Annotated[int, Meta(ge=1, le=100)] = 20
-    next_token: str | None = None
+    next_token: Token | None = None
 
 
 class HeadsQuery(Struct, forbid_unknown_fields=True, rename="camel"):
@@ -37,8 +47,9 @@ class HeadsQuery(Struct, forbid_unknown_fields=True, rename="camel"):
 
     repository_name: RepositoryName
     registry_id: RegistryId | None = None
+    image_tag: Tag | None = None
     limit: Annotated[int, Meta(ge=1, le=100)] = 100
-    next_token: str | None = None
+    next_token: Token | None = None
 
 
 class FreezeBody(Struct, forbid_unknown_fields=True, rename="camel"):
@@ -46,7 +57,7 @@ class FreezeBody(Struct, forbid_unknown_fields=True, rename="camel"):
 
     reason: Annotated[str, Meta(min_length=1, max_length=500)]
     repositories: Glob = "*"
-    rule: str = "*"
+    rule: RuleName = "*"
     until: datetime | None = None
 
 
@@ -54,7 +65,7 @@ class ScopeQuery(Struct, forbid_unknown_fields=True, rename="camel"):
     """What `DELETE /freeze` takes."""
 
     repositories: Glob = "*"
-    rule: str = "*"
+    rule: RuleName = "*"
 
 
 @dataclass(frozen=True)
@@ -65,22 +76,50 @@ class Question:
     limit: int
     next_token: str | None
     image_tag: str | None = None
-    outcome: Outcome | None = None
+    wanted: Filter = ALL
 
 
 def promotions(parameters: Mapping[str, str], registry_id: str) -> Question:
     """Read the query of `GET /promotions`."""
     asked = decode_text(parameters, PromotionsQuery)
+    wanted = Filter(
+        outcome=asked.outcome,
+        image_digest=asked.image_digest,
+        caller=asked.caller,
+        since=_moment("since", asked.since),
+        until=_moment("until", asked.until),
+    )
+    if wanted.since and wanted.until and wanted.since >= wanted.until:
+        raise InvalidRequest("until must be after since", field="until")
     place = Repository(asked.registry_id or registry_id, asked.repository_name)
-    return Question(place, asked.limit, asked.next_token, asked.image_tag, asked.outcome)
+    return Question(place, asked.limit, asked.next_token, asked.image_tag, wanted)
 
 
 def heads(parameters: Mapping[str, str], registry_id: str) -> Question:
     """Read the query of `GET /heads`."""
     asked = decode_text(parameters, HeadsQuery)
-    return Question(
-        Repository(asked.registry_id or registry_id, asked.repository_name), asked.limit, asked.next_token
-    )
+    place = Repository(asked.registry_id or registry_id, asked.repository_name)
+    return Question(place, asked.limit, asked.next_token, asked.image_tag)
+
+
+def _moment(field: str, text: str | None) -> datetime | None:
+    """Read a moment of a query string, whose + arrives as a space unless it is written %2B."""
+    if text is None:
+        return None
+    try:
+        return _require_offset(field, datetime.fromisoformat(text.replace(" ", "+")))
+    except ValueError as error:
+        raise InvalidRequest(
+            f"{field} is not a time as in 2026-12-31T18:00:00Z or 2026-12-31T19:00:00%2B01:00", field=field
+        ) from error
+
+
+def _require_offset(field: str, moment: datetime) -> datetime:
+    if not moment.tzinfo:
+        raise InvalidRequest(f"{field} needs an offset, as in 2026-12-31T18:00:00Z", field=field)
+    if moment.year not in YEARS:
+        raise InvalidRequest(f"{field} must be in the years {YEARS[0]} to {YEARS[-1]}", field=field)
+    return moment
 
 
 def freeze(body: bytes, *, by: str | None, rules: Sequence[Rule]) -> Freeze:
@@ -88,9 +127,7 @@ def freeze(body: bytes, *, by: str | None, rules: Sequence[Rule]) -> Freeze:
     asked, now = decode(body, FreezeBody), datetime.now(UTC)
     if asked.rule != "*" and asked.rule not in {rule.name for rule in rules}:
         raise InvalidRequest(f"no rule is named {asked.rule}", field="rule")
-    if asked.until and not asked.until.tzinfo:
-        raise InvalidRequest("until needs an offset, as in 2026-12-31T18:00:00Z", field="until")
-    if asked.until and asked.until <= now:
+    if asked.until and _require_offset("until", asked.until) <= now:
         raise InvalidRequest("until is past", field="until")
     return _freeze(asked.repositories, asked.rule, start=now, end=asked.until, reason=asked.reason, by=by)
 
@@ -130,18 +167,20 @@ def compared(found: Sequence[Head], registry: Registry) -> list[dict[str, Any]]:
         return []
     tag_ids = [ImageId(image_tag=head.image_tag) for head in found]
     answers = registry.read(found[0].repository, tag_ids)
-    digests = [answer.digest if isinstance(answer := answers[tag_id], Manifest) else None for tag_id in tag_ids]
-    return [
-        {
-            "imageTag": head.image_tag,
-            "imageDigest": head.image_digest,
-            "registryDigest": digest,
-            "drift": digest != head.image_digest,
-            "promotionId": head.promotion_id,
-            "movedAt": head.moved_at.isoformat(),
-        }
-        for head, digest in zip(found, digests, strict=True)
-    ]
+    return [_compared(head, answers[tag_id]) for head, tag_id in zip(found, tag_ids, strict=True)]
+
+
+def _compared(head: Head, answer: Found) -> dict[str, Any]:
+    digest = answer.digest if isinstance(answer, Manifest) else None
+    return {
+        "imageTag": head.image_tag,
+        "imageDigest": head.image_digest,
+        "registryDigest": digest,
+        "drift": None if isinstance(answer, Unreadable) else digest != head.image_digest,
+        "promotionId": head.promotion_id,
+        "movedAt": head.moved_at.isoformat(),
+        **({"unreadable": answer.reason} if isinstance(answer, Unreadable) else {}),
+    }
 
 
 def more(next_token: str | None) -> dict[str, str]:
@@ -155,9 +194,6 @@ def reconciled(done: Reconciled) -> dict[str, Any]:
         "settled": list(done.settled),
         "finished": done.finished,
         "waiting": done.waiting,
-        "drifted": [
-            {"repositoryName": head.repository.name, "imageTag": head.image_tag, "registryDigest": head.drift}
-            for head in done.drifted
-        ],
+        "drifted": [drift.document(head) for head in done.drifted],
         "failures": list(done.failures),
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -22,9 +23,21 @@ REASON_MEMBERS = {
     "fixedIn": "fixed_in",
 }
 
-
 MOST = 400
-"""Characters of one member of a reason."""
+"""Characters of one text in a document: of a member of a reason, a name."""
+
+MOST_DETAIL = 1_000
+"""Characters of the `detail` and the caller of a document: an ARN with a path is longer than other names."""
+
+MOST_BYTES = 60_000
+"""Bytes of a document in JSON.
+
+The record and the histories of 40 tags fit into a transaction's 4 MB (DynamoDB, TransactWriteItems), the item into
+400 KB, and the announcement into the 256 KB of PutEvents.
+"""
+
+MORE_ROOM = 200
+"""Bytes for the reason `more`, and for the name of the member."""
 
 
 def opened(wish: Promotion, *, rule: str | None = None) -> Record:
@@ -38,6 +51,8 @@ def opened(wish: Promotion, *, rule: str | None = None) -> Record:
         rule=rule or wish.rule,
         caller=wish.caller,
         undoes=wish.undoes,
+        undone=wish.expected_digests if wish.undoes else {},
+        override=wish.override,
         fingerprint=wish.fingerprint,
         image_digest=wish.source.image_digest,
         image_tags=wish.image_tags or (),
@@ -86,34 +101,64 @@ def is_final(record: Record) -> bool:
 
 
 def document(record: Record) -> dict[str, Any]:
-    """Return the record as JSON in the API's names; members that do not apply are left out.
+    """Return the record as JSON in the API's names, MOST_BYTES at most; members that do not apply are left out.
 
-    Not in it is the fingerprint, which is nobody's business but the ledger's.
+    Long texts are cut. Reasons that do not fit are left out, and the last one, `more`, says how many. Not in it is
+    the fingerprint, which is nobody's business but the ledger's.
     """
     members = {
         "promotionId": record.promotion_id,
         "outcome": record.outcome,
         "trigger": record.trigger,
-        "rule": record.rule,
-        "caller": record.caller,
+        "rule": cut(record.rule),
+        "caller": cut(record.caller, MOST_DETAIL),
         "undoes": record.undoes,
+        "undone": dict(record.undone),
+        "override": {"reason": record.override} if record.override else None,
         "registryId": record.repository.registry_id,
         "repositoryName": record.repository.name,
-        "source": _filled({"imageTag": record.source.image_tag, "imageDigest": record.source.image_digest}),
+        "source": _filled(
+            {"imageTag": cut(record.source.image_tag), "imageDigest": cut(record.source.image_digest)}
+        ),
         "imageDigest": record.image_digest,
-        "imageManifestMediaType": record.media_type,
+        "imageManifestMediaType": cut(record.media_type),
         "imageTags": list(record.image_tags),
-        "images": [
-            {"imageTag": move.image_tag, "outcome": move.outcome, "previousDigest": move.previous_digest}
-            for move in record.moves
-        ],
+        "images": [image(move) for move in record.moves],
         "code": record.code,
-        "detail": record.detail,
-        "reasons": [reason(each) for each in record.reasons],
+        "detail": cut(record.detail, MOST_DETAIL),
         "askedAt": record.asked_at.isoformat(),
         "endedAt": record.ended_at.isoformat() if record.ended_at else None,
     }
-    return _filled(members)
+    return _filled(members | {"reasons": fitting(record.reasons, room=MOST_BYTES - _size(members))})
+
+
+def fitting(reasons: Sequence[Reason], *, room: int) -> list[dict[str, str]]:
+    """Return the documents of as many reasons as fit into so many bytes of JSON; the last says how many do not."""
+    told: list[dict[str, str]] = []
+    left = room - MORE_ROOM
+    for each in map(reason, reasons):
+        left -= _size(each) + len(", ")
+        if left < 0:
+            break
+        told.append(each)
+    if len(told) < len(reasons):
+        more = f"and {len(reasons) - len(told)} more reasons that are too long to be listed"
+        told.append(reason(Reason("more", more)))
+    return told
+
+
+def cut(text: str | None, most: int = MOST) -> str | None:
+    """Return the beginning of a long text, with an ellipsis. No half of a surrogate pair is left in it."""
+    if text is None:
+        return None
+    kept = text if len(text) <= most else f"{text[: most - 1]}…"
+    return kept.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def image(move: TagMove) -> dict[str, Any]:
+    """Return what became of one tag; it names its image where that is not the promotion's."""
+    own = {"imageDigest": move.image_digest} if move.image_digest else {}
+    return {"imageTag": move.image_tag, "outcome": move.outcome, "previousDigest": move.previous_digest, **own}
 
 
 def read(members: Mapping[str, Any]) -> Record:
@@ -128,11 +173,13 @@ def read(members: Mapping[str, Any]) -> Record:
         rule=members.get("rule"),
         caller=members.get("caller"),
         undoes=members.get("undoes"),
+        undone=members.get("undone", {}),
+        override=members.get("override", {}).get("reason"),
         image_digest=members.get("imageDigest"),
         media_type=members.get("imageManifestMediaType"),
         image_tags=tuple(members.get("imageTags", ())),
         moves=tuple(
-            TagMove(each["imageTag"], Outcome(each["outcome"]), each["previousDigest"])
+            TagMove(each["imageTag"], Outcome(each["outcome"]), each["previousDigest"], each.get("imageDigest"))
             for each in members.get("images", ())
         ),
         outcome=Outcome(members["outcome"]) if "outcome" in members else None,
@@ -144,16 +191,16 @@ def read(members: Mapping[str, Any]) -> Record:
 
 
 def reason(each: Reason) -> dict[str, str]:
-    """Return a reason's document: `code`, `detail`, and what applies of the rest; none of it is a novel.
-
-    Histories have a copy for each tag, and a transaction takes 4 MB (DynamoDB, TransactWriteItems).
-    """
-    members = {name: getattr(each, member) for name, member in REASON_MEMBERS.items()}
-    return _filled({name: text[:MOST] if text else None for name, text in members.items()})
+    """Return a reason's document: `code`, `detail`, and what applies of the rest; long texts are cut."""
+    return _filled({name: cut(getattr(each, member)) for name, member in REASON_MEMBERS.items()})
 
 
 def _read_reason(members: Mapping[str, str]) -> Reason:
     return Reason(**{member: members[name] for name, member in REASON_MEMBERS.items() if name in members})
+
+
+def _size(members: object) -> int:
+    return len(json.dumps(members))  # escaped, as it is stored and sent: a byte a character
 
 
 def _filled(members: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated, TypeVar
 
 from msgspec import DecodeError, Meta, Struct, ValidationError, convert, json
 
-from promoter import manifest
+from promoter import brought
 from promoter.errors import InvalidRequest
 from promoter.model import ImageId, Promotion, Repository, Source, Trigger
+from promoter.templates import REFERRERS, is_promotable
 
 T = TypeVar("T", bound=Struct)
 
 MAX_TAGS = 40  # each costs a PutImage, of which ECR serves 10 a second, and two items of the 100 of a transaction
 KEYS = uuid.UUID("5c1b7c57-70f4-5b0f-8f5e-2f7c1f7c9d53")
 """The namespace in which a caller's Idempotency-Key makes a promotionId."""
+MOST_TOLD = 300
+"""Characters of what is wrong in a request that stand in the answer: a member's name may have megabytes."""
+PROMOTION_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+"""What a promotionId can look like; ours are UUIDs. Nothing else is looked up."""
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 RepositoryName = Annotated[
@@ -76,24 +81,48 @@ class Origin:
     region: str
 
 
+class OverrideBody(Struct, forbid_unknown_fields=True, rename="camel"):
+    """Why an operator rolls back under a freeze, or without the promotion's rule."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=400)]
+
+
 class RollbackBody(Struct, forbid_unknown_fields=True, rename="camel"):
     """What `POST /promotions/{id}/rollback` takes; nothing at all is fine."""
 
     image_tags: Annotated[list[Tag], Meta(min_length=1, max_length=MAX_TAGS)] | None = None
+    override: OverrideBody | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """The reason of an override."""
+        return self.override.reason if self.override else None
 
 
-def promotion_id(idempotency_key: str | None, caller: str | None, subject: str) -> str:
-    """Return a new id, or the one that the caller's Idempotency-Key always gives for this subject."""
+class TagRollbackBody(Struct, forbid_unknown_fields=True, rename="camel"):
+    """What `POST /rollback` takes: a tag, and the digest from which it is to be taken back."""
+
+    repository_name: RepositoryName
+    image_tag: Tag
+    expected_digest: Digest
+    registry_id: RegistryId | None = None
+    override: OverrideBody | None = None
+
+
+def promotion_id(idempotency_key: str | None, principal: str, subject: str) -> str:
+    """Return a new id, or the one that the principal's Idempotency-Key always gives for this subject."""
     if idempotency_key is None:
         return str(uuid.uuid4())
     if not KEY.fullmatch(idempotency_key):
         raise InvalidRequest("Idempotency-Key has 1 to 255 printable characters", field="Idempotency-Key")
-    return str(uuid.uuid5(KEYS, f"{caller}\n{subject}\n{idempotency_key}"))
+    return str(uuid.uuid5(KEYS, f"{principal}\n{subject}\n{idempotency_key}"))
 
 
-def rollback_tags(body: bytes) -> list[str] | None:
+def rollback(body: bytes) -> RollbackBody:
     """Read the body of `POST /promotions/{id}/rollback`."""
-    return decode(body, RollbackBody).image_tags if body.strip() else None
+    asked = decode(body, RollbackBody) if body.strip() else RollbackBody()
+    _tags_of(asked.image_tags)
+    return asked
 
 
 def promotion(body: bytes, origin: Origin) -> Promotion:
@@ -101,6 +130,8 @@ def promotion(body: bytes, origin: Origin) -> Promotion:
     asked = decode(body, PromotionBody)
     repository = Repository(asked.registry_id or origin.registry_id, asked.repository_name)
     _require_same_place(asked.target, repository, origin.region)
+    for tag in asked.expected_digests:
+        _require_promotable("expectedDigests", tag)
     return Promotion(
         promotion_id=origin.promotion_id,
         trigger=Trigger.REQUEST,
@@ -133,9 +164,10 @@ def _named(read: Callable[[], T], whole: str) -> T:
         named = re.search(r"field `(.+?)`", message)
         if named:  # unknown or missing: the message names the member, the place only what it is in
             field = f"{field}.{named[1]}".lstrip(".")
-        raise InvalidRequest(f"{field or whole}: {_readable(message)}", field=field or whole) from error
-    except (DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequest(f"the body is not JSON: {error}", field="body") from error
+        field = field[:MOST_TOLD] or whole
+        raise InvalidRequest(f"{field}: {_readable(message)[:MOST_TOLD]}", field=field) from error
+    except (DecodeError, UnicodeError, RecursionError) as error:  # half of a surrogate pair is a UnicodeError
+        raise InvalidRequest(f"the {whole} cannot be read: {error}", field=whole) from error
 
 
 def _readable(message: str) -> str:
@@ -161,18 +193,35 @@ def _source(asked: PromotionBody) -> Source:
         return Source(ImageId(asked.source.image_tag, asked.source.image_digest))
     if asked.source is not None:
         raise InvalidRequest("source and imageManifest exclude each other", field="source")
-    brought = manifest.parse(asked.image_manifest.encode(), media_type=asked.image_manifest_media_type)
-    if asked.image_digest not in (None, brought.digest):
-        raise InvalidRequest(f"imageDigest is not that of imageManifest, {brought.digest}", field="imageDigest")
-    return Source(manifest=brought)
+    manifest = brought.parse(asked.image_manifest.encode(), media_type=asked.image_manifest_media_type)
+    if asked.image_digest not in (None, manifest.digest):
+        raise InvalidRequest(f"imageDigest is not that of imageManifest, {manifest.digest}", field="imageDigest")
+    return Source(manifest=manifest)
 
 
 def _tags(asked: PromotionBody) -> tuple[str, ...] | None:
     if asked.image_tag is not None and asked.image_tags is not None:
         raise InvalidRequest("imageTag and imageTags exclude each other", field="imageTag")
     if asked.image_tag is not None:
+        _require_promotable("imageTag", asked.image_tag)
         return (asked.image_tag,)
-    return tuple(dict.fromkeys(asked.image_tags)) if asked.image_tags is not None else None
+    return _tags_of(asked.image_tags)
+
+
+def _tags_of(image_tags: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return the tags without repeats, if all are ones that a promotion may put."""
+    for number, tag in enumerate(image_tags or ()):
+        _require_promotable(f"imageTags[{number}]", tag)
+    return tuple(dict.fromkeys(image_tags)) if image_tags is not None else None
+
+
+def _require_promotable(field: str, tag: str) -> None:
+    if not is_promotable(tag):
+        raise InvalidRequest(
+            f"{field}: {tag} is not a tag that a promotion may put: clients look for signatures and attestations "
+            f"under tags that begin with {REFERRERS}",
+            field=field,
+        )
 
 
 def _require_same_place(target: TargetBody | None, repository: Repository, region: str) -> None:

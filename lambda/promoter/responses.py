@@ -18,14 +18,16 @@ MAX_MANIFEST_BYTES = 5_000_000  # of manifests in one answer; Lambda answers wit
 
 def promoted(answer: Promoted) -> dict[str, Any]:
     """Return the answer's document; each image has PutImage's `image` structure and what became of its tag."""
-    manifest, text = answer.manifest, answer.manifest.body.decode()
-    fitting = MAX_MANIFEST_BYTES // len(json.dumps(json.dumps(text)))  # a body is JSON inside Lambda's JSON
-    images = [
-        image(answer.repository, manifest.digest, move)
-        | ({"imageManifest": text} if text and number < fitting else {})
-        | {"imageManifestMediaType": manifest.media_type}
-        for number, move in enumerate(answer.moves)
-    ]
+    images, room = [], MAX_MANIFEST_BYTES
+    for move in answer.moves:
+        manifest = answer.manifest_of(move)
+        text = manifest.body.decode()
+        room -= len(json.dumps(json.dumps(text)))  # a body is JSON inside Lambda's JSON
+        images.append(
+            image(answer.repository, manifest.digest, move)
+            | ({"imageManifest": text} if text and room >= 0 else {})
+            | {"imageManifestMediaType": manifest.media_type}
+        )
     return {
         "promotionId": answer.promotion_id,
         "outcome": answer.outcome,
@@ -35,11 +37,11 @@ def promoted(answer: Promoted) -> dict[str, Any]:
 
 
 def image(repository: Repository, digest: str | None, move: TagMove) -> dict[str, Any]:
-    """Return one tag's entry, without the manifest."""
+    """Return one tag's entry, without the manifest; `digest` is the promotion's own image."""
     return {
         "registryId": repository.registry_id,
         "repositoryName": repository.name,
-        "imageId": {"imageDigest": digest, "imageTag": move.image_tag},
+        "imageId": {"imageDigest": move.image_digest or digest, "imageTag": move.image_tag},
         "outcome": move.outcome,
         "previousDigest": move.previous_digest,
     }
@@ -53,7 +55,7 @@ def refused(
         "type": f"urn:ecr-promoter:{error.code}",
         "title": error.title,
         "status": error.http_status,
-        "detail": error.detail,
+        "detail": records.cut(error.detail, records.MOST_DETAIL),
         "code": error.code,
     }
     reasons = [records.reason(each) for each in error.reasons]

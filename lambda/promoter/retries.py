@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,26 @@ from promoter.errors import PromoterError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+
+
+class PutAside:
+    """A queue at `url` for what has to be looked at by somebody: each message with its cause as attributes."""
+
+    def __init__(self, client: SQSClient, *, url: str) -> None:
+        self._client = client
+        self._url = url
+
+    def put(self, body: str, attributes: Mapping[str, str]) -> None:
+        """Send a message. Attributes without a text are left out."""
+        self._client.send_message(
+            QueueUrl=self._url,
+            MessageBody=body,
+            MessageAttributes={
+                name: {"DataType": "String", "StringValue": _plain(text)}
+                for name, text in attributes.items()
+                if text
+            },
+        )
 
 
 class EventQueue:
@@ -21,7 +42,7 @@ class EventQueue:
     def __init__(self, client: SQSClient, *, url: str, failed_url: str, tries: int, retry: timedelta) -> None:
         self._client = client
         self._url = url
-        self._failed_url = failed_url
+        self._failed = PutAside(client, url=failed_url)
         self._tries = tries
         self._retry = retry
 
@@ -39,10 +60,19 @@ class EventQueue:
             )
             return False
         code = error.code if isinstance(error, PromoterError) else type(error).__name__
-        cause = {"ERROR_CODE": code, "ERROR_MESSAGE": str(error)[:1000] or code}
-        self._client.send_message(
-            QueueUrl=self._failed_url,
-            MessageBody=message["body"],
-            MessageAttributes={name: {"DataType": "String", "StringValue": text} for name, text in cause.items()},
-        )
+        self._failed.put(message["body"], {"ERROR_CODE": code, "ERROR_MESSAGE": str(error) or code})
         return True
+
+    def add(self, bodies: Iterable[str], *, later: bool = False) -> None:
+        """Put messages into the queue; `later`: to be tried when a message that failed would be."""
+        for body in bodies:
+            self._client.send_message(
+                QueueUrl=self._url,
+                MessageBody=body,
+                DelaySeconds=int(self._retry.total_seconds()) if later else 0,
+            )
+
+
+def _plain(text: str) -> str:
+    """Return what SQS takes of a text: characters that can be printed, and not too many (SendMessage)."""
+    return "".join(letter if letter.isprintable() or letter in "\t\n\r" else "\ufffd" for letter in text[:1000])

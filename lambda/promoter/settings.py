@@ -19,7 +19,8 @@ class Settings:
     """What promotions need: their own account's registry, its Region, the table.
 
     `lease` is how long a turn lasts, longer than any invocation; `history` how long records are kept. `patience`
-    is how long a promotion waits for others. `operators` are globs on callers.
+    is how long a promotion waits for others. `operators` are globs on callers; none: everybody whom API Gateway
+    lets in operates.
     """
 
     registry_id: str
@@ -68,6 +69,19 @@ class EventSettings:
                 tries=int(environment["PROMOTER_EVENT_TRIES"]),
                 retry=timedelta(seconds=int(environment["PROMOTER_EVENT_RETRY_SECONDS"])),
             )
+
+
+@dataclass(frozen=True)
+class AnnouncerSettings:
+    """Where the announcer puts aside what cannot be announced: the URL of a queue."""
+
+    unannounced_queue: str
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ) -> AnnouncerSettings:
+        """Read the settings. Raises RuntimeError naming the variable that is missing."""
+        with _missing_named():
+            return cls(unannounced_queue=environment["PROMOTER_UNANNOUNCED_QUEUE"])
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from promoter.errors import PromoterError
 from promoter.model import Outcome, Promoted, Promotion, Trigger
 
 if TYPE_CHECKING:
+    from promoter.model import Watch
     from promoter.reconcile import Reconciled
 
 SERVICE = "ecr-promoter"
@@ -20,20 +21,23 @@ NAMESPACE = "EcrPromoter"
 logger = Logger(service=SERVICE)
 
 
-def report(wish: Promotion, answer: Promoted | PromoterError, *, milliseconds: float) -> None:
+def report(wish: Promotion, answer: Promoted | PromoterError, *, milliseconds: float, waits: bool = False) -> None:
     """Log how a promotion ended, and count it by outcome and trigger.
 
-    A failure of an event that may be overcome is not its end: the event comes again, or `reconcile` does.
+    One that `waits` has not ended: that is logged, and it is counted when it ends. Nor has one of an event that
+    failed and may be tried again: the event comes again, or `reconcile` does it.
     """
     record: dict[str, Any] = {
         "promotion_id": wish.promotion_id,
         "trigger": wish.trigger,
-        "outcome": answer.outcome,
+        "outcome": "WAITING" if waits else answer.outcome,
         "repository": wish.repository.name,
         "registry_id": wish.repository.registry_id,
         "source_tag": wish.source.image_id.image_tag,
         "source_digest": wish.source.image_digest,
         "caller": wish.caller,
+        "undoes": wish.undoes,
+        "override": wish.override,
         "moves": [{"tag": m.image_tag, "outcome": m.outcome, "previous": m.previous_digest} for m in answer.moves],
         "milliseconds": round(milliseconds, 1),
     }
@@ -43,15 +47,36 @@ def report(wish: Promotion, answer: Promoted | PromoterError, *, milliseconds: f
     if isinstance(answer, Promoted):
         logger.info("promotion", **record, rule=answer.rule, digest=answer.manifest.digest)
     else:
+        record |= {
+            "rule": wish.rule,
+            "code": answer.code,
+            "detail": records.cut(answer.detail, records.MOST_DETAIL),
+            "reasons": records.fitting(answer.reasons, room=records.MOST_BYTES),
+        }
+        if waits:
+            logger.info("promotion waits", **record)
+            return
         log = logger.error if answer.outcome is Outcome.FAILED else logger.warning
-        reasons = [records.reason(each) for each in answer.reasons]
-        log("promotion", **record, rule=wish.rule, code=answer.code, detail=answer.detail, reasons=reasons)
+        log("promotion", **record)
         if comes_again(wish, answer):
             count_retry(wish.trigger)
             return
         if answer.outcome is Outcome.REFUSED:
             count_reasons({each.code for each in answer.reasons} or {answer.code})
     count(wish.trigger, answer.outcome, milliseconds)
+
+
+def report_waiting(watch: Watch, awaited: str) -> None:
+    """Log that a tag waits for one more scan after the one that its watch was about."""
+    logger.info(
+        "promotion waits",
+        outcome="WAITING",
+        repository=watch.repository.name,
+        registry_id=watch.repository.registry_id,
+        source_tag=watch.waiting.image_tag,
+        source_digest=watch.waiting.image_digest,
+        awaited=awaited,
+    )
 
 
 def comes_again(wish: Promotion, answer: PromoterError) -> bool:
@@ -108,22 +133,15 @@ def report_refused(error: PromoterError, *, route: str, caller: str | None) -> N
 
 def report_reconciled(done: Reconciled, *, trigger: str) -> None:
     """Log what a run of reconcile did, and count what operators have to know of."""
-    drifted = [
-        {
-            "repository": head.repository.name,
-            "tag": head.image_tag,
-            "recorded": head.image_digest,
-            "found": head.drift,
-        }
-        for head in done.drifted
-    ]
+    from promoter import drift  # events need none of this
+
     log = logger.warning if done.settled or done.drifted or done.failures else logger.info
     log(
         "reconciled",
         settled=done.settled,
         finished=done.finished,
         waiting=done.waiting,
-        drifted=drifted,
+        drifted=[drift.document(head) for head in done.drifted],
         failures=done.failures,
         failed=done.failed,
         unfinished=done.unfinished,

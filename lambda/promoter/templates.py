@@ -12,10 +12,21 @@ BUILT_IN = frozenset({"repository", "tag", "digest", "date"})
 # OCI distribution spec, "Pulling manifests". ECR takes longer tags, but no client could pull those.
 TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 
+REFERRERS = "sha256-"
+"""How tags begin under which clients look for signatures and attestations of an image.
+
+OCI distribution spec, "Referrers Tag Schema": `sha256-` and the image's digest; cosign adds `.sig` or `.att`.
+"""
+
 
 def is_tag(text: str) -> bool:
     """Say whether every registry client can use this text as a tag."""
     return TAG.fullmatch(text) is not None
+
+
+def is_promotable(text: str) -> bool:
+    """Say whether a promotion may put this text as a tag: a tag of an image, not of its signatures."""
+    return is_tag(text) and not text.startswith(REFERRERS)
 
 
 def names_in(template: str) -> Iterator[str]:

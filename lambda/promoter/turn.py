@@ -10,9 +10,10 @@ from datetime import datetime
 from promoter import records
 from promoter.answers import replay
 from promoter.checks import Look
-from promoter.errors import PromoterError, RegistryError, Throttled
-from promoter.model import ImageId, Manifest, Outcome, Promoted, Promotion, Record, TagMove, Turn
-from promoter.world import PATIENCE, World
+from promoter.errors import Interrupted, LedgerError, PromoterError, RegistryError, Throttled
+from promoter.model import ImageId, Manifest, Outcome, Promoted, Promotion, Record, TagMove, Turn, Unreadable
+from promoter.ports import LeaseLostError
+from promoter.world import World
 
 
 @dataclass
@@ -24,26 +25,35 @@ class Course:
     earlier: Record | None = None
 
 
+@dataclass(frozen=True)
+class Putting:
+    """The puts of one turn. They wait for the quota until `patient_until`, and all end before the turn does."""
+
+    wish: Promotion
+    turn: Turn
+    patient_until: datetime
+    world: World
+
+
 def take_turn(wish: Promotion, look: Look, course: Course, world: World) -> Promoted:
     """Take the turn of the tags that have to move, put them, and record how it ended.
 
     What an earlier try has put stays in the record. Where it cannot be told whether a tag was put, the turn is
     left to be settled when its time is over.
     """
-    manifest, heads = look.manifest, look.heads
-    planned = tuple(TagMove(tag, Outcome.PLANNED, head) for tag, head in heads.items() if head != manifest.digest)
+    planned = (replace(look.planned(tag), outcome=Outcome.PLANNED) for tag in look.leased)
     intent = replace(
         records.opened(wish, rule=look.rule.name),
-        image_digest=manifest.digest,
-        media_type=manifest.media_type,
-        image_tags=tuple(heads),
+        image_digest=look.manifest.digest,
+        media_type=look.manifest.media_type,
+        image_tags=tuple(look.heads),
         moves=(*look.carried.values(), *planned),
     )
-    seen = {move.image_tag: move.previous_digest for move in planned}
+    seen = {tag: look.heads[tag] for tag in look.leased}
     begun = world.ledger.begin(intent, seen, course.versions, course.earlier)
     if isinstance(begun, Record):
         return replay(begun, world)
-    answer = put_all(wish, look, world)
+    answer = put_all(look, Putting(wish, begun, world.now() + world.patience, world))
     if not (isinstance(answer, PromoterError) and answer.unsettled):
         finish(begun, answer, world)
     if isinstance(answer, PromoterError):
@@ -51,72 +61,91 @@ def take_turn(wish: Promotion, look: Look, course: Course, world: World) -> Prom
     return answer
 
 
-def put_all(wish: Promotion, look: Look, world: World) -> Promoted | PromoterError:
+def put_all(look: Look, putting: Putting) -> Promoted | PromoterError:
     """Put the tags one by one; return the answer, or the failure that stopped it with the moves before."""
-    moves: list[TagMove] = []
-    deadline = world.now() + PATIENCE
-    for tag, head in look.heads.items():
+    wish, moves = putting.wish, list[TagMove]()
+    for tag in look.heads:
         try:
-            moves.append(look.carried.get(tag) or move(wish, look.manifest, tag, head, deadline, world))
+            moves.append(look.carried.get(tag) or move(look.images[tag], look.planned(tag), putting))
         except PromoterError as error:
             error.moves, error.image_digest = tuple(moves), look.manifest.digest
             return error
-    return Promoted(wish.promotion_id, look.rule.name, wish.repository, look.manifest, tuple(moves))
+    return Promoted(
+        wish.promotion_id, look.rule.name, wish.repository, look.manifest, tuple(moves), others=look.others
+    )
 
 
-def move(
-    wish: Promotion, manifest: Manifest, tag: str, head: str | None, deadline: datetime, world: World
-) -> TagMove:
-    """Put one tag, unless it is there already. Where the answer was lost, the tag itself tells what happened."""
-    if head == manifest.digest:
-        return TagMove(tag, Outcome.UNCHANGED, head)
+def move(manifest: Manifest, planned: TagMove, putting: Putting) -> TagMove:
+    """Put one tag, unless it is there already. Where an answer was lost, the tag itself tells what happened."""
+    if planned.outcome is Outcome.UNCHANGED:
+        return planned
+    done = replace(planned, outcome=Outcome.PROMOTED)
     try:
-        if put(wish, manifest, tag, deadline, world):
-            return TagMove(tag, Outcome.PROMOTED, head)
-    except (RegistryError, Throttled) as error:
-        if not is_at(wish, tag, manifest, error, world):
+        if put(manifest, planned.image_tag, putting):
+            return done
+    except PromoterError as error:
+        open_end = error.unanswered or isinstance(error, RegistryError | Throttled)
+        if not open_end or not is_at(manifest, planned.image_tag, error, putting):
             raise
-        return TagMove(tag, Outcome.PROMOTED, head)
-    return TagMove(tag, Outcome.UNCHANGED, manifest.digest)  # somebody else put it since the read
+        return done
+    # Somebody else put it since the read.
+    return replace(planned, outcome=Outcome.UNCHANGED, previous_digest=manifest.digest)
 
 
-def put(wish: Promotion, manifest: Manifest, tag: str, deadline: datetime, world: World) -> bool:
+def put(manifest: Manifest, image_tag: str, putting: Putting) -> bool:
     """Put one tag; while the registry throttles, wait, for as long as there is time.
 
     PutImage has a quota of 10 a second for the account and Region, pushes included (Amazon ECR service quotas), so
     a burst of events has to wait for each other. The pauses differ, or all would come again at once.
     """
-    again = False
+    world, waited, unanswered = putting.world, False, False
     while True:
         try:
-            return world.registry.put(wish.repository, manifest, tag) or again
-        except Throttled:  # maybe after a call whose answer was lost: then it is there at the next try
-            if world.now() > deadline:
+            require_time(image_tag, putting)
+            return world.registry.put(putting.wish.repository, manifest, image_tag) or waited
+        except PromoterError as error:
+            # A try that got no answer may still be carried out, however the next ones end.
+            unanswered = error.unanswered = error.unanswered or unanswered
+            if not isinstance(error, Throttled) or world.now() > putting.patient_until:
                 raise
-            again = True
-            world.pause(random.uniform(0.2, 1.0))  # noqa: S311 - as above
+        waited = True
+        world.pause(random.uniform(0.2, 1.0))  # noqa: S311 - as above
 
 
-def is_at(wish: Promotion, tag: str, manifest: Manifest, error: PromoterError, world: World) -> bool:
+def require_time(image_tag: str, putting: Putting) -> None:
+    """Raise Interrupted where a put could outlast the turn, and overtake the promotion that takes the tag next."""
+    if putting.world.now() + putting.world.registry.longest_put > putting.turn.until:
+        raise Interrupted(f"there was no time left to put {image_tag}; promote again")
+
+
+def is_at(manifest: Manifest, image_tag: str, error: PromoterError, putting: Putting) -> bool:
     """Say whether the tag is there after an error that leaves it open; raise it, unsettled, if nobody knows.
 
     A call without an answer may still be on its way: that the tag is not there yet proves nothing.
     """
-    tag_id = ImageId(image_tag=tag)
+    tag_id = ImageId(image_tag=image_tag)
     try:
-        answer = world.registry.read(wish.repository, [tag_id])[tag_id]
+        answer = putting.world.registry.read(putting.wish.repository, [tag_id])[tag_id]
     except PromoterError:
         error.unsettled = True
         raise error from None
     there = isinstance(answer, Manifest) and answer.digest == manifest.digest
-    error.unsettled = error.unanswered and not there
+    error.unsettled = (error.unanswered or isinstance(answer, Unreadable)) and not there
     return there
+
+
+def record(turn: Turn, answer: Promoted | PromoterError, world: World) -> None:
+    """Record the end of a turn. Raises LedgerError where that cannot be done, so that it is settled later."""
+    try:
+        world.ledger.finish(turn, records.ended(turn.record, answer, now=world.now()))
+    except LeaseLostError as lost:  # only where somebody changed the table by hand
+        raise LedgerError(f"the promotion could not be recorded: {lost}; reconcile settles it") from lost
 
 
 def finish(turn: Turn, answer: Promoted | PromoterError, world: World) -> None:
     """Record the end of a turn; an error of the ledger says which tags were put all the same."""
     try:
-        world.ledger.finish(turn, records.ended(turn.record, answer, now=world.now()))
+        record(turn, answer, world)
     except PromoterError as error:
         error.moves, error.image_digest = answer.moves, turn.record.image_digest
         raise

@@ -1,12 +1,14 @@
 """Watches on DynamoDB: which tagged image waits for the scan of which manifest.
 
 A watch is one item: `pk` is `watch#REGISTRY/REPOSITORY@DIGEST`, the manifest whose scan is awaited, `sk` is
-`TAG@DIGEST`, the pinned tag that waits for it, `expires` is when DynamoDB may forget it (epoch seconds).
+`TAG@DIGEST`, the pinned tag that waits for it, `besides` are manifests that it waits for too, `expires` is when
+DynamoDB may forget it (epoch seconds).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 KEPT = timedelta(days=14)  # a scan that takes longer does not come
-AT_ONCE = 25  # of BatchWriteItem
+WRITTEN_AT_ONCE, READ_AT_ONCE = 25, 100  # of BatchWriteItem, of BatchGetItem
+BESIDES = 8
+"""Manifests that a watch names beside its own: as many as leave the item within one write unit, 1 KB."""
 
 
 class DynamoWatches:
@@ -28,52 +32,78 @@ class DynamoWatches:
         self._client = client
         self._table = table
 
-    def add(self, repository: Repository, waiting: ImageId, image_digests: Sequence[str]) -> None:
-        """Write a watch for each manifest; one that stands already is written again, with a later end."""
+    def add(self, repository: Repository, waiting: ImageId, image_digests: Sequence[str]) -> bool:
+        """Write a watch for each manifest that has none: a read costs a fifth of a write, and none of the index.
+
+        Two who add the same at once write it twice, which is harmless.
+        """
         now = datetime.now(UTC)
-        watches = [Watch(repository, digest, waiting) for digest in image_digests]
-        items = [
-            _keys(watch)
-            | {
-                "listing": {"S": dynamo.WATCHES},
-                "listedAt": {"S": _at(now, watch)},
-                "expires": {"N": dynamo.seconds(now + KEPT)},
-            }
-            for watch in watches
+        watches = [Watch(repository, digest, waiting) for digest in dict.fromkeys(image_digests)]
+        standing = {
+            item["pk"]["S"] for item in self._read(watches) if dynamo.number(item, "expires") > now.timestamp()
+        }
+        missing = [watch for watch in watches if _keys(watch)["pk"]["S"] not in standing]
+        self._write([_item(watch, now, _others(watch, watches)) for watch in missing])
+        return bool(missing)
+
+    def besides(self, watch: Watch) -> tuple[str, ...]:
+        """Read the watch, then those that it names."""
+        named = [item.get("besides", {}).get("SS", []) for item in self._read([watch])]
+        others = [
+            Watch(watch.repository, digest, watch.waiting) for digests in named for digest in sorted(digests)
         ]
-        for start in range(0, len(items), AT_ONCE):
-            puts: list[Any] = [{"PutRequest": {"Item": item}} for item in items[start : start + AT_ONCE]]
+        return tuple(_watch(item).image_digest for item in self._read(others))
+
+    def _read(self, watches: Sequence[Watch]) -> Iterator[Mapping[str, Any]]:
+        """Yield the items of watches, as far as there are any."""
+        for keys in _portions([_keys(watch) for watch in watches], READ_AT_ONCE):
+            request: Any = {self._table: {"Keys": keys, "ConsistentRead": True}}
+            with dynamo.asking("the watches could not be read"):
+                answer = self._client.batch_get_item(RequestItems=request)
+            if answer.get("UnprocessedKeys"):
+                raise LedgerError("the watches could not be read: DynamoDB is throttling")
+            yield from answer["Responses"].get(self._table, [])
+
+    def _write(self, items: Sequence[Mapping[str, Any]]) -> None:
+        for portion in _portions(items, WRITTEN_AT_ONCE):
+            puts: list[Any] = [{"PutRequest": {"Item": item}} for item in portion]
             with dynamo.asking("the watch was not written"):
                 answer = self._client.batch_write_item(RequestItems={self._table: puts})
             if answer.get("UnprocessedItems"):
                 raise LedgerError("the watch was not written: DynamoDB is throttling")
 
     def oldest(self, before: datetime, *, limit: int) -> tuple[Watch, ...]:
-        """Return the watches that were last looked at before then, the longest ago first."""
+        """Query each key of the index, and merge what it lists."""
+        items = [item for listing in _listings() for item in self._listed(listing, before, limit)]
+        items.sort(key=lambda item: str(item["listedAt"]["S"]))
+        return tuple(_watch(item) for item in items[:limit])
+
+    def _listed(self, listing: str, before: datetime, limit: int) -> list[dict[str, Any]]:
         with dynamo.asking("the watches could not be read"):
             answer = self._client.query(
                 TableName=self._table,
                 IndexName=dynamo.INDEX,
                 KeyConditionExpression="listing = :listing AND listedAt < :before",
                 ExpressionAttributeValues={
-                    ":listing": {"S": dynamo.WATCHES},
+                    ":listing": {"S": listing},
                     ":before": {"S": dynamo.sortable(before)},
                 },
                 Limit=limit,
             )
-        return tuple(_watch(item) for item in answer["Items"])
+        return answer["Items"]
 
     def touch(self, watch: Watch, *, extend: bool) -> None:
         """Note in the watch's item that it was looked at now."""
         now = datetime.now(UTC)
-        values: dict[str, Any] = {":at": {"S": _at(now, watch)}}
+        values: dict[str, Any] = {":at": {"S": _at(now, watch)}, ":listing": {"S": _listing(watch)}}
         if extend:
             values[":expires"] = {"N": dynamo.seconds(now + KEPT)}
         with dynamo.asking("the watch was not written"):
             self._client.update_item(
                 TableName=self._table,
                 Key=_keys(watch),
-                UpdateExpression="SET listedAt = :at" + (", expires = :expires" if extend else ""),
+                UpdateExpression="SET listing = :listing, listedAt = :at"
+                + (", expires = :expires" if extend else ""),
                 ConditionExpression="attribute_exists(pk)",
                 ExpressionAttributeValues=values,
             )
@@ -101,6 +131,35 @@ def _keys(watch: Watch) -> dict[str, Any]:
         "pk": {"S": f"watch#{dynamo.place(watch.repository)}@{watch.image_digest}"},
         "sk": {"S": f"{watch.waiting.image_tag or ''}@{watch.waiting.image_digest}"},
     }
+
+
+def _item(watch: Watch, now: datetime, others: Sequence[str]) -> dict[str, Any]:
+    item = _keys(watch) | {
+        "listing": {"S": _listing(watch)},
+        "listedAt": {"S": _at(now, watch)},
+        "expires": {"N": dynamo.seconds(now + KEPT)},
+    }
+    return item | ({"besides": {"SS": list(others)}} if others else {})
+
+
+def _others(watch: Watch, watches: Sequence[Watch]) -> list[str]:
+    """Return the manifests of the watches that come after this one, the first after the last."""
+    here = watches.index(watch)
+    return [each.image_digest for each in [*watches[here + 1 :], *watches[:here]]][:BESIDES]
+
+
+def _listing(watch: Watch) -> str:
+    return f"{dynamo.WATCHES}#{zlib.crc32(watch.image_digest.encode()) % dynamo.WATCH_SHARDS}"
+
+
+def _listings() -> Iterable[str]:
+    """Return the index's keys: the shards, and the one under which all watches were before there were shards."""
+    return (dynamo.WATCHES, *(f"{dynamo.WATCHES}#{shard}" for shard in range(dynamo.WATCH_SHARDS)))
+
+
+def _portions(entries: Sequence[Any], most: int) -> Iterator[list[Any]]:
+    for start in range(0, len(entries), most):
+        yield list(entries[start : start + most])
 
 
 def _at(moment: datetime, watch: Watch) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import boto3
@@ -15,15 +16,15 @@ from promoter.evidence import AT_ONCE
 from promoter.freezes import DynamoFreezes
 from promoter.ledger import DynamoLedger
 from promoter.policy import Policy, load
-from promoter.settings import EventSettings, Settings
+from promoter.settings import AnnouncerSettings, EventSettings, Settings
 from promoter.watches import DynamoWatches
 from promoter.world import World
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ecr import ECRClient
-    from mypy_boto3_events import EventBridgeClient
 
+    from promoter.announce import Announcer
     from promoter.history import DynamoHistory
     from promoter.retries import EventQueue
 
@@ -34,6 +35,9 @@ CLIENT = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=AT_ONCE,
 )
+# Three tries of connecting and reading, and the pauses between them, of 1 and 2 s at most (AWS SDKs reference
+# guide, "Retry behavior"): after that no part of a call is on its way.
+LONGEST_CALL = timedelta(seconds=3 * (2 + 6) + 1 + 2)
 
 
 @functools.cache
@@ -46,7 +50,7 @@ def policy() -> Policy:
 @functools.cache
 def registry() -> EcrRegistry:
     """Connect to Amazon ECR in the function's own Region."""
-    return EcrRegistry(_ecr())
+    return EcrRegistry(_ecr(), longest_put=LONGEST_CALL)
 
 
 @functools.cache
@@ -89,9 +93,13 @@ def freezes() -> DynamoFreezes:
 
 
 @functools.cache
-def eventbridge() -> EventBridgeClient:
-    """Connect to EventBridge; only the table's stream needs it."""
-    return boto3.client("events", config=CLIENT)
+def announcer() -> Announcer:
+    """Connect to EventBridge, and to the queue of what it does not take; only the table's stream needs it."""
+    from promoter.announce import Announcer
+    from promoter.retries import PutAside
+
+    queue = PutAside(boto3.client("sqs", config=CLIENT), url=AnnouncerSettings.read().unannounced_queue)
+    return Announcer(boto3.client("events", config=CLIENT), queue)
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from local import emulator
-from local.ecr import findings, images, layers, listings, repositories
+from local.ecr import archive, findings, images, layers, listings, repositories
 from local.ecr.errors import EcrError
 
 Operation = Callable[[dict[str, Any]], dict[str, Any]]
@@ -30,6 +30,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "ListImages": listings.list_images,
     "PutImage": images.put,
     "PutImageTagMutability": repositories.put_mutability,
+    "UpdateImageStorageClass": archive.update_storage_class,
     "UploadLayerPart": layers.upload_part,
 }
 

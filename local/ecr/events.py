@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from local import emulator
 from local.ecr.manifests import Manifest
 
 
 def pushed(repository: str, manifest: Manifest, tag: str | None) -> None:
     """Tell of an accepted manifest; a push by digest alone carries an empty tag."""
-    _image_action("PUSH", repository, manifest, tag)
+    _image_action("PUSH", repository, manifest, {"image-tag": tag or ""})
 
 
 def deleted(repository: str, manifest: Manifest, tag: str | None) -> None:
     """Tell of a tag, or an image without one, that is gone."""
-    _image_action("DELETE", repository, manifest, tag)
+    _image_action("DELETE", repository, manifest, {"image-tag": tag or ""})
 
 
-def _image_action(action: str, repository: str, manifest: Manifest, tag: str | None) -> None:
+def archived(repository: str, manifest: Manifest) -> None:
+    """Tell of an image that went into the archive; its tags are not told."""
+    _image_action("UPDATE_STORAGE_CLASS", repository, manifest, {"target-storage-class": "ARCHIVE"})
+
+
+def restored(repository: str, manifest: Manifest, activated_at: float | None) -> None:
+    """Tell of an image that has come back from the archive."""
+    time = datetime.fromtimestamp(activated_at or 0, UTC).isoformat(timespec="milliseconds")
+    members = {"target-storage-class": "STANDARD", "last-activated-at": time.replace("+00:00", "Z")}
+    _image_action("UPDATE_STORAGE_CLASS", repository, manifest, members)
+
+
+def _image_action(action: str, repository: str, manifest: Manifest, members: dict[str, str]) -> None:
     detail = {
         "result": "SUCCESS",
         "repository-name": repository,
         "image-digest": manifest.digest,
         "action-type": action,
-        "image-tag": tag or "",
         "manifest-media-type": manifest.media_type,
+        **members,
     }
     if manifest.artifact_type:
         detail["artifact-media-type"] = manifest.artifact_type

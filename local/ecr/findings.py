@@ -41,12 +41,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Scan:
-    """The newest scan of an image."""
+    """The newest scan of an image; without `completed_at` ECR does not show yet what it found."""
 
     scanner: Literal["basic", "enhanced"]
     status: str
     findings: tuple[Finding, ...]
-    completed_at: float
+    completed_at: float | None
 
     @property
     def severities(self) -> Counter[str]:
@@ -66,7 +66,8 @@ def describe(request: dict[str, Any]) -> dict[str, Any]:
             f"Image scan does not exist for the image with '{printed(image_id)}'"
             f" in the repository with name '{found.name}' in the registry with id '{found.registry_id}'",
         )
-    shown, more = values.page(list(scan.findings), request, default=100, most=1000)
+    listed = list(scan.findings) if scan.completed_at else []
+    shown, more = values.page(listed, request, default=100, most=1000)
     answer: dict[str, Any] = {
         "registryId": found.registry_id,
         "repositoryName": found.name,
@@ -76,7 +77,9 @@ def describe(request: dict[str, Any]) -> dict[str, Any]:
             "description": DESCRIPTIONS.get(scan.status, f"The status of the scan is {scan.status}."),
         },
     }
-    if scan.status in SHOWN:
+    if scan.status in SHOWN and scan.completed_at is None:
+        answer["imageScanFindings"] = {"findings": []}
+    elif scan.status in SHOWN:
         answer["imageScanFindings"] = {
             "imageScanCompletedAt": scan.completed_at,
             "vulnerabilitySourceUpdatedAt": scan.completed_at,

@@ -30,7 +30,8 @@ def put(request: dict[str, Any]) -> dict[str, Any]:
             f" the digest that Amazon ECR calculated for the image: '{manifest.digest}'",
         )
     image = found.images.get(manifest.digest)
-    if image and not (tag and (tag not in image.tags or is_immutable(found.settings, tag))):
+    active = image and image.status == "ACTIVE"  # to push an archived image again restores it
+    if active and image and not (tag and (tag not in image.tags or is_immutable(found.settings, tag))):
         raise EcrError(
             "ImageAlreadyExistsException",
             f"Image with digest '{manifest.digest}' and tag '{tag or 'null'}' already exists in the repository"
@@ -42,14 +43,15 @@ def put(request: dict[str, Any]) -> dict[str, Any]:
 
 def push(found: Repository, manifest: Manifest, tag: str | None) -> Image:
     """Store a manifest under ECR's rules and tell the event bus. Raises EcrError."""
-    if tag and found.tagged(tag) and is_immutable(found.settings, tag):
+    known, tagged = found.images.get(manifest.digest), found.tagged(tag or "")
+    restores = bool(known and known.status != "ACTIVE" and tagged is known)
+    if tag and tagged and not restores and is_immutable(found.settings, tag):
         # Also for the same digest: what is reported of immutable repositories (aws/containers-roadmap#2179).
         raise EcrError(
             "ImageTagAlreadyExistsException",
             f"The image tag '{tag}' already exists in the '{found.name}' repository"
             " and cannot be overwritten because the tag is immutable.",
         )
-    known = found.images.get(manifest.digest)
     if not known:  # what a stored image refers to was there when it was stored, and cannot have been deleted
         _require_references(found, manifest)
     if known and tag not in (None, *known.tags) and len(known.tags) >= TAGS_OF_AN_IMAGE:
@@ -68,7 +70,7 @@ def batch_get(request: dict[str, Any]) -> dict[str, Any]:
     accepted = request.get("acceptedMediaTypes") or []
     images, failures = [], []
     for image_id in values.listed(request, "imageIds", 100):
-        if failure := failure_of(found, image_id):
+        if failure := failure_of(found, image_id) or _unreadable(found, image_id):
             failures.append({"imageId": image_id, **failure})
             continue
         image, tag = found.find(image_id), image_id.get("imageTag")
@@ -101,6 +103,16 @@ def failure_of(found: Repository, image_id: dict[str, str]) -> dict[str, str] | 
         found.find(image_id)
     except ImageNotFound:
         return _failure("ImageNotFound", "Requested image not found")
+    return None
+
+
+def _unreadable(found: Repository, image_id: dict[str, str]) -> dict[str, str] | None:
+    """Return the failure of an id whose image is there and cannot be read."""
+    if asked := found.failures.get(image_id.get("imageTag", "")):
+        return _failure(asked, "Asked for by /_local/failures")
+    if found.find(image_id).status != "ACTIVE":
+        # Which code it is nobody has documented; this one fits best of those that the service model has.
+        return _failure("ImageInaccessible", "Requested image is archived")
     return None
 
 

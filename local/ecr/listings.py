@@ -60,25 +60,28 @@ def list_referrers(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def describe_signing_status(request: dict[str, Any]) -> dict[str, Any]:
-    """DescribeImageSigningStatus: nothing is signed here, so no status is ever listed."""
+    """DescribeImageSigningStatus: a status for each profile that was to sign the image."""
     found = repository(request)
     image_id = values.required(request, "imageId")
-    found.find(image_id)
+    image = found.find(image_id)
     return {
         "repositoryName": found.name,
         "registryId": found.registry_id,
         "imageId": image_id,
-        "signingStatuses": [],
+        "signingStatuses": list(found.signings.get(image.manifest.digest, {}).values()),
     }
 
 
 def _filtered(found: Repository, request: dict[str, Any]) -> list[Image]:
-    """Return the images with the asked tag status; nothing is ever archived here."""
+    """Return the images with the asked tag status and image status, ACTIVE unless it is asked for."""
     asked = request.get("filter") or {}
-    if asked.get("imageStatus", "ACTIVE") not in {"ACTIVE", "ANY"}:
-        return []
+    status = asked.get("imageStatus", "ACTIVE")
     wanted = {"TAGGED": True, "UNTAGGED": False}.get(asked.get("tagStatus", "ANY"))
-    return [image for image in found.images.values() if wanted in (None, bool(image.tags))]
+    return [
+        image
+        for image in found.images.values()
+        if wanted in (None, bool(image.tags)) and status in ("ANY", image.status)
+    ]
 
 
 def _detail(found: Repository, image: Image) -> dict[str, Any]:
@@ -87,6 +90,8 @@ def _detail(found: Repository, image: Image) -> dict[str, Any]:
         "imageTags": list(image.tags),
         "artifactMediaType": manifest.artifact_type,
         "subjectManifestDigest": manifest.subject,
+        "lastArchivedAt": image.archived_at,
+        "lastActivatedAt": image.activated_at,
     }
     return {
         "registryId": found.registry_id,
@@ -95,7 +100,7 @@ def _detail(found: Repository, image: Image) -> dict[str, Any]:
         "imageSizeInBytes": manifest.layer_bytes or len(manifest.body),
         "imagePushedAt": image.pushed_at,
         "imageManifestMediaType": manifest.media_type,
-        "imageStatus": "ACTIVE",
+        "imageStatus": image.status,
         **{name: value for name, value in optional.items() if value},
     }
 
@@ -105,7 +110,7 @@ def _referrer(image: Image) -> dict[str, Any]:
     return {
         "digest": manifest.digest,
         "mediaType": manifest.media_type,
-        "artifactType": manifest.artifact_type,
+        **({"artifactType": manifest.artifact_type} if manifest.artifact_type else {}),
         "size": len(manifest.body),
         "annotations": dict(manifest.annotations),
         "artifactStatus": "ACTIVE",
@@ -135,6 +140,7 @@ def _delete(found: Repository, image_id: dict[str, str]) -> list[dict[str, str]]
     if not image.tags:
         del found.images[digest]
         found.scans.pop(digest, None)
+        found.signings.pop(digest, None)
     for deleted in tags or [None]:
         events.deleted(found.name, image.manifest, deleted)
     return [{"imageDigest": digest, **({"imageTag": deleted} if deleted else {})} for deleted in tags or [None]]

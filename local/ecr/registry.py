@@ -47,9 +47,9 @@ def put_manifest(name: str, reference: str, headers: Mapping[str, str], body: by
 
 
 def get_manifest(name: str, reference: str) -> emulator.Answer:
-    """GET /v2/<name>/manifests/<reference>, always in the stored type."""
+    """GET /v2/<name>/manifests/<reference>, always in the stored type. What is archived is not found."""
     image = _image(name, reference)
-    if image is None:
+    if image is None or image.status != "ACTIVE":
         return _unknown_manifest(name, reference)
     manifest = image.manifest
     headers = {
@@ -84,8 +84,9 @@ def list_tags(name: str, query: Mapping[str, Any]) -> emulator.Answer:
     found = _repository(name)
     if found is None:
         return _unknown_name(name)
+    active = [image for image in found.images.values() if image.status == "ACTIVE"]
     after, size = _first(query, "last"), _first(query, "n")
-    tags = sorted(tag for image in found.images.values() for tag in image.tags if tag > after)
+    tags = sorted(tag for image in active for tag in image.tags if tag > after)
     shown = tags[: int(size)] if size.isdecimal() else tags
     headers = {"Content-Type": "application/json"}
     if len(shown) < len(tags):
@@ -127,11 +128,12 @@ def _unknown_manifest(name: str, reference: str) -> emulator.Answer:
     return refusal(404, "MANIFEST_UNKNOWN", f"Requested image not found: {name} {reference}")
 
 
-def list_referrers(name: str, digest: str) -> emulator.Answer:
-    """GET /v2/<name>/referrers/<digest>: an index of the manifests whose subject is the digest."""
+def list_referrers(name: str, digest: str, query: Mapping[str, Any]) -> emulator.Answer:
+    """GET /v2/<name>/referrers/<digest>: an index of the manifests with that subject, and that `artifactType`."""
     found = _repository(name)
     if found is None:
         return _unknown_name(name)
+    wanted = _first(query, "artifactType")
     descriptors = [
         {
             "mediaType": image.manifest.media_type,
@@ -141,7 +143,8 @@ def list_referrers(name: str, digest: str) -> emulator.Answer:
             "annotations": dict(image.manifest.annotations),
         }
         for image in found.images.values()
-        if image.manifest.subject == digest
+        if image.manifest.subject == digest and wanted in ("", image.manifest.artifact_type)
     ]
     document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": descriptors}
-    return 200, {"Content-Type": OCI_INDEX}, json.dumps(document).encode()
+    applied = {"OCI-Filters-Applied": "artifactType"} if wanted else {}
+    return 200, {"Content-Type": OCI_INDEX, **applied}, json.dumps(document).encode()

@@ -19,11 +19,22 @@ class Image:
     manifest: Manifest
     pushed_at: float
     tags: dict[str, None] = field(default_factory=dict)
+    status: str = "ACTIVE"
+    archived_at: float | None = None
+    activated_at: float | None = None
+
+    def activate(self) -> None:
+        """End an archived image's time in the archive."""
+        if self.status != "ACTIVE":
+            self.status, self.activated_at = "ACTIVE", now()
 
 
 @dataclass
 class Repository:
-    """What a repository holds. `scans` is the scanner's, by digest."""
+    """What a repository holds.
+
+    `scans` is the scanner's and `signings` the signer's, by digest; `failures` are BatchGetImage's, by tag.
+    """
 
     name: str
     registry_id: str
@@ -31,7 +42,9 @@ class Repository:
     blobs: dict[str, bytes]
     images: dict[str, Image] = field(default_factory=dict)
     scans: dict[str, Any] = field(default_factory=dict)
+    signings: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     uploads: dict[str, list[bytes]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
 
     def tagged(self, tag: str) -> Image | None:
         """Return the image that the tag points at."""
@@ -46,8 +59,9 @@ class Repository:
         return image
 
     def add(self, manifest: Manifest, tag: str | None) -> Image:
-        """Store the manifest if it is new and move the tag to it."""
-        image = self.images.setdefault(manifest.digest, Image(manifest, _clock.now()))
+        """Store the manifest if it is new, out of the archive if it was there, and move the tag to it."""
+        image = self.images.setdefault(manifest.digest, Image(manifest, now()))
+        image.activate()
         if tag and tag not in image.tags:
             if before := self.tagged(tag):
                 del before.tags[tag]
@@ -86,4 +100,5 @@ class _Clock:
 
 
 _clock = _Clock()
+now = _clock.now
 _contents = emulator.scoped_dict()

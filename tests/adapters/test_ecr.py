@@ -8,14 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.config import Config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local.aws import LocalAws
 from local.pusher import PushedImage, push_index
 from promoter.ecr import EcrRegistry
-from promoter.errors import RegistryError, RepositoryNotFound, TagImmutable, Throttled
-from promoter.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, parse
+from promoter.errors import PromoterError, RegistryError, RepositoryNotFound, TagImmutable, Throttled
+from promoter.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, digest_of
 from promoter.model import ImageId, Manifest, Repository
 from promoter.ports import Missing
 
@@ -44,7 +45,7 @@ def store(control: Any, repository: str) -> Callable[[bytes, str], Manifest]:
             "imageTag": "source",
         }
         assert control("POST", "/images", document)[0] == 200
-        return parse(body, media_type=media_type)
+        return Manifest(body, media_type, digest_of(body, media_type))
 
     return put
 
@@ -199,6 +200,45 @@ def test_an_answer_that_is_lost_is_asked_for_again(
     faults("ecr", "PutImage", code="ServerException", status=500, times=1, after=True)
 
     assert registry.put(place, image, "prod") is True
+
+
+SILENCE = {"delay": 1.0}
+THROTTLED = {"code": "ThrottlingException", "status": 400}
+FAULT = {"code": "ServerException", "status": 500}
+
+
+@pytest.mark.parametrize(
+    ("tries", "unanswered"),
+    [
+        ([SILENCE, THROTTLED], True),  # the first may still be carried out
+        ([FAULT, FAULT], True),
+        ([FAULT, THROTTLED], True),
+        ([THROTTLED, THROTTLED], False),
+        ([{"code": "LayersNotFoundException", "status": 400}], False),
+    ],
+)
+def test_what_a_failed_put_may_still_do(
+    local_aws: LocalAws,
+    place: Repository,
+    push: Callable[..., PushedImage],
+    faults: Callable[..., None],
+    tries: list[dict[str, Any]],
+    *,
+    unanswered: bool,
+) -> None:
+    """Each try counts, not only the last one."""
+    push("one", seed="one")
+    impatient = Config(read_timeout=0.3, retries={"mode": "standard", "total_max_attempts": 2})
+    registry = EcrRegistry(local_aws.client("ecr", config=impatient))
+    image = registry.read(place, [ImageId("one")])[ImageId("one")]
+    assert isinstance(image, Manifest)
+    for fault in tries:
+        faults("ecr", "PutImage", times=1, **fault)
+
+    with pytest.raises(PromoterError) as failed:
+        registry.put(place, image, "prod")
+
+    assert failed.value.unanswered is unanswered
 
 
 @pytest.mark.parametrize(

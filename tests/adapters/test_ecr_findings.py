@@ -33,7 +33,8 @@ def scan(control: Any, repository: str) -> Callable[..., None]:
     """Finish a scan: `scan(digest, status=..., scanner=..., findings=[...])`."""
 
     def finish(digest: str, **members: Any) -> None:
-        document = {"repositoryName": repository, "imageDigest": digest, "announce": False} | members
+        document = {"repositoryName": repository, "imageDigest": digest, "announce": False, "completedAt": SEEN}
+        document |= members
         assert control("POST", "/scans", document)[0] == 200
 
     return finish
@@ -66,7 +67,7 @@ def test_both_scanners_are_read(
     scan(digest, scanner=scanner, findings=[found(1, fixedIn="3.0.2")])
 
     status = "COMPLETE" if scanner == "basic" else "ACTIVE"
-    assert findings.scan(place, digest) == Scan(status, (expected,))
+    assert findings.scan(place, digest) == Scan(status, (expected,), datetime(2026, 11, 1, tzinfo=UTC))
 
 
 def test_all_pages_are_read(
@@ -80,6 +81,25 @@ def test_all_pages_are_read(
 
     assert read.status == "ACTIVE"
     assert {finding.id for finding in read.findings} == {f"CVE-{n}" for n in range(2345)}
+
+
+@pytest.mark.parametrize(("scanner", "status"), [("basic", "COMPLETE"), ("enhanced", "ACTIVE")])
+def test_a_scan_that_only_says_it_is_finished_is_not(
+    findings: EcrFindings,
+    place: Repository,
+    push: Callable[..., PushedImage],
+    scan: Callable[..., None],
+    scanner: str,
+    status: str,
+) -> None:
+    """Until ECR shows when it ended; then it counts, clean or not."""
+    digest = push("one", seed=f"unfinished {scanner}").digest
+
+    scan(digest, scanner=scanner, unfinished=True)
+    assert findings.scan(place, digest) == Scan("INCOMPLETE_ANSWER")
+
+    scan(digest, scanner=scanner)
+    assert findings.scan(place, digest) == Scan(status, completed_at=datetime(2026, 11, 1, tzinfo=UTC))
 
 
 def test_no_scan_is_a_scan_without_a_status(
@@ -130,23 +150,49 @@ def test_an_image_that_is_not_there_is_unsigned(
     assert findings.signed(place, "sha256:" + "0" * 64) is False
 
 
-def test_a_signature_behind_an_empty_page_is_found(
-    local_aws: LocalAws, place: Repository, push: Callable[..., PushedImage]
-) -> None:
-    """A filter may leave nothing of a page that others follow."""
-    client, tokens = local_aws.client("ecr"), iter(["1", "2"])
-    asked: list[Any] = []
+def pages(client: Any, *answers: dict[str, Any]) -> list[dict[str, Any]]:
+    """Let ListImageReferrers answer these pages, the last one for ever; return the requests, as they come."""
+    asked: list[dict[str, Any]] = []
 
     def turn(parsed: dict[str, Any], **_: Any) -> None:
-        parsed.update({"nextToken": token} if (token := next(tokens, None)) else {"referrers": [{"digest": "d"}]})
+        parsed.clear()
+        parsed |= answers[min(len(asked), len(answers)) - 1] | {"ResponseMetadata": {}}
 
-    client.meta.events.register(
-        "provide-client-params.ecr.ListImageReferrers", lambda params, **_: asked.append(params)
-    )
+    event = "provide-client-params.ecr.ListImageReferrers"
+    client.meta.events.register(event, lambda params, **_: asked.append(dict(params)))
     client.meta.events.register("after-call.ecr.ListImageReferrers", turn)
+    return asked
+
+
+SIGNATURE = {"digest": "sha256:" + "d" * 64, "artifactType": "application/vnd.cncf.notary.signature"}
+SBOM = {"digest": "sha256:" + "e" * 64, "artifactType": "application/spdx+json"}
+
+
+def test_a_signature_behind_other_referrers_is_found(
+    local_aws: LocalAws, place: Repository, push: Callable[..., PushedImage]
+) -> None:
+    """Behind pages of them, and behind an empty page, which says nothing of the next one."""
+    client = local_aws.client("ecr")
+    asked = pages(
+        client,
+        {"referrers": [SBOM] * 50, "nextToken": "1"},
+        {"referrers": [], "nextToken": "2"},
+        {"referrers": [SBOM, SIGNATURE]},
+    )
 
     assert EcrFindings(client).signed(place, push("one", seed="pages of referrers").digest) is True
     assert [params.get("nextToken") for params in asked] == [None, "1", "2"]
+
+
+def test_the_search_for_a_signature_ends(
+    local_aws: LocalAws, place: Repository, push: Callable[..., PushedImage]
+) -> None:
+    """An image with more than 500 referrers is unsigned if no signature is among those."""
+    client = local_aws.client("ecr")
+    asked = pages(client, {"referrers": [SBOM] * 50, "nextToken": "1"})
+
+    assert EcrFindings(client).signed(place, push("one", seed="endless").digest) is False
+    assert len(asked) == 10
 
 
 def test_an_image_without_a_signature_is_unsigned(
@@ -156,36 +202,146 @@ def test_an_image_without_a_signature_is_unsigned(
     assert findings.signed(place, push("one", seed="unsigned").digest) is False
 
 
+EMPTY = "application/vnd.oci.empty.v1+json"
+NOTATION = "application/vnd.cncf.notary.signature"
+COSIGN = "application/vnd.dev.cosign.artifact.sig.v1+json"
+SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
+BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+SIGN = {"annotations": {"dev.sigstore.bundle.predicateType": "https://sigstore.dev/cosign/sign/v1"}}
+PROVENANCE = {"annotations": {"dev.sigstore.bundle.predicateType": "https://slsa.dev/provenance/v1"}}
+
+
+def refer(local_aws: LocalAws, name: str, image: PushedImage, *, config: str = EMPTY, **members: Any) -> None:
+    """Push a manifest that refers to the image."""
+    digest = push_blob(local_aws.registry, name, b"{}")
+    layer = members.pop("layer", "application/octet-stream")
+    document = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": {"mediaType": config, "size": 2, "digest": digest},
+        "layers": [{"mediaType": layer, "size": 2, "digest": digest}],
+        "subject": {"mediaType": image.media_type, "digest": image.digest, "size": len(image.manifest)},
+    }
+    push_manifest(local_aws.registry, name, json.dumps(document | members).encode(), OCI_MANIFEST, None)
+
+
+@pytest.mark.parametrize("silent", [(), ("annotations",), ("annotations", "artifactType")], ids="-".join)
 @pytest.mark.parametrize(
-    ("artifact_type", "signed"),
+    ("referrer", "signed"),
     [
-        ("application/vnd.cncf.notary.signature", True),
-        ("application/vnd.dev.sigstore.bundle.v0.3+json", True),
-        ("application/spdx+json", False),
+        ({"artifactType": NOTATION}, True),
+        ({"config": NOTATION}, True),  # notation 1.0
+        ({"config": COSIGN, "layer": SIMPLE_SIGNING}, True),  # sigstore/cosign#4995
+        ({"artifactType": BUNDLE} | SIGN, True),  # cosign 3
+        ({"artifactType": BUNDLE} | PROVENANCE, False),
+        ({"artifactType": BUNDLE}, False),
+        ({"artifactType": "application/spdx+json"}, False),
     ],
 )
-def test_a_referrer_with_a_signatures_type_signs(
-    findings: EcrFindings,
+def test_only_a_referrer_that_is_known_to_be_a_signature_signs(
     place: Repository,
     local_aws: LocalAws,
     push: Callable[..., PushedImage],
-    artifact_type: str,
+    referrer: dict[str, Any],
+    silent: tuple[str, ...],
     *,
     signed: bool,
 ) -> None:
-    """An SBOM refers to the image too, and signs nothing."""
-    image = push("one", seed="signed")
-    push_blob(local_aws.registry, place.name, b"{}")
-    descriptor = {"mediaType": "application/vnd.oci.empty.v1+json", "size": 2, "digest": EMPTY}
-    subject = {"mediaType": image.media_type, "digest": image.digest, "size": len(image.manifest)}
-    document = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "artifactType": artifact_type, "config": descriptor}
-    body = json.dumps(document | {"layers": [descriptor], "subject": subject}).encode()
-    push_manifest(local_aws.registry, place.name, body, OCI_MANIFEST, None)
+    """Whatever the registry lists of it: what it does not list, the referrer's manifest says."""
+    client, image = local_aws.client("ecr"), push("one", seed="signed")
+    refer(local_aws, place.name, image, **referrer)
 
-    assert findings.signed(place, image.digest) is signed
+    def withhold(parsed: dict[str, Any], **_: Any) -> None:
+        for each in parsed["referrers"]:
+            for member in silent:
+                each.pop(member, None)
+
+    client.meta.events.register("after-call.ecr.ListImageReferrers", withhold)
+
+    assert EcrFindings(client).signed(place, image.digest) is signed
 
 
-EMPTY = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"  # of {}
+def test_a_signature_of_another_image_does_not_sign(
+    local_aws: LocalAws, place: Repository, push: Callable[..., PushedImage]
+) -> None:
+    """Wherever it is listed: its manifest names its subject."""
+    image, other = push("one", seed="one"), push("two", seed="two")
+    refer(local_aws, place.name, other, artifactType=BUNDLE, annotations=SIGN["annotations"])
+    entries = local_aws.client("ecr").list_image_referrers(
+        repositoryName=place.name, subjectId={"imageDigest": other.digest}
+    )["referrers"]
+    client = local_aws.client("ecr")
+    pages(client, {"referrers": [{"digest": entries[0]["digest"], "artifactType": BUNDLE}]})
+
+    assert EcrFindings(client).signed(place, image.digest) is False
+    assert EcrFindings(client).signed(place, other.digest) is True
+
+
+def test_manifests_are_read_together_with_cosigns_tag(
+    findings: EcrFindings,
+    local_aws: LocalAws,
+    place: Repository,
+    push: Callable[..., PushedImage],
+    control: Any,
+) -> None:
+    """So that referrers that their listing does not tell cost no call; no more of them than one call takes."""
+    image = push("one", seed="many")
+    for number in range(120):
+        refer(local_aws, place.name, image, artifactType=BUNDLE, number=number)
+    control("DELETE", "/calls")
+
+    assert findings.signed(place, image.digest) is False
+    calls = [call["operation"] for call in control("GET", "/calls")[1]["calls"]]
+    assert calls == ["ListImageReferrers"] * 3 + ["BatchGetImage", "DescribeImageSigningStatus"]
+
+
+PROFILE = "arn:aws:signer:us-east-1:123456789012:/signing-profiles/release"
+
+
+@pytest.mark.parametrize(
+    ("status", "named", "signed"),
+    [
+        ("COMPLETE", PROFILE, True),
+        ("COMPLETE", None, True),
+        ("COMPLETE", f"{PROFILE}2", False),
+        ("IN_PROGRESS", PROFILE, False),
+        ("FAILED", PROFILE, False),
+        ("FAILED", None, False),
+    ],
+)
+def test_managed_signing_signs_by_its_profile(
+    findings: EcrFindings,
+    place: Repository,
+    push: Callable[..., PushedImage],
+    control: Any,
+    status: str,
+    named: str | None,
+    *,
+    signed: bool,
+) -> None:
+    """When it is complete; and where profiles are named, by one of these."""
+    digest = push("one", seed="managed").digest
+    document = {"repositoryName": place.name, "imageDigest": digest, "signingProfileArn": PROFILE}
+    assert control("POST", "/signatures", document | {"status": status})[0] == 200
+
+    assert findings.signed(place, digest, ["other", named] if named else ()) is signed
+
+
+def test_where_profiles_are_named_nothing_else_is_asked(
+    findings: EcrFindings,
+    local_aws: LocalAws,
+    place: Repository,
+    push: Callable[..., PushedImage],
+    control: Any,
+) -> None:
+    """A signature that anybody may have pushed does not count then; one call says who has signed."""
+    image = push("one", seed="named")
+    refer(local_aws, place.name, image, artifactType=NOTATION)
+    push(f"{image.digest.replace(':', '-')}.sig", seed="signature")
+    control("DELETE", "/calls")
+
+    assert findings.signed(place, image.digest, [PROFILE]) is False
+    assert [call["operation"] for call in control("GET", "/calls")[1]["calls"]] == ["DescribeImageSigningStatus"]
 
 
 def test_cosigns_tag_signs(findings: EcrFindings, place: Repository, push: Callable[..., PushedImage]) -> None:

@@ -13,6 +13,7 @@ import pytest
 from botocore.config import Config
 
 from local.aws import LocalAws
+from promoter import dynamo as dynamo_keys
 from promoter import records
 from promoter.errors import GateRefused, IdempotencyConflict, LedgerError, TagBusy, Throttled
 from promoter.ledger import DynamoLedger
@@ -33,7 +34,15 @@ from promoter.model import (
     Trigger,
     Turn,
 )
-from promoter.ports import AbandonedError, HeadMovedError, Ledger, PartlyDoneError, TakenBackError
+from promoter.ports import (
+    AbandonedError,
+    HeadMovedError,
+    LeaseLostError,
+    Ledger,
+    MovedOnError,
+    PartlyDoneError,
+    TakenBackError,
+)
 from promoter.wiring import CLIENT
 from tests.support.ledgers import InMemoryLedger
 
@@ -306,28 +315,32 @@ def test_what_ended_is_known_by_its_id(ledger: Ledger) -> None:
     assert ledger.earlier(replace(done, fingerprint="other")) is None
 
 
+def back(undone: Record, digest: str = OLD, **members: Any) -> Record:
+    """Return the rollback of a promotion of `prod`."""
+    move = TagMove("prod", Outcome.PLANNED, undone.image_digest)
+    intended = {"undoes": undone.promotion_id, "undone": {"prod": undone.image_digest}, "moves": (move,)}
+    return intent(digest, **(intended | members))
+
+
 def test_a_scan_does_not_bring_back_what_was_rolled_back(ledger: Ledger) -> None:
-    """A request does, and another image; then it is over."""
+    """Whatever moves the tag in between: only a request for that very image does."""
     first = carry_out(ledger, intent())
-    back = intent(OLD, undoes=first.promotion_id, moves=(TagMove("prod", Outcome.PLANNED, NEW),))
-    carry_out(ledger, back, NEW)
+    carry_out(ledger, back(first), NEW)
 
     with pytest.raises(TakenBackError) as taken:
         begin(ledger, intent(trigger=Trigger.SCAN), OLD)
     assert taken.value.image_tags == ("prod",)
 
     carry_out(ledger, intent(OTHER, trigger=Trigger.SCAN), OLD)
-    carry_out(ledger, intent(trigger=Trigger.SCAN), OTHER)
+    with pytest.raises(TakenBackError):
+        begin(ledger, intent(trigger=Trigger.SCAN), OTHER)
 
 
 def test_all_that_was_rolled_back_stays_so(ledger: Ledger) -> None:
-    """Going back twice forgets neither image."""
-    first = carry_out(ledger, intent(OTHER))
-    second = carry_out(ledger, intent(NEW), OTHER)
-    undo = intent(OTHER, undoes=second.promotion_id, moves=(TagMove("prod", Outcome.PLANNED, NEW),))
-    carry_out(ledger, undo, NEW)
-    undo = intent(OLD, undoes=first.promotion_id, moves=(TagMove("prod", Outcome.PLANNED, OTHER),))
-    carry_out(ledger, undo, OTHER)
+    """The second rollback does not forget the first."""
+    for digest in (NEW, OTHER):
+        done = carry_out(ledger, intent(digest))
+        carry_out(ledger, back(done), digest)
 
     for digest in (NEW, OTHER):
         with pytest.raises(TakenBackError):
@@ -335,12 +348,103 @@ def test_all_that_was_rolled_back_stays_so(ledger: Ledger) -> None:
 
 
 def test_a_request_brings_back_what_was_rolled_back(ledger: Ledger) -> None:
-    """Somebody wants it."""
+    """Somebody wants it; from then on a scan may put it, too."""
     first = carry_out(ledger, intent())
-    back = intent(OLD, undoes=first.promotion_id, moves=(TagMove("prod", Outcome.PLANNED, NEW),))
-    carry_out(ledger, back, NEW)
+    carry_out(ledger, back(first), NEW)
 
     carry_out(ledger, intent(), OLD)
+    carry_out(ledger, intent(OTHER), NEW)
+    carry_out(ledger, intent(trigger=Trigger.SCAN), OTHER)
+
+
+def test_what_was_put_back_by_hand_is_rolled_back_all_the_same(ledger: Ledger) -> None:
+    """The tag is at OLD already: the ledger learns that, and from what it was rolled back."""
+    first = carry_out(ledger, intent())
+    moves = (TagMove("prod", Outcome.PLANNED, OLD),)
+    with pytest.raises(HeadMovedError) as moved:
+        begin(ledger, back(first, moves=moves), OLD)
+    found = begin(ledger, again := back(first, moves=moves), OLD, **moved.value.versions)
+    ledger.finish(found, ended(again, Outcome.UNCHANGED))
+
+    head = ledger.head(PLACE, "prod")
+    assert head is not None
+    assert (head.image_digest, head.promotion_id, head.undoes) == (OLD, again.promotion_id, first.promotion_id)
+    with pytest.raises(TakenBackError):
+        begin(ledger, intent(trigger=Trigger.SCAN), OLD)
+
+
+def test_a_rollback_is_only_of_the_last_promotion(ledger: Ledger) -> None:
+    """Or of what a rollback of the same promotion has left: it may be sent again."""
+    first = carry_out(ledger, intent())
+    carry_out(ledger, intent(OTHER), NEW)
+    carry_out(ledger, intent(NEW), OTHER)
+
+    with pytest.raises(MovedOnError) as moved_on:
+        begin(ledger, back(first), NEW)
+    assert moved_on.value.image_tags == ("prod",)
+
+    last = carry_out(ledger, intent(OTHER), NEW)
+    carry_out(ledger, back(last, NEW), OTHER)
+    begin(ledger, back(last, NEW), NEW)
+
+
+def test_taking_over_drift_forgets_no_rollback(ledger: Ledger) -> None:
+    """Somebody put the bad image again by hand, and a scan found it there: no reason to put it once more."""
+    first = carry_out(ledger, intent())
+    carry_out(ledger, back(first), NEW)
+    found = intent(trigger=Trigger.SCAN, moves=(TagMove("prod", Outcome.UNCHANGED, NEW),))
+    ledger.record(ended(found, Outcome.UNCHANGED, at=LATER))
+    (head,) = listed(ledger)
+    assert ledger.adopt(head, NEW)
+
+    carry_out(ledger, intent(OTHER), NEW)
+    with pytest.raises(TakenBackError):
+        begin(ledger, intent(trigger=Trigger.SCAN), OTHER)
+
+
+def forget(ledger: Ledger, promotion_id: str) -> None:
+    """Lose a record, as a restored table may, and leave the tags that it holds."""
+    if isinstance(ledger, InMemoryLedger):
+        del ledger.turns[promotion_id], ledger.records[promotion_id]
+    elif isinstance(ledger, DynamoLedger):
+        ledger._client.delete_item(TableName=ledger._table, Key=dynamo_keys.promotion_key(promotion_id))
+
+
+def test_a_tag_that_is_held_for_nobody_can_be_freed(ledger: Ledger, clock: Clock) -> None:
+    """When its time is over; nobody else's is touched."""
+    record = intent()
+    begin(ledger, record)
+    ledger.release(PLACE, ["prod"], record.promotion_id)
+    with pytest.raises(TagBusy):
+        begin(ledger, intent())
+    forget(ledger, record.promotion_id)
+    clock.time += timedelta(seconds=31)
+
+    with pytest.raises(AbandonedError) as abandoned:
+        begin(ledger, intent())
+    assert abandoned.value.image_tags == ("prod",)
+    ledger.release(PLACE, ["prod"], "another")
+    with pytest.raises(AbandonedError):
+        begin(ledger, intent())
+
+    ledger.release(PLACE, ["prod"], record.promotion_id)
+    carry_out(ledger, intent())
+
+
+def test_who_lost_a_tag_is_told_which(ledger: Ledger, clock: Clock) -> None:
+    """A restored table holds it for somebody else: the rest can be ended without it."""
+    record = intent(tags=("a", "b"))
+    turn = begin(ledger, record)
+    clock.time += timedelta(seconds=31)
+    ledger.release(PLACE, ["a"], record.promotion_id)
+
+    with pytest.raises(LeaseLostError) as lost:
+        ledger.finish(turn, ended(record))
+
+    assert lost.value.image_tags == ("a",)
+    failed = ended(replace(record, moves=record.moves[1:]))
+    ledger.finish(turn.without(["a"]), failed)
+    assert (ledger.head(PLACE, "a"), ledger.turn(record.promotion_id)) == (None, None)
 
 
 def test_a_refusal_is_recorded_with_its_reasons(ledger: Ledger) -> None:

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from local.aws import LocalAws
 from local.pusher import OCI_INDEX, OCI_MANIFEST, push_image, push_index, push_referrer
+from tests.adapters.conftest import Control
 
 
 def test_images_are_listed_in_the_order_of_their_pushes(ecr: Any, local_aws: LocalAws, repository: str) -> None:
@@ -77,10 +78,53 @@ def test_referrers_are_found_by_their_subject(ecr: Any, local_aws: LocalAws, rep
 
 
 def test_an_unsigned_image_has_no_signing_status(ecr: Any, local_aws: LocalAws, repository: str) -> None:
-    """Nothing is signed by the local AWS."""
+    """The local AWS signs nothing by itself."""
     push_image(local_aws.registry, repository, "v1", seed="one")
     answer = ecr.describe_image_signing_status(repositoryName=repository, imageId={"imageTag": "v1"})
     assert answer["signingStatuses"] == []
+
+
+PROFILE = "arn:aws:signer:us-east-1:123456789012:/signing-profiles/release"
+
+
+def test_an_image_has_a_signing_status_for_each_profile(
+    ecr: Any, local_aws: LocalAws, control: Control, repository: str
+) -> None:
+    """The newest one; a failure says why. An image that goes takes them along."""
+    image = push_image(local_aws.registry, repository, "v1", seed="one")
+    asked = {"repositoryName": repository, "imageDigest": image.digest}
+    for status in ("IN_PROGRESS", "COMPLETE"):
+        assert control("POST", "/signatures", asked | {"signingProfileArn": PROFILE, "status": status})[0] == 200
+    failed = {
+        "signingProfileArn": f"{PROFILE}_2",
+        "status": "FAILED",
+        "failureCode": "Denied",
+        "failureReason": "r",
+    }
+    control("POST", "/signatures", asked | failed)
+    describe = {"repositoryName": repository, "imageId": {"imageDigest": image.digest}}
+    answer = ecr.describe_image_signing_status(**describe)
+    assert answer["signingStatuses"] == [{"signingProfileArn": PROFILE, "status": "COMPLETE"}, failed]
+    ecr.batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": "v1"}])
+    push_image(local_aws.registry, repository, "v1", seed="one")
+    assert ecr.describe_image_signing_status(**describe)["signingStatuses"] == []
+
+
+@pytest.mark.parametrize(
+    ("members", "place"),
+    [
+        ({"signingProfileArn": f"{PROFILE}/Abc123"}, "$.signingProfileArn"),
+        ({"status": "DONE"}, "$.status"),
+        ({"profile": PROFILE}, "profile"),
+    ],
+)
+def test_a_signature_that_no_profile_makes_is_a_mistake(
+    control: Control, repository: str, members: dict[str, str], place: str
+) -> None:
+    """400, and the message names the member."""
+    document = {"repositoryName": repository, "imageDigest": "sha256:0", "signingProfileArn": PROFILE} | members
+    status, answer = control("POST", "/signatures", document)
+    assert (status, place in answer["message"]) == (400, True)
 
 
 def test_the_last_tag_takes_its_image_along(ecr: Any, local_aws: LocalAws, repository: str) -> None:

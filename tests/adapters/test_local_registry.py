@@ -134,3 +134,14 @@ def test_referrers_are_served_to_docker_clients(local_aws: LocalAws, repository:
     signature = pusher.push_referrer(local_aws.registry, repository, image, artifact_type="application/x")
     with pusher.opened("GET", f"http://{local_aws.registry}/v2/{repository}/referrers/{image.digest}") as response:
         assert [entry["digest"] for entry in json.load(response)["manifests"]] == [signature.digest]
+
+
+def test_referrers_are_filtered_by_their_type(local_aws: LocalAws, repository: str) -> None:
+    """The answer says that it was filtered; a client would have to do it otherwise."""
+    image = push_image(local_aws.registry, repository, "v1", seed="one")
+    wanted = pusher.push_referrer(local_aws.registry, repository, image, artifact_type="application/x")
+    pusher.push_referrer(local_aws.registry, repository, image, artifact_type="application/y")
+    address = f"http://{local_aws.registry}/v2/{repository}/referrers/{image.digest}?artifactType=application/x"
+    with pusher.opened("GET", address) as response:
+        assert [entry["digest"] for entry in json.load(response)["manifests"]] == [wanted.digest]
+        assert response.headers["OCI-Filters-Applied"] == "artifactType"

@@ -104,6 +104,28 @@ def test_an_unfinished_scan_shows_nothing(
     assert "imageScanFindings" not in answer
 
 
+@pytest.mark.parametrize(("scanner", "status"), [("basic", "COMPLETE"), ("enhanced", "ACTIVE")])
+def test_a_scan_may_say_that_it_is_finished_before_it_is(
+    ecr: Any, repository: str, image: PushedImage, scan: Any, scanner: str, status: str
+) -> None:
+    """The answers of aws/aws-sdk#289 and aws/aws-cli#6759: an empty list, no counts, no time."""
+    assert scan(scanner=scanner, status="COMPLETE", unfinished=True)[0] == 200
+    asked = {"repositoryName": repository, "imageId": {"imageDigest": image.digest}}
+    answer = ecr.describe_image_scan_findings(**asked)
+    assert (answer["imageScanStatus"]["status"], answer["imageScanFindings"]) == (status, {"findings": []})
+    scan(scanner=scanner)
+    answer = ecr.describe_image_scan_findings(**asked)
+    assert answer["imageScanStatus"]["status"] == status
+    assert answer["imageScanFindings"]["findingSeverityCounts"] == {"CRITICAL": 1, "LOW": 2}
+
+
+def test_a_scan_may_have_been_finished_long_ago(ecr: Any, repository: str, image: PushedImage, scan: Any) -> None:
+    """When the last scan ended is told, as it is with AWS."""
+    scan(completedAt="2026-01-02T03:04:05Z")
+    answer = ecr.describe_image_scan_findings(repositoryName=repository, imageId={"imageTag": "v1"})
+    assert answer["imageScanFindings"]["imageScanCompletedAt"].isoformat().startswith("2026-01-02")
+
+
 def test_a_basic_scan_is_told_as_ecr_tells_it(
     repository: str, image: PushedImage, scan: Any, queue: Queue, rule: Callable[..., str]
 ) -> None:
@@ -150,6 +172,7 @@ def test_an_enhanced_scan_is_told_as_inspector_tells_it(
         ({"findings": [{"id": "CVE-1", "severity": "BAD"}]}, "$.findings[0].severity"),
         ({"findings": [{"severity": "LOW"}]}, "id"),
         ({"status": "DONE"}, "$.status"),
+        ({"completedAt": "2026-01-02T03:04:05"}, "$.completedAt"),
         ({"scaner": "basic"}, "scaner"),
         ({"repositoryName": "Web"}, "repositoryName"),
     ],

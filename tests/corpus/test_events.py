@@ -41,7 +41,7 @@ def test_every_event_is_read_right(file: Path) -> None:
     """A finished scan or a push by tag is a wish for its digest; all else is ignored and says why."""
     event = json.loads(file.read_bytes())
 
-    read = events.read(event)
+    read = events.read(event, registry_id=event["account"], region=event["region"])
 
     if isinstance(read, events.Ignored):
         assert IGNORED.get(file.name, "is no finished image scan") in read.reason
@@ -60,7 +60,7 @@ def test_the_documents_own_scans_promote_once_their_digest_is_one(file: Path) ->
     event = json.loads(file.read_bytes())
     event["detail"]["image-digest"] = "sha256:" + "7" * 64
 
-    read = events.read(event)
+    read = events.read(event, registry_id=event["account"], region=event["region"])
 
     assert isinstance(read, events.ImageEvent)
     wishes = events.wishes(read, all_of(event["account"]))

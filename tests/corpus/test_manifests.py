@@ -14,7 +14,7 @@ import pytest
 
 from local import process
 from local.aws import LocalAws
-from promoter import manifest
+from promoter import brought, manifest
 from promoter.ecr import EcrRegistry
 from promoter.errors import InvalidRequest
 from promoter.model import ImageId, Manifest, Outcome, Promotion, Repository, Source, Trigger
@@ -25,6 +25,27 @@ from tests.support.policies import ACCOUNT, policy, rule
 
 NEGATIVE = {"not-json.manifest.json", "unknown-version.manifest.json"}
 MANIFESTS = [file for file in files("manifests") if file.name not in NEGATIVE]
+
+SCHEMA_1, SIGNS = "is a Docker schema 1 manifest", "is a signature or attestation"
+SUBJECT, ARTIFACT_TYPE = "has the key subject", "has the key artifactType"
+NOT_TAKEN = {
+    "docker-schema1.signed.json": SCHEMA_1,
+    "docker-schema1.unsigned.json": SCHEMA_1,
+    "oci-index.all-fields.json": SUBJECT,
+    "oci-manifest.all-fields.json": SUBJECT,
+    "oras-index-subject.json": SUBJECT,
+    "oras-sbom-subject.json": SUBJECT,
+    "oras-signature-subject.json": SUBJECT,
+    "signature.json": SUBJECT,
+    "oci-artifact.layers.json": ARTIFACT_TYPE,
+    "oci-index.artifacts-only.json": ARTIFACT_TYPE,
+    "cosign-signature.no-mediatype.json": SIGNS,
+    "amd64-attestation.json": SIGNS,
+    "arm64-attestation.json": SIGNS,
+    "not-json.manifest.json": "is not JSON",
+    "unknown-version.manifest.json": "is not an image manifest or index",
+}
+"""What is promoted from the registry, but not taken from a request, and why."""
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +101,10 @@ def test_a_stored_manifest_is_promoted_byte_for_byte(aws: LocalAws, repository: 
     assert promoted.digest == stated_digest(file)
 
 
-@pytest.mark.parametrize("file", MANIFESTS, ids=name)
+@pytest.mark.parametrize("file", [f for f in MANIFESTS if f.name not in NOT_TAKEN], ids=name)
 def test_a_brought_manifest_is_read_as_what_it_is(file: Path) -> None:
     """As PutImage's input: media type by the body or by its shape, the digest that the corpus states."""
-    read = manifest.parse(file.read_bytes())
+    read = brought.parse(file.read_bytes())
 
     assert read.body == file.read_bytes()
     assert read.digest == stated_digest(file)
@@ -91,12 +112,12 @@ def test_a_brought_manifest_is_read_as_what_it_is(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "file", [f for f in files("manifests") if f.name in NEGATIVE] or [Path("no corpus")], ids=name
+    "file", [f for f in files("manifests") if f.name in NOT_TAKEN] or [Path("no corpus")], ids=name
 )
-def test_what_is_no_manifest_is_refused(file: Path) -> None:
-    """With a message that names the field."""
-    with pytest.raises(InvalidRequest) as caught:
-        manifest.parse(file.read_bytes())
+def test_what_a_request_may_not_bring_is_refused(file: Path) -> None:
+    """With the reason, and a message that names the field."""
+    with pytest.raises(InvalidRequest, match=NOT_TAKEN.get(file.name, "")) as caught:
+        brought.parse(file.read_bytes())
     assert caught.value.field == "imageManifest"
 
 

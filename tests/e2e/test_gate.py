@@ -147,6 +147,33 @@ def test_an_image_without_a_finished_scan_is_not_promoted(
     assert set(stack.tags(image.repository)) == {"candidate"}
 
 
+def test_a_scan_that_only_says_it_is_finished_promotes_nothing(stack: Stack, image: Image) -> None:
+    """ECR calls it COMPLETE, but does not show its end: 409 until it does, then the same request passes."""
+    finish(stack, image)
+    stack.scan(image.repository, image.platforms[0], unfinished=True, announce=False)
+    status, problem = stack.post(ask(image.repository, imageTag="gated"))
+    assert (status, problem["code"]) == (409, "scan_pending")
+    assert set(stack.tags(image.repository)) == {"candidate"}
+
+    finish(stack, image)
+
+    assert stack.post(ask(image.repository, imageTag="gated"))[1]["outcome"] == "PROMOTED"
+
+
+@pytest.mark.parametrize("scanner", ["basic", "enhanced"])
+def test_an_event_that_comes_before_the_scans_end_is_not_the_last_word(stack: Stack, scanner: str) -> None:
+    """Nothing is put for it; the event of the finished scan completes the promotion."""
+    repository = stack.repository()
+    digest = pusher.push_image(stack.aws.registry, repository, "build-8", seed=repository).digest
+
+    stack.scan(repository, digest, scanner=scanner, unfinished=True)
+    stack.settle(repository, events=2)
+    assert set(stack.tags(repository)) == {"build-8"}
+
+    stack.scan(repository, digest, scanner=scanner)
+    assert eventually(lambda: stack.tags(repository), lambda tags: "staging-8" in tags)["staging"] == digest
+
+
 def pushed_anew(stack: Stack, image: Image) -> str:
     """Push another index under the tag, which nobody has scanned."""
     return pusher.push_index(stack.aws.registry, image.repository, "candidate", seed="anew").digest
@@ -169,6 +196,48 @@ def test_a_signed_image_passes(stack: Stack, image: Image) -> None:
     pusher.push_image(stack.aws.registry, image.repository, tag, seed="signature")
 
     assert stack.post(ask(image.repository, imageTag="signed"))[1]["outcome"] == "PROMOTED"
+
+
+def test_an_attestation_is_not_a_signature(stack: Stack, image: Image) -> None:
+    """What GitHub Actions attests of every build has the type of cosign's signatures, and another predicate."""
+    kind, bundle = "application/vnd.dev.sigstore.bundle.v0.3+json", "dev.sigstore.bundle.predicateType"
+    subject = pusher.push_index(stack.aws.registry, image.repository, "candidate", seed=image.repository)
+    for predicate, status in (("https://slsa.dev/provenance/v1", 422), (SIGN, 200)):
+        pusher.push_referrer(
+            stack.aws.registry, image.repository, subject, artifact_type=kind, annotations={bundle: predicate}
+        )
+        assert stack.post(ask(image.repository, imageTag="signed"))[0] == status
+
+
+SIGN = "https://sigstore.dev/cosign/sign/v1"
+
+
+def test_only_the_profile_that_the_rule_names_signs(stack: Stack, image: Image) -> None:
+    """A signature that somebody pushed does not, nor does another profile; one call asks for it."""
+    pusher.push_image(stack.aws.registry, image.repository, f"{image.digest.replace(':', '-')}.sig", seed="s")
+    profile = "arn:aws:signer:us-east-1:123456789012:/signing-profiles/"
+    for name, status in (("other", 422), ("release", 200)):
+        signature = {"repositoryName": image.repository, "imageDigest": image.digest}
+        stack.local("signatures", signature | {"signingProfileArn": profile + name})
+        stack.local("calls", method="DELETE")
+        assert stack.post(ask(image.repository, imageTag="managed"))[0] == status
+        assert stack.ecr_calls()[:2] == ["BatchGetImage", "DescribeImageSigningStatus"]
+
+
+def test_a_scan_that_is_too_old_has_to_be_made_again(stack: Stack, image: Image) -> None:
+    """422, with what to do; after it the same request passes. What enhanced scanning watches is never too old."""
+    long_ago = (datetime.now(UTC) - timedelta(days=8)).isoformat()
+    finish(stack, image, completedAt=long_ago)
+    status, problem = stack.post(ask(image.repository, imageTag="fresh"))
+    assert (status, problem["code"]) == (422, "gate_refused")
+    assert {reason["code"] for reason in problem["reasons"]} == {"scan_too_old"}
+    assert "aws ecr start-image-scan" in problem["detail"]
+
+    finish(stack, image)
+    assert stack.post(ask(image.repository, imageTag="fresh"))[1]["outcome"] == "PROMOTED"
+
+    finish(stack, image, scanner="enhanced", completedAt=long_ago)
+    assert stack.post(ask(image.repository, imageTag="fresh"))[1]["outcome"] == "UNCHANGED"
 
 
 def test_a_frozen_rule_rests(stack: Stack, image: Image) -> None:

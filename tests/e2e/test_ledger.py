@@ -93,6 +93,7 @@ def test_an_event_delivered_ten_times_is_one_promotion_and_one_announcement(
         "source": "aws.ecr",
         "detail-type": "ECR Image Scan",
         "account": stack.aws.account_id,
+        "region": stack.aws.region,
         "time": "2026-11-23T12:00:00Z",
         "detail": {
             "scan-status": "COMPLETE",
@@ -156,7 +157,8 @@ def test_a_tag_that_somebody_else_moves_has_drifted(stack: Stack, image: Image, 
     status, done = stack.call("POST", "/reconcile", {})
 
     assert status == 200
-    assert {"repositoryName": image.repository, "imageTag": "prod", "registryDigest": elsewhere} in done["drifted"]
+    found = {"repositoryName": image.repository, "imageTag": "prod", "registryDigest": elsewhere}
+    assert [each for each in done["drifted"] if found.items() <= each.items()]
     heard = [each for each in consumer.heard(image.repository, 2) if each["detail-type"] == "Tag Drifted"]
     assert [each["detail"]["registryDigest"] for each in heard] == [elsewhere]
 

@@ -7,8 +7,10 @@ import re
 import shutil
 import subprocess
 import urllib.request
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -260,3 +262,32 @@ def test_the_aws_command_line_sees_and_does_the_same(stack: Stack, image: Image,
     assert put["image"]["imageId"] == {"imageDigest": digest, "imageTag": "by-hand"}
     assert {image["imageId"]["imageDigest"] for image in got["images"]} == {digest}
     assert re.fullmatch(r"[0-9]{12}", put["image"]["registryId"])
+
+
+@pytest.mark.parametrize("odd", ["%00", "a%0Ab", "%F0%9F%92%A5", "a%20b", "%ED%A0%80"])
+@pytest.mark.parametrize(("method", "tail"), [("GET", ""), ("POST", "/rollback")])
+def test_an_odd_promotion_id_is_not_known(stack: Stack, method: str, tail: str, odd: str) -> None:
+    """API Gateway decodes the path before the function sees it; nobody sets off an alarm so."""
+    status, problem = stack.call(method, f"/promotions/{odd}{tail}")
+
+    assert (status, problem["code"]) == (404, "promotion_not_found")
+
+
+def test_promotions_and_heads_are_found_by_what_is_known_of_them(stack: Stack, image: Image) -> None:
+    """By image, by caller, by time, by tag: on the deployed stack, with its rights."""
+    before = quote(datetime.now(UTC).isoformat())
+    _, promoted = stack.post(ask(image.repository))
+    after = quote((datetime.now(UTC) + timedelta(seconds=1)).isoformat())
+    name = f"repositoryName={image.repository}"
+
+    def found(query: str) -> list[str]:
+        _, answer = stack.call("GET", f"/promotions?{name}&{query}")
+        return [each["promotionId"] for each in answer["promotions"]]
+
+    this = [promoted["promotionId"]]
+    assert found(f"imageDigest={image.digest}&caller=arn:*&since={before}&until={after}") == this
+    assert found(f"imageTag=prod&since={before}") == this
+    assert found(f"until={before}") == found(f"since={after}") == found("caller=github:*") == []
+    heads = stack.call("GET", f"/heads?{name}&imageTag=prod")[1]["heads"]
+    assert [(head["imageTag"], head["registryDigest"]) for head in heads] == [("prod", image.digest)]
+    assert stack.call("GET", f"/heads?{name}&imageTag=v9")[1] == {"heads": []}

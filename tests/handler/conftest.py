@@ -29,6 +29,10 @@ class Context:
     invoked_function_arn: str = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:promoter"
     aws_request_id: str = "0b7e3c9a"
 
+    def get_remaining_time_in_millis(self) -> int:
+        """There is always time."""
+        return 28_000
+
 
 @pytest.fixture
 def registry() -> InMemoryRegistry:
@@ -102,6 +106,7 @@ def invoke(
     monkeypatch.setenv("PROMOTER_HISTORY_DAYS", "1")
     monkeypatch.setenv("PROMOTER_EVENTS_QUEUE", EVENTS_QUEUE)
     monkeypatch.setenv("PROMOTER_FAILED_EVENTS_QUEUE", FAILED_QUEUE)
+    monkeypatch.setenv("PROMOTER_UNANNOUNCED_QUEUE", "https://sqs.example/unannounced")
     monkeypatch.setenv("PROMOTER_EVENT_TRIES", "5")
     monkeypatch.setenv("PROMOTER_EVENT_RETRY_SECONDS", "60")
     monkeypatch.setenv("PROMOTER_OPERATORS", '["arn:aws:sts::*:assumed-role/operator/*"]')
@@ -125,9 +130,10 @@ def call(invoke: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[..., tu
     """Call any route; return the status and the document."""
 
     def send(
-        method: str, path: str, body: Any = None, *, caller: str | None = CALLER
+        method: str, path: str, body: Any = None, *, caller: str | None = CALLER, key: str | None = None
     ) -> tuple[int, dict[str, Any]]:
         event = http_event(json.dumps(body) if body is not None else "", caller=caller)
+        event["headers"] |= {"idempotency-key": key} if key else {}
         event["requestContext"]["http"] |= {"method": method, "path": path}
         response = invoke(event | {"routeKey": f"{method} {path}", "rawPath": path})
         return response["statusCode"], json.loads(response["body"])

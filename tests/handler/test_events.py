@@ -14,6 +14,7 @@ from promoter import wiring
 from promoter.errors import PromoterError, RegistryError, Throttled
 from promoter.manifest import OCI_INDEX
 from promoter.model import Finding, ImageId, Scan
+from promoter.policy import Freeze
 from tests.support.ledgers import InMemoryLedger
 from tests.support.policies import ACCOUNT, gate, policy, rule
 from tests.support.registries import (
@@ -110,7 +111,11 @@ def test_an_event_delivered_ten_times_is_one_promotion(
         (basic(**{"image-tags": None}), "needs a source tag"),
         (basic(**{"image-tags": ["staging"]}), "does not match"),
         (basic(**{"repository-name": "others/web"}), "others/web"),
-        (basic() | {"account": "999999999999"}, "no scan rule"),
+        (basic() | {"account": "999999999999"}, "the image is in 999999999999, eu-central-1: only"),
+        (basic() | {"region": "us-east-1"}, f"the image is in {ACCOUNT}, us-east-1: only"),
+        (basic() | {"account": None}, "the image is in None, eu-central-1: only"),
+        (enhanced() | {"region": "us-east-1"}, f"the image is in {ACCOUNT}, us-east-1: only"),
+        (pushed() | {"account": "999999999999"}, "the image is in 999999999999, eu-central-1: only"),
         (basic(**{"image-digest": "sha256:123"}), "no sha256 digest"),
         (basic() | {"detail": None}, "no finished image scan"),
         (basic() | {"detail-type": "ECR Replication Action"}, "ECR Replication Action"),
@@ -121,7 +126,11 @@ def test_an_event_delivered_ten_times_is_one_promotion(
         (enhanced(**{"repository-name": None, "instance-id": "i-1"}), "not of an image"),
         (
             enhanced(**{"repository-name": "arn:aws:ecr:eu-central-1:999999999999:repository/team/web"}),
-            "no scan rule",
+            "the image is in 999999999999, eu-central-1: only",
+        ),
+        (
+            enhanced(**{"repository-name": f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/team/web"}),
+            f"the image is in {ACCOUNT}, us-east-1: only",
         ),
     ],
 )
@@ -256,6 +265,24 @@ def test_a_scanned_image_that_has_to_soak_is_not_forgotten(
     assert [p["outcome"] for p in invoke(basic())["promotions"]] == ["REFUSED"]
 
     assert set(watches.waiting[IMAGE.digest]) == {ImageId("build-7", IMAGE.digest)}
+
+
+def test_a_frozen_promotion_of_an_event_waits(
+    invoke: Invoke, registry: InMemoryRegistry, ledger: InMemoryLedger, watches: RememberedWatches, logs: Logs
+) -> None:
+    """Nobody reads that it was refused: it is carried out when the freeze is over, and is counted then."""
+    registry.tags["build-7"] = IMAGE
+    ledger.stops.append(Freeze(datetime(2026, 1, 1, tzinfo=UTC), None, "an incident", None, None))
+
+    invoke(basic())
+
+    written = logs()
+    (record,) = [each for each in written if "promotion_id" in each]
+    assert (record["level"], record["message"]) == ("INFO", "promotion waits")
+    assert (record["outcome"], record["code"]) == ("WAITING", "frozen")
+    assert not any("Refusals" in each or "Promotions" in each for each in written)
+    assert watches.waiting[IMAGE.digest] == [ImageId("build-7", IMAGE.digest)]
+    assert registry.puts == []
 
 
 def test_a_watch_ends_with_what_it_waited_for(

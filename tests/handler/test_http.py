@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from promoter import turn, wiring
+from promoter import wiring
 from promoter.errors import RegistryError, Throttled
+from promoter.manifest import DOCKER_SIGNED_V1
 from promoter.model import ImageId, Outcome, Record, TagMove, Trigger
 from promoter.policy import Freeze
-from tests.handler.conftest import CALLER
+from tests.handler.conftest import CALLER, http_event
+from tests.support.ledgers import InMemoryLedger
 from tests.support.policies import ACCOUNT
 from tests.support.registries import REPOSITORY, FailingRegistry, InMemoryRegistry, manifest
 
@@ -28,7 +30,9 @@ ASK = {"repositoryName": "team/web", "source": {"imageTag": "staging"}}
 BROUGHT = (
     '{"schemaVersion": 2, "config": {"mediaType": "application/vnd.oci.image.config.v1+json"}, "layers": []}\n'
 )
-
+SCHEMA_1 = '{"schemaVersion": 1, "fsLayers": []}'
+SIGNED = "sha256-" + "a" * 64
+SIGNATURE = json.dumps(json.loads(BROUGHT) | {"subject": {"digest": NEW.digest}})
 
 OPERATOR = f"arn:aws:sts::{ACCOUNT}:assumed-role/operator/ann"
 STRANGER = f"arn:aws:sts::{ACCOUNT}:assumed-role/other/eve"
@@ -70,6 +74,7 @@ class NoFreezes:
 def test_what_a_scan_did_operators_take_back(
     call: Call,
     registry: InMemoryRegistry,
+    ledger: InMemoryLedger,
     monkeypatch: pytest.MonkeyPatch,
     caller: str,
     status: int,
@@ -90,6 +95,7 @@ def test_what_a_scan_did_operators_take_back(
         outcome=Outcome.PROMOTED,
     )
     monkeypatch.setattr(wiring, "history", lambda: OneRecord(done))
+    ledger.having(done)
 
     assert call("POST", "/promotions/p-1/rollback", {}, caller=caller)[0] == status
     assert registry.tags["staging"] == (OLD if status == 200 else NEW)
@@ -147,6 +153,83 @@ def test_put_images_own_input_is_a_request(post: Post, registry: InMemoryRegistr
     assert document["images"][0]["imageId"] == {"imageDigest": manifest(BROUGHT).digest, "imageTag": "v7"}
 
 
+ROLE, PERSON = (
+    f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/"
+    for name in ("deployer", "AWSReservedSSO_Release_0123456789abcdef")
+)
+
+
+def signed(arn: str) -> dict[str, Any]:
+    return {"iam": {"userArn": arn}}
+
+
+def token(subject: str, issuer: str) -> dict[str, Any]:
+    return {"jwt": {"claims": {"sub": subject, "iss": issuer}}}
+
+
+GITHUB = "https://token.actions.githubusercontent.com"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (signed(f"{ROLE}run-7"), signed(f"{ROLE}run-8"), True),
+        (signed(f"{PERSON}ann"), signed(f"{PERSON}ann"), True),
+        (signed(f"{PERSON}ann"), signed(f"{PERSON}bob"), False),
+        (signed(f"{ROLE}run-7"), signed(f"arn:aws:sts::{ACCOUNT}:assumed-role/other/run-7"), False),
+        (token("deploy", "https://one.example"), token("deploy", "https://one.example"), True),
+        (token("deploy", "https://one.example"), token("deploy", "https://two.example"), False),
+        (
+            token("repo:owner/web:ref:refs/heads/main", GITHUB),
+            token("repo:owner/web:ref:refs/heads/x", GITHUB),
+            False,
+        ),
+        (signed(f"{ROLE}run-7"), None, False),
+    ],
+)
+def test_an_idempotency_key_belongs_to_the_principal(
+    invoke: Callable[[dict[str, Any]], dict[str, Any]],
+    registry: InMemoryRegistry,
+    one: dict[str, Any],
+    other: dict[str, Any] | None,
+    *,
+    same: bool,
+) -> None:
+    """A re-run of a pipeline is a new session of the same role; another principal's key is another promotion."""
+    registry.tags["staging"] = NEW
+    ids = []
+    for authorizer in (one, other):
+        event = http_event(json.dumps(ASK)) | {"headers": {"idempotency-key": "deploy-7"}}
+        event["requestContext"]["authorizer"] = authorizer
+        ids.append(json.loads(invoke(event)["body"])["promotionId"])
+
+    assert (ids[0] == ids[1]) is same
+
+
+def test_a_re_run_under_the_same_key_gets_the_first_answer(
+    post: Post, registry: InMemoryRegistry, ledger: InMemoryLedger
+) -> None:
+    """Also after the tag has moved on. The record has the session that asked first, in full."""
+    registry.tags["staging"] = NEW
+    key = {"headers": {"idempotency-key": "deploy-7"}}
+
+    first = post(ASK, caller=f"{ROLE}run-7", **key)[1]
+    registry.tags["prod"] = OLD
+    again = post(ASK, caller=f"{ROLE}run-8", **key)[1]
+
+    assert (again["promotionId"], again["outcome"]) == (first["promotionId"], "PROMOTED")
+    assert registry.tags["prod"] == OLD
+    assert ledger.records[first["promotionId"]].caller == f"{ROLE}run-7"
+
+
+@pytest.mark.parametrize(("path", "body"), [("/promotions/p-1/rollback", {"imageTags": [SIGNED]})])
+def test_a_rollback_names_no_tag_of_signatures(call: Call, path: str, body: Any) -> None:
+    """As little as a promotion does."""
+    status, problem = call("POST", path, body, caller=OPERATOR)
+
+    assert (status, problem["code"], problem["field"]) == (400, "invalid_request", "imageTags[0]")
+
+
 def test_a_body_that_api_gateway_took_for_binary_is_read(post: Post, registry: InMemoryRegistry) -> None:
     """Without a content type of JSON the body arrives in base64."""
     registry.tags["staging"] = NEW
@@ -202,6 +285,17 @@ def test_a_body_that_api_gateway_took_for_binary_is_read(post: Post, registry: I
             {"repositoryName": "team/web", "imageManifest": BROUGHT, "imageManifestMediaType": "text/html"},
             "imageManifestMediaType",
         ),
+        ({"repositoryName": "team/web", "imageManifest": SCHEMA_1, "imageTag": "v1"}, "imageManifest"),
+        (
+            {"repositoryName": "team/web", "imageManifest": BROUGHT, "imageManifestMediaType": DOCKER_SIGNED_V1},
+            "imageManifestMediaType",
+        ),
+        ({"repositoryName": "team/web", "imageManifest": SIGNATURE, "imageTag": "v1"}, "imageManifest"),
+        ({"repositoryName": "team/web", "imageManifest": BROUGHT, "imageTag": SIGNED}, "imageTag"),
+        (ASK | {"imageTag": SIGNED}, "imageTag"),
+        (ASK | {"imageTags": ["v1", f"{SIGNED}.sig"]}, "imageTags[1]"),
+        (ASK | {"expectedDigests": {SIGNED: None}}, "expectedDigests"),
+        (ASK | {"k" * 500_000: 1}, "k" * 300),
     ],
 )
 def test_garbage_is_a_400_that_names_the_field(
@@ -216,6 +310,7 @@ def test_garbage_is_a_400_that_names_the_field(
     assert document["code"] == "invalid_request"
     assert document["field"] == field
     assert document["headers"]["Content-Type"] == "application/problem+json"
+    assert len(document["detail"]) < 1000
     assert registry.puts == []
 
 
@@ -258,7 +353,8 @@ def test_a_failure_half_way_tells_what_was_done(
     """The problem document lists the tags that were put before the failure, with their digest."""
     registry = FailingRegistry({"staging": NEW, "v1": OLD}, failing_tag="v2", failure=failure)
     monkeypatch.setattr(wiring, "registry", lambda: registry)
-    monkeypatch.setattr(turn, "PATIENCE", timedelta())
+    impatient = replace(wiring.world(), patience=timedelta())
+    monkeypatch.setattr(wiring, "world", lambda: impatient)
 
     got, document = post(ASK | {"imageTags": ["v1", "v2"]})
 

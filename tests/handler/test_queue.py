@@ -107,6 +107,22 @@ def test_an_event_that_fails_for_good_is_put_away_with_its_cause(failing: Invoke
     assert sqs.hidden == []
 
 
+def test_a_cause_is_told_in_characters_that_sqs_takes(
+    failing: Invoke, sqs: Sqs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name of an image can hold any; with others SQS would not take the message, and the cause would be lost."""
+    strange = FailingRegistry(
+        {"build-7": IMAGE}, failing_tag="staging", failure=RegistryError("a\x00b\ud83dc\n" + "x" * 300_000)
+    )
+    monkeypatch.setattr(wiring, "registry", lambda: strange)
+
+    failing(queued(basic(), receives=TRIES))
+
+    told = sqs.sent[0]["MessageAttributes"]["ERROR_MESSAGE"]["StringValue"]
+    assert told.startswith("a\ufffdb\ufffdc\nx")
+    assert len(told) <= 1000
+
+
 def test_a_message_that_is_no_event_is_put_away_in_the_end(invoke: Invoke, sqs: Sqs) -> None:
     """By hand anything can be sent."""
     with pytest.raises(ValueError, match="Expecting value"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -156,9 +157,17 @@ def test_a_call_that_is_not_for_the_reconciler_is_an_error(reconcile: Invoke, ev
 
 def test_the_announcer_needs_no_settings_of_promotions(monkeypatch: pytest.MonkeyPatch) -> None:
     """It has no rights on images or the table, and is not told of them."""
-    monkeypatch.setattr("os.environ", {})
-    monkeypatch.setattr(wiring, "eventbridge", lambda: None)
 
-    assert handler.announce_handler({"Records": []}, Context()) == {"announced": 0}  # type: ignore[arg-type]
+    class Announcer:
+        def announce(self, records: list[Any]) -> tuple[int, tuple[Any, ...]]:
+            return len(records), ()
+
+    for name in [name for name in os.environ if name.startswith("PROMOTER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(wiring, "announcer", Announcer)
+
+    answer = handler.announce_handler({"Records": []}, Context())  # type: ignore[arg-type]
+
+    assert answer == {"announced": 0, "putAside": 0}
     with pytest.raises(ValueError, match="table's stream"):
         handler.announce_handler({"hello": "world"}, Context())  # type: ignore[arg-type]

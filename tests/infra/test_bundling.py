@@ -149,6 +149,7 @@ print("answer:" + json.dumps(lambda_handler({(queued if kind == "event" else req
         "PROMOTER_HISTORY_DAYS": "400",
         "PROMOTER_EVENTS_QUEUE": "https://sqs.example/events",
         "PROMOTER_FAILED_EVENTS_QUEUE": "https://sqs.example/failed",
+        "PROMOTER_UNANNOUNCED_QUEUE": "https://sqs.example/unannounced",
         "PROMOTER_EVENT_TRIES": "5",
         "PROMOTER_EVENT_RETRY_SECONDS": "60",
         "PROMOTER_OPERATORS": '["*"]',

@@ -14,6 +14,7 @@ from aws_cdk import assertions
 
 from infra.policy.file import PolicyError, read
 from infra.settings import Settings, SettingsError, check_callers
+from promoter.wiring import LONGEST_CALL
 from tests.infra.conftest import ACCOUNT, CONTEXT, JWT, REGION, Synthesize, resources
 
 ARNS = f"arn:<AWS::Partition>:ecr:{REGION}:"
@@ -94,6 +95,11 @@ def test_the_function_can_touch_images_only_where_a_rule_says(template: assertio
         ("{findings: {}}", {"ecr:DescribeImageScanFindings", "ecr:DescribeImages"}, True),
         ("{soak: 1h}", {"ecr:DescribeImages"}, False),
         ("{signed: true}", {"ecr:DescribeImageSigningStatus"}, False),
+        (
+            "{signed: {profiles: ['arn:aws:signer:us-east-1:123456789012:/signing-profiles/release']}}",
+            {"ecr:DescribeImageSigningStatus"},
+            False,
+        ),
     ],
 )
 def test_a_gates_rights_come_with_the_rule_that_uses_it(
@@ -165,6 +171,7 @@ def test_every_route_needs_a_signature(template: assertions.Template) -> None:
         "GET /promotions",
         "GET /promotions/{promotionId}",
         "POST /promotions/{promotionId}/rollback",
+        "POST /rollback",
         "GET /heads",
         "GET /freeze",
         "PUT /freeze",
@@ -232,7 +239,7 @@ def test_promoter_reconciler_and_announcer_do_not_take_each_others_time(synthesi
 
 TABLE = {
     f"dynamodb:{action}"
-    for action in ("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
+    for action in ("BatchGetItem", "BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
 }
 IMAGES = {
     "ecr:BatchGetImage",
@@ -300,6 +307,24 @@ def test_events_that_fail_for_good_are_kept_with_their_cause(template: assertion
     )
 
 
+def test_the_function_sends_what_it_had_no_time_for_to_its_own_queue(template: assertions.Template) -> None:
+    """Beside it only the stack's rules can send there: the queue's policy names nobody else."""
+    (queue, _), *more = [
+        (name, queue)
+        for name, queue in template.find_resources("AWS::SQS::Queue").items()
+        if "RedrivePolicy" in queue["Properties"]
+    ]
+    (policy,) = [p for p in resources(template, "AWS::SQS::QueuePolicy") if p["Queues"] == [{"Ref": queue}]]
+    allowed = [s for s in policy["PolicyDocument"]["Statement"] if s["Effect"] == "Allow"]
+
+    assert not more
+    assert any(
+        "sqs:SendMessage" in listed(s["Action"]) and s["Resource"] == {"Fn::GetAtt": [queue, "Arn"]}
+        for s in statements(template)
+    )
+    assert [s["Principal"] for s in allowed] == [{"Service": "events.amazonaws.com"}]
+
+
 def test_events_are_taken_at_the_pace_of_the_registry(synthesize: Synthesize) -> None:
     """One at a time, as many at once as the setting says; one that is being served is not given out again."""
     template = synthesize(eventConcurrency=7)
@@ -325,14 +350,27 @@ def test_events_that_cannot_be_handed_over_are_kept(template: assertions.Templat
 
 
 def test_what_ends_in_the_table_is_announced(template: assertions.Template) -> None:
-    """From the beginning of the stream, again and again for 20 hours, then kept in a queue of its own."""
+    """From the beginning of the stream. A record that ends the function is given up, so that others can go out.
+
+    The function puts aside what it cannot announce, in the same queue.
+    """
     (mapping,) = [m for m in resources(template, "AWS::Lambda::EventSourceMapping") if "StartingPosition" in m]
 
     assert mapping["StartingPosition"] == "TRIM_HORIZON"
     assert mapping["MaximumRecordAgeInSeconds"] == 20 * 3600
     assert mapping["BisectBatchOnFunctionError"] is True
-    assert "MaximumRetryAttempts" not in mapping
-    assert "Unannounced" in mapping["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0]
+    assert 0 < mapping["MaximumRetryAttempts"] <= 200
+    unannounced, _ = mapping["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"]
+    assert "Unannounced" in unannounced
+    function = functions(template)["announce_handler"]
+    assert function["Environment"]["Variables"] == {
+        "PROMOTER_UNANNOUNCED_QUEUE": {"Ref": unannounced},
+        "POWERTOOLS_LOG_LEVEL": "INFO",
+    }
+    assert any(
+        "sqs:SendMessage" in listed(s["Action"]) and s["Resource"] == {"Fn::GetAtt": [unannounced, "Arn"]}
+        for s in statements(template)
+    )
 
 
 def test_announcements_go_out_under_the_products_own_name(template: assertions.Template) -> None:
@@ -370,8 +408,8 @@ def test_runs_do_not_pile_up(synthesize: Synthesize, minutes: int, seconds: int,
 
 
 def test_a_turn_lasts_longer_than_any_invocation(template: assertions.Template) -> None:
-    """So that nobody settles a promotion that is still running."""
-    longest = functions(template)["lambda_handler"]["Timeout"]
+    """So that nobody settles a promotion that is still running, nor takes a tag while a PutImage is on its way."""
+    longest = functions(template)["lambda_handler"]["Timeout"] + LONGEST_CALL.total_seconds()
 
     for name in ("lambda_handler", "reconcile_handler"):
         variables = functions(template)[name]["Environment"]["Variables"]

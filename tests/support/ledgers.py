@@ -16,7 +16,9 @@ from promoter.ports import (
     AbandonedError,
     Findings,
     HeadMovedError,
+    LeaseLostError,
     Ledger,
+    MovedOnError,
     PartlyDoneError,
     Registry,
     TakenBackError,
@@ -27,7 +29,7 @@ from tests.support.registries import KnownFindings
 Tag = tuple[Repository, str]
 
 
-def now() -> datetime:
+def _now() -> datetime:
     """The time as it is."""
     return datetime.now(UTC)
 
@@ -36,7 +38,7 @@ def now() -> datetime:
 class InMemoryLedger:
     """A ledger that loses everything at the end of the test; `calls` counts what would be calls of DynamoDB."""
 
-    clock: Callable[[], datetime] = now
+    clock: Callable[[], datetime] = _now
     lease: timedelta = timedelta(seconds=30)
     records: dict[str, Record] = field(default_factory=dict)
     turns: dict[str, Turn] = field(default_factory=dict)
@@ -50,6 +52,14 @@ class InMemoryLedger:
     rounds: dict[Rota, Round] = field(default_factory=dict)
     run: tuple[str, datetime] | None = None
     calls: list[str] = field(default_factory=list)
+
+    def having(self, record: Record) -> InMemoryLedger:
+        """Return the ledger after a promotion that ended before the test."""
+        self._end(record)
+        for move in record.moves:
+            if move.outcome is Outcome.PROMOTED:
+                self._head(record, move.image_tag, record.digest_of(move))
+        return self
 
     def freezes(self) -> Sequence[Freeze]:
         return self.stops
@@ -65,11 +75,15 @@ class InMemoryLedger:
         if earlier := self._earlier(record, after):
             return earlier
         tags = {tag: (record.repository, tag) for tag in seen}
-        holders = [self.held[tag] for tag in tags.values() if tag in self.held]
-        for holder in holders:
+        held = {name: self.held[tag] for name, tag in tags.items() if tag in self.held}
+        for holder in held.values():
             if holder.until < self.clock():
-                raise AbandonedError(holder.record.promotion_id)
+                raise AbandonedError(
+                    holder.record.promotion_id, [name for name, each in held.items() if each == holder]
+                )
             raise TagBusy("another promotion is moving the tag")
+        if record.undoes and (moved_on := [name for name, tag in tags.items() if not self._is_last(tag, record)]):
+            raise MovedOnError(moved_on)
         back = [name for name, tag in tags.items() if record.image_digest in self.taken_back.get(tag, ())]
         if back and record.trigger is Trigger.SCAN:
             raise TakenBackError(back)
@@ -90,21 +104,31 @@ class InMemoryLedger:
 
     def finish(self, turn: Turn, record: Record) -> None:
         self.calls.append("finish")
-        if self.turns.get(record.promotion_id) != turn:
+        known = self.turns.get(record.promotion_id)
+        if known is None or known.token != turn.token:
             raise LedgerError("the promotion took longer than its turn")
-        for tag in [tag for tag, holder in self.held.items() if holder == turn]:
+        tags = {name: (record.repository, name) for name in turn.planned}
+        mine = {tag for tag, holder in self.held.items() if holder.token == turn.token}
+        if lost := [name for name, tag in tags.items() if tag not in mine]:
+            raise LeaseLostError(lost)
+        for tag in tags.values():
             del self.held[tag]
         del self.turns[record.promotion_id]
-        taken = {move.image_tag for move in turn.record.moves if move.outcome is Outcome.PLANNED}
         for move in record.moves:
-            if move.image_tag in taken:
-                self._head(record, move.image_tag)
-                back = self.taken_back.setdefault((record.repository, move.image_tag), set())
+            if move.image_tag in tags:
+                self._head(record, move.image_tag, record.digest_of(move))
+                back = self.taken_back.setdefault(tags[move.image_tag], set())
+                if record.trigger is Trigger.REQUEST:
+                    back.discard(record.digest_of(move))
                 if record.undoes:
-                    back.add(move.previous_digest)
-                else:
-                    back.clear()
+                    back.add(record.undone[move.image_tag])
         self._end(record)
+
+    def release(self, repository: Repository, image_tags: Sequence[str], promotion_id: str) -> None:
+        for tag in [(repository, name) for name in image_tags]:
+            holder = self.held.get(tag)
+            if holder and holder.record.promotion_id == promotion_id and holder.until < self.clock():
+                del self.held[tag]
 
     def record(self, record: Record, after: Record | None = None) -> Record:
         self.calls.append("record")
@@ -164,8 +188,12 @@ class InMemoryLedger:
         newest = asked_for(self.announced[::-1], head.image_tag)
         if newest is None or newest.image_digest != image_digest:
             return False
-        self._head(newest, head.image_tag)
+        self._head(replace(newest, undoes=None), head.image_tag, image_digest)
         return True
+
+    def _is_last(self, tag: Tag, record: Record) -> bool:
+        head = self.heads.get(tag)
+        return head is not None and record.undoes in (head.promotion_id, head.undoes)
 
     def _earlier(self, record: Record, after: Record | None) -> Record | None:
         earlier = self.records.get(record.promotion_id)
@@ -183,7 +211,7 @@ class InMemoryLedger:
             raise AbandonedError(record.promotion_id)
         raise TagBusy("this promotion is under way")
 
-    def _head(self, record: Record, image_tag: str) -> None:
+    def _head(self, record: Record, image_tag: str, image_digest: str) -> None:
         tag = (record.repository, image_tag)
         self.versions[tag] = self.versions.get(tag, 0) + 1
         self.rotas[tag] = Rota.MOVING
@@ -191,10 +219,11 @@ class InMemoryLedger:
         self.heads[tag] = Head(
             record.repository,
             image_tag,
-            record.image_digest or "",
+            image_digest,
             record.promotion_id,
             record.ended_at or self.clock(),
             moving=any(left) or self.versions[tag] > 1,
+            undoes=record.undoes,
         )
 
     def _end(self, record: Record) -> None:
@@ -212,9 +241,13 @@ def world(
     findings: Findings | None = None,
     *,
     ledger: Ledger | None = None,
-    now: Callable[[], datetime] = now,
+    now: Callable[[], datetime] | None = None,
 ) -> World:
-    """Put a world together of which a test says only what it is about; nobody waits in it."""
+    """Put a world together of which a test says only what it is about; nobody waits in it.
+
+    Ledger and world have one clock where the test names only one.
+    """
+    now = now or (ledger.clock if isinstance(ledger, InMemoryLedger) else _now)
     return World(
         policy=policy,
         registry=registry,

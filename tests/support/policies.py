@@ -31,8 +31,10 @@ def gate(**members: Any) -> dict[str, Any]:
         "findings": None,
         "fixable_only": False,
         "min_age": 0,
+        "max_scan_age": None,
         "ignore": [],
         "signed": False,
+        "signing_profiles": [],
         "soak": 0,
     } | members
 

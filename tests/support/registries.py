@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from promoter.errors import PromoterError, SourceNotFound, TagImmutable
 from promoter.manifest import OCI_MANIFEST, digest_of
-from promoter.model import ImageId, Manifest, Repository, Scan, Watch
-from promoter.ports import Missing
+from promoter.model import ImageId, Manifest, Repository, Scan, Unreadable, Watch
+from promoter.ports import Found, Missing
+from promoter.watches import BESIDES
 
 REPOSITORY = Repository("123456789012", "team/web")
 """The one repository of most tests."""
@@ -30,8 +31,10 @@ class InMemoryRegistry:
     immutable: frozenset[str] = frozenset()
     reads: list[list[ImageId]] = field(default_factory=list)
     puts: list[str] = field(default_factory=list)
+    unreadable: frozenset[str] = frozenset()
+    longest_put: timedelta = timedelta()
 
-    def read(self, repository: Repository, image_ids: Sequence[ImageId]) -> dict[ImageId, Manifest | Missing]:
+    def read(self, repository: Repository, image_ids: Sequence[ImageId]) -> dict[ImageId, Found]:
         self.reads.append(list(image_ids))
         return {image_id: self._find(image_id) for image_id in image_ids}
 
@@ -44,7 +47,9 @@ class InMemoryRegistry:
         self.tags[image_tag] = manifest
         return True
 
-    def _find(self, image_id: ImageId) -> Manifest | Missing:
+    def _find(self, image_id: ImageId) -> Found:
+        if image_id.image_tag in self.unreadable:
+            return Unreadable("the image is archived (ImageInaccessible)")
         if image_id.image_tag is None:
             images = [*self.tags.values(), *self.untagged]
             return next((image for image in images if image.digest == image_id.image_digest), Missing.NOT_FOUND)
@@ -82,6 +87,7 @@ class KnownFindings:
 
     scans: dict[str, Scan] = field(default_factory=dict)
     signatures: set[str] = field(default_factory=set)
+    profiles: dict[str, set[str]] = field(default_factory=dict)
     pushes: dict[str, datetime] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
@@ -89,8 +95,10 @@ class KnownFindings:
         self.asked.append(image_digest)
         return self.scans.get(image_digest, Scan(None))
 
-    def signed(self, repository: Repository, image_digest: str) -> bool:
-        return image_digest in self.signatures
+    def signed(self, repository: Repository, image_digest: str, profiles: Sequence[str] = ()) -> bool:
+        if profiles:
+            return not self.profiles.get(image_digest, set()).isdisjoint(profiles)
+        return image_digest in self.signatures or image_digest in self.profiles
 
     def pushed(self, repository: Repository, image_digests: Sequence[str]) -> dict[str, datetime]:
         if missing := [digest for digest in image_digests if digest not in self.pushes]:
@@ -112,27 +120,40 @@ class FailingFindings(KnownFindings):
 
 @dataclass
 class RememberedWatches:
-    """Watches in memory."""
+    """Watches in memory; `written` counts what would be items of the table."""
 
     waiting: dict[str, list[ImageId]] = field(default_factory=dict)
     touched: list[Watch] = field(default_factory=list)
     extended: list[Watch] = field(default_factory=list)
+    added: dict[tuple[str, ImageId], tuple[str, ...]] = field(default_factory=dict)
+    written: int = 0
 
-    def add(self, repository: Repository, waiting: ImageId, image_digests: Sequence[str]) -> None:
-        for digest in image_digests:
+    def add(self, repository: Repository, waiting: ImageId, image_digests: Sequence[str]) -> bool:
+        new = [digest for digest in image_digests if waiting not in self.waiting.get(digest, [])]
+        for digest in new:
             self.waiting.setdefault(digest, []).append(waiting)
+            here = image_digests.index(digest)
+            self.added[digest, waiting] = (*image_digests[here + 1 :], *image_digests[:here])[:BESIDES]
+        self.written += len(new)
+        return bool(new)
 
     def waiting_for(self, repository: Repository, image_digest: str) -> tuple[ImageId, ...]:
-        return tuple(dict.fromkeys(self.waiting.get(image_digest, [])))
+        return tuple(self.waiting.get(image_digest, []))
+
+    def besides(self, watch: Watch) -> tuple[str, ...]:
+        others = self.added.get((watch.image_digest, watch.waiting), ())
+        return tuple(digest for digest in others if watch.waiting in self.waiting.get(digest, []))
 
     def oldest(self, before: datetime, *, limit: int) -> list[Watch]:
         watches = [Watch(REPOSITORY, digest, each) for digest, all_ in self.waiting.items() for each in all_]
-        return list(dict.fromkeys(watches))[:limit]
+        return watches[:limit]
 
     def touch(self, watch: Watch, *, extend: bool) -> None:
         (self.extended if extend else self.touched).append(watch)
 
     def remove(self, watch: Watch) -> None:
-        self.waiting[watch.image_digest] = [
-            each for each in self.waiting[watch.image_digest] if each != watch.waiting
-        ]
+        waiting = self.waiting.get(watch.image_digest, [])
+        if watch.waiting in waiting:
+            waiting.remove(watch.waiting)
+            self.added.pop((watch.image_digest, watch.waiting), None)
+            self.written += 1

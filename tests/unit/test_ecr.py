@@ -22,7 +22,7 @@ from promoter.errors import (
     TagImmutable,
     Throttled,
 )
-from promoter.model import ImageId, Repository
+from promoter.model import ImageId, Manifest, Repository, Unreadable
 from promoter.ports import Missing
 from tests.support.policies import ACCOUNT
 from tests.support.registries import manifest
@@ -91,7 +91,7 @@ def test_a_media_type_that_ecr_leaves_out_is_read_off_the_manifest(ecr: Any) -> 
 
     read = EcrRegistry(ecr.client).read(REPOSITORY, [TAG])[TAG]
 
-    assert not isinstance(read, Missing)
+    assert isinstance(read, Manifest)
     assert read.media_type == "application/vnd.oci.image.index.v1+json"
 
 
@@ -115,21 +115,22 @@ def test_one_answer_serves_every_id_that_names_its_image(ecr: Any) -> None:
         ("InvalidImageDigest", InvalidRequest),
         ("InvalidImageTag", InvalidRequest),
         ("MissingDigestAndTag", InvalidRequest),
-        ("ImageReferencedByManifestList", RegistryError),
-        ("KmsError", RegistryError),
-        ("UpstreamAccessDenied", RegistryError),
-        ("UpstreamTooManyRequests", RegistryError),
-        ("UpstreamUnavailable", RegistryError),
-        ("ImageInaccessible", RegistryError),
+        ("ImageReferencedByManifestList", Unreadable("why (ImageReferencedByManifestList)")),
+        ("KmsError", Unreadable("why (KmsError)")),
+        ("UpstreamAccessDenied", Unreadable("why (UpstreamAccessDenied)")),
+        ("UpstreamTooManyRequests", Unreadable("why (UpstreamTooManyRequests)")),
+        ("UpstreamUnavailable", Unreadable("why (UpstreamUnavailable)")),
+        ("ImageInaccessible", Unreadable("why (ImageInaccessible)")),
     ],
 )
 def test_every_failure_code_has_its_meaning(ecr: Any, code: str, expected: Any) -> None:
     """BatchGetImage reports what it did not find with status 200: none of it is taken for success."""
     asked = ImageId("staging", IMAGE.digest)
     image_id = {"imageTag": "staging", "imageDigest": IMAGE.digest}
-    ecr.add_response("batch_get_image", batch(failures=[{"imageId": image_id, "failureCode": code}]))
+    failure = {"imageId": image_id, "failureCode": code, "failureReason": "why"}
+    ecr.add_response("batch_get_image", batch(failures=[failure]))
 
-    if isinstance(expected, Missing):
+    if isinstance(expected, Missing | Unreadable):
         assert EcrRegistry(ecr.client).read(REPOSITORY, [asked]) == {asked: expected}
     else:
         with pytest.raises(expected, match=code):

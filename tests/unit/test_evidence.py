@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from promoter.errors import Frozen, GateRefused, RegistryError, ScanPending, Throttled
 from promoter.evidence import gather
+from promoter.findings import read
 from promoter.gate import Gate
 from promoter.manifest import DOCKER_LIST, OCI_INDEX
 from promoter.model import (
@@ -25,7 +27,7 @@ from promoter.model import (
     Trigger,
 )
 from promoter.promote import promote
-from tests.support.ledgers import world
+from tests.support.ledgers import InMemoryLedger, world
 from tests.support.policies import ACCOUNT, gate, policy, rule
 from tests.support.registries import FailingFindings, InMemoryRegistry, KnownFindings, manifest
 
@@ -131,6 +133,19 @@ def test_an_index_that_reads_in_two_ways_is_refused() -> None:
         assert [reason.code for reason in caught.value.reasons] == ["unreadable_index"]
 
 
+@pytest.mark.parametrize(
+    "digest",
+    ["sha256:" + "a" * 300_000, "sha256:" + "A" * 64, "sha512:" + "a" * 64, "a", ""],
+    ids=["endless", "upper case", "sha512", "text", "empty"],
+)
+def test_an_index_that_names_an_image_by_no_digest_is_refused(digest: str) -> None:
+    """Amazon ECR has sha256 digests only; what else stands there is cut."""
+    with pytest.raises(GateRefused, match="sha256") as caught:
+        looked_at(index(entry(AMD), entry(ARM, digest=digest)))
+    assert [reason.code for reason in caught.value.reasons] == ["unreadable_index"]
+    assert len(caught.value.reasons[0].sentence) < 300
+
+
 @pytest.mark.parametrize("depth", [1, 100_000])
 def test_an_index_that_is_no_json_is_refused(depth: int) -> None:
     """Cut off, or too deep for any parser."""
@@ -200,6 +215,19 @@ def test_what_is_still_being_scanned_is_not_yet() -> None:
     assert caught.value.retryable
 
 
+def test_a_promotion_that_came_before_the_scans_end_passes_after_it() -> None:
+    """ECR calls a scan complete before it is (aws/aws-sdk#289): not yet, and nothing of it is remembered."""
+    unfinished = {"imageScanStatus": {"status": "COMPLETE"}, "imageScanFindings": {"findings": []}}
+    finished = unfinished | {"imageScanFindings": {"findings": [], "imageScanCompletedAt": 1795435200}}
+    registry, findings = holding(AMD), KnownFindings(scans={AMD.digest: read(unfinished)})
+
+    with pytest.raises(ScanPending):
+        attempt(registry, findings, gate(findings={"CRITICAL": 0}))
+    findings.scans[AMD.digest] = read(finished)
+
+    assert attempt(registry, findings, gate(findings={"CRITICAL": 0})).outcome is Outcome.PROMOTED
+
+
 def unscanned(*sources: Manifest, pushes: dict[str, datetime]) -> list[str]:
     """Return why an index of these is refused, none of which has a scan."""
     findings = KnownFindings(pushes=pushes)
@@ -265,6 +293,37 @@ def test_a_gate_asks_only_for_what_it_needs() -> None:
 
     assert attempt(holding(AMD), findings, gate(signed=True)).outcome is Outcome.PROMOTED
     assert findings.asked == []
+
+
+def test_a_scan_that_is_too_old_is_the_last_word_until_there_is_a_new_one() -> None:
+    """Also for an event, which would wait for nothing; the event of the next scan is another promotion."""
+    old, new = (Scan("COMPLETE", completed_at=NOW - timedelta(days=days)) for days in (8, 1))
+    asked = gate(findings={}, max_scan_age=timedelta(days=7).total_seconds())
+    rules = policy(rule(name="staging", on="scan", to=["staging"], gate=asked, **{"from": "build-.*"}))
+    findings, ledger = KnownFindings(scans={AMD.digest: old}), InMemoryLedger(lambda: NOW)
+    scan = Promotion("first", Trigger.SCAN, REPOSITORY, Source(ImageId("build-1", AMD.digest)))
+    everything = world(rules, holding(AMD), findings, ledger=ledger, now=lambda: NOW)
+
+    with pytest.raises(GateRefused) as caught:
+        promote(scan, everything)
+    assert [reason.code for reason in caught.value.reasons] == ["scan_too_old"]
+    assert ledger.outcomes() == [Outcome.REFUSED]
+
+    findings.scans[AMD.digest] = new
+    assert promote(replace(scan, promotion_id="second"), everything).outcome is Outcome.PROMOTED
+
+
+@pytest.mark.parametrize(("signer", "passes"), [("arn:release", True), ("arn:other", False), (None, False)])
+def test_named_profiles_have_to_sign(signer: str | None, *, passes: bool) -> None:
+    """A signature by whomever is not enough then."""
+    findings = KnownFindings(signatures={AMD.digest}, profiles={AMD.digest: {signer} if signer else set()})
+    asked = gate(signed=True, signing_profiles=["arn:release"])
+
+    if passes:
+        assert attempt(holding(AMD), findings, asked).outcome is Outcome.PROMOTED
+        return
+    with pytest.raises(GateRefused, match="arn:release"):
+        attempt(holding(AMD), findings, asked)
 
 
 FREEZE = {"from": NOW.timestamp() - 60, "to": NOW.timestamp() + 60, "reason": "holidays", "rules": None}

@@ -25,6 +25,17 @@ rules:
     to: [prod]
     callers: ["github:owner/*"]
     gate: {signed: true, soak: 24h}
+  - name: fresh
+    on: request
+    repositories: ["fresh/*"]
+    to: [fresh]
+    gate: {findings: {CRITICAL: 0}, max_scan_age: 7d}
+  - name: managed
+    on: request
+    repositories: ["team/*"]
+    from: '^managed-\d+$'
+    to: [managed]
+    gate: {signed: {profiles: ["arn:aws:signer:us-east-1:123456789012:/signing-profiles/release"]}}
   - name: pinned
     on: request
     repositories: ["others/*"]
@@ -38,6 +49,7 @@ CRITICAL = {
     "severity": "CRITICAL",
     "attributes": [{"key": "package_name", "value": "openssl"}],
 }
+PROFILE = "arn:aws:signer:us-east-1:123456789012:/signing-profiles/release"
 SCAN = ["--repository", "team/web", "--tag", "build-7", "--on", "scan"]
 REQUEST = ["--repository", "team/web", "--tag", "staging-7", "--caller", "github:owner/web:ref:refs/heads/main"]
 
@@ -49,11 +61,11 @@ def policy(tmp_path: Path) -> list[str]:
     return ["--policy", f"{tmp_path / 'policy.yaml'}"]
 
 
-def answer(folder: Path, *findings: Mapping[str, object]) -> str:
-    """Return a file with what `aws ecr describe-image-scan-findings` prints."""
+def answer(folder: Path, *findings: Mapping[str, object], **times: object) -> str:
+    """Return a file with what `aws ecr describe-image-scan-findings` prints; without `times` of a scan of 2026."""
     file = folder / "findings.json"
-    found = {"imageScanStatus": {"status": "COMPLETE"}, "imageScanFindings": {"findings": findings}}
-    file.write_text(json.dumps(found))
+    shown = {"findings": findings} | (times or {"imageScanCompletedAt": "2026-11-01T12:00:00+00:00"})
+    file.write_text(json.dumps({"imageScanStatus": {"status": "COMPLETE"}, "imageScanFindings": shown}))
     return f"{file}"
 
 
@@ -72,11 +84,24 @@ def test_a_finding_would_refuse(policy: list[str], tmp_path: Path, capsys: pytes
     assert "gate_refused: linux/arm64: CVE-2026-1 in openssl is CRITICAL, 0 allowed" in told
 
 
+def test_a_scan_that_is_not_finished_would_wait(
+    policy: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever its status says: ECR does not show yet when it ended."""
+    assert main([*policy, *SCAN, "--findings", answer(tmp_path, imageScanCompletedAt=None)]) == 1
+
+    assert "scan_pending: the image (build-7) has a scan that is not finished" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("more", "code", "text"),
     [
         (["--signed", "--age", "25"], 0, "would put prod"),
         (["--signed", "--age", "23"], 1, "may be promoted from"),
+        (["--signed-by", PROFILE, "--age", "25", "--put", "prod"], 0, "would put prod"),
+        (["--signed-by", PROFILE, "--tag", "managed-1"], 0, "would put managed"),
+        (["--signed-by", f"{PROFILE}2", "--tag", "managed-1"], 1, f"no signature of this digest by {PROFILE}"),
+        (["--signed", "--tag", "managed-1"], 1, f"no signature of this digest by {PROFILE}"),
         (["--age", "25"], 1, "no signature refers"),
         (["--signed", "--age", "25", "--put", "latest"], 1, "prod: may not put latest"),
         (["--signed", "--age", "25", "--caller", "jwt:other"], 1, "caller jwt:other is not among its callers"),
@@ -119,6 +144,18 @@ def test_a_moment_decides_what_is_ignored(
 
     assert main([*asked, "--findings", answer(tmp_path, CRITICAL)]) == code
     assert ("CVE-2026-1 in openssl" in capsys.readouterr().out) is bool(code)
+
+
+@pytest.mark.parametrize(("at", "code"), [("2026-11-08T12:00", 0), ("2026-11-08T12:01", 1)])
+def test_a_scan_that_is_too_old_would_refuse(
+    policy: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], at: str, code: int
+) -> None:
+    """By the time in the file; the reason says how old it is."""
+    asked = [*policy, "--repository", "fresh/web", "--tag", "v1", "--findings", answer(tmp_path), "--at", at]
+
+    assert main(asked) == code
+    told = capsys.readouterr().out
+    assert ("was last scanned at 2026-11-01T12:00:00Z, 7d 1m ago, and 7d are allowed" in told) is bool(code)
 
 
 def test_a_policy_that_has_expired_since_is_explained_for_its_time(

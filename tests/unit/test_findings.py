@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
 from promoter.findings import read, read_pages
+from promoter.gate import Exemption
 from promoter.model import Finding, Scan
+
+DONE = datetime(2026, 11, 2, tzinfo=UTC)
 
 
 def answer(status: str | None = "COMPLETE", **results: Any) -> dict[str, Any]:
-    return {"imageScanStatus": {"status": status} if status else {}, "imageScanFindings": results}
+    """Return the answer of a scan that ended; `imageScanCompletedAt=None` leaves the time out."""
+    members = {"imageScanCompletedAt": DONE} | results
+    shown = {name: value for name, value in members.items() if value is not None}
+    return {"imageScanStatus": {"status": status} if status else {}, "imageScanFindings": shown}
 
 
 BASIC = {
@@ -37,7 +43,7 @@ ENHANCED = {
 
 def test_a_basic_finding_says_nothing_of_fixes() -> None:
     """So whether there is one stays unknown."""
-    assert read(answer(findings=[BASIC])) == Scan("COMPLETE", (Finding("CVE-1", "HIGH", ("openssl",)),))
+    assert read(answer(findings=[BASIC])) == Scan("COMPLETE", (Finding("CVE-1", "HIGH", ("openssl",)),), DONE)
 
 
 def test_an_enhanced_finding_tells_all() -> None:
@@ -67,7 +73,17 @@ def test_all_pages_count_under_the_first_ones_status() -> None:
     """Counts cover all pages and stand on each."""
     pages = [answer(findings=[BASIC], findingSeverityCounts={"HIGH": 2})] * 2
 
-    assert read_pages(pages) == Scan("COMPLETE", (Finding("CVE-1", "HIGH", ("openssl",)),) * 2)
+    assert read_pages(pages) == Scan("COMPLETE", (Finding("CVE-1", "HIGH", ("openssl",)),) * 2, DONE)
+
+
+UNFINISHED = {  # as the AWS CLI printed it seconds after a push: aws/aws-sdk#289
+    "imageScanFindings": {"findings": []},
+    "imageScanStatus": {"status": "COMPLETE", "description": "The scan was completed successfully."},
+}
+WATCHED = {  # and so under continuous scanning, before the first scan: aws/aws-cli#6759
+    "imageScanFindings": {"findings": []},
+    "imageScanStatus": {"status": "ACTIVE", "description": "Continuous scan is selected for image."},
+}
 
 
 @pytest.mark.parametrize(
@@ -79,23 +95,28 @@ def test_all_pages_count_under_the_first_ones_status() -> None:
         answer(findings=[], findingSeverityCounts={"CRITICAL": 1}),
         answer("ACTIVE", findings=[BASIC], findingSeverityCounts={"HIGH": 1, "LOW": 1}),
         answer("ACTIVE"),
-        answer(imageScanCompletedAt=1793491200),
+        answer(),
+        UNFINISHED,
+        WATCHED,
+        answer(findings=[BASIC], findingSeverityCounts={"HIGH": 1}, imageScanCompletedAt=None),
+        answer(findings=[], findingSeverityCounts={}, imageScanCompletedAt="soon"),
+        answer("ACTIVE", enhancedFindings=[], findingSeverityCounts={}, imageScanCompletedAt=None),
         {"imageScanStatus": {"status": "ACTIVE"}},
         {"imageScanStatus": {"status": "COMPLETE"}, "imageScanFindings": None},
         {"imageScanStatus": {"status": "COMPLETE"}, "imageScanFindings": "findings"},
     ],
 )
 def test_an_answer_that_does_not_add_up_proves_nothing(response: dict[str, Any]) -> None:
-    """Without a status, finished without anything found or counted, or with more counted than listed."""
+    """No status; finished without saying when; nothing listed or counted; more counted than listed."""
     assert read(response).status == "INCOMPLETE_ANSWER"
 
 
 @pytest.mark.parametrize(
     "results", [{"findings": []}, {"enhancedFindings": []}, {"findingSeverityCounts": {}}, {"findings": [BASIC]}]
 )
-def test_a_finished_scan_is_told_by_one_of_its_members(results: dict[str, Any]) -> None:
-    """No findings and none counted, by whichever scanner: that is clean."""
-    assert read(answer(**results)).status == "COMPLETE"
+def test_a_finished_scan_is_told_by_its_end_and_by_one_of_its_lists(results: dict[str, Any]) -> None:
+    """It says when it ended, and lists no findings or counts none, by whichever scanner: that is clean."""
+    assert read(answer(**results)) == Scan("COMPLETE", read(answer(**results)).findings, DONE)
 
 
 @pytest.mark.parametrize("status", ["PENDING", "FAILED", "IMAGE_ARCHIVED", "SOMETHING_NEW"])
@@ -120,3 +141,33 @@ def test_times_are_read_as_the_command_line_prints_them(text: Any) -> None:
     (finding,) = read(answer("ACTIVE", enhancedFindings=[ENHANCED | {"firstObservedAt": text}])).findings
 
     assert finding.first_observed_at == datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def test_the_end_of_a_scan_is_read_as_the_command_line_prints_it() -> None:
+    """Seconds, or ISO 8601."""
+    for written in (DONE.timestamp(), DONE.isoformat()):
+        assert read(answer(findings=[], imageScanCompletedAt=written)).completed_at == DONE
+
+
+def test_what_a_scanner_says_is_cut_where_it_has_no_end() -> None:
+    """Names come out of the image; a reason has to fit into records and events. Whoever reads it sees the cut."""
+    endless = "x" * 300_000
+    package = {"name": endless, "fixedInVersion": endless}
+    details = {"vulnerabilityId": endless, "vulnerablePackages": [package] * 3}
+    enhanced = {"severity": endless, "packageVulnerabilityDetails": details}
+    basic = {"name": endless, "severity": endless, "attributes": [{"key": "package_name", "value": endless}]}
+
+    scan = read(answer(endless, enhancedFindings=[enhanced], findings=[basic]))
+
+    assert scan.status is not None
+    for finding in scan.findings:
+        told = [scan.status, finding.id, finding.severity, *finding.packages, finding.fixed_in or "…"]
+        assert all(len(text) <= 100 and text.endswith("…") for text in told)
+
+
+def test_a_finding_in_many_packages_names_some() -> None:
+    """An exception still holds for each of them."""
+    finding = Finding("CVE-1", "HIGH", tuple(f"p{n}" for n in range(1, 9)))
+
+    assert finding.package == "p1, p2, p3, p4, p5 and 3 more"
+    assert Exemption("CVE-1", date(2026, 12, 31), "r", "p8").covers(finding, date(2026, 12, 31))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -116,13 +116,27 @@ def test_fixable_only_leaves_out_what_is_known_to_have_no_fix(finding: Finding, 
 
 @pytest.mark.parametrize(
     ("age", "counts"),
-    [(timedelta(hours=23), False), (timedelta(hours=24), True), (None, True)],
+    [
+        (timedelta(), False),
+        (timedelta(hours=23), False),
+        (timedelta(hours=24), True),
+        (timedelta(seconds=-1), True),
+        (None, True),
+    ],
 )
 def test_a_finding_counts_from_its_age_on(age: timedelta | None, *, counts: bool) -> None:
-    """Unknown ages count."""
-    finding = Finding("C", "HIGH", ("p",), first_observed_at=NOW - age if age else None)
+    """Unknown ages count, and so do findings that are dated ahead of the function's clock."""
+    finding = Finding("C", "HIGH", ("p",), first_observed_at=NOW - age if age is not None else None)
 
     assert bool(judge(Gate({"HIGH": 0}, min_age=timedelta(days=1)), Scan("ACTIVE", (finding,)))) is counts
+
+
+@pytest.mark.parametrize("ahead", [timedelta(), timedelta(milliseconds=1), timedelta(days=1)])
+def test_a_finding_of_now_counts_where_no_age_is_asked(ahead: timedelta) -> None:
+    """The scanner's clock and the function's need not agree."""
+    finding = Finding("C", "HIGH", ("p",), first_observed_at=NOW + ahead)
+
+    assert codes(judge(Gate({"HIGH": 0}), Scan("ACTIVE", (finding,)))) == ["finding"]
 
 
 @pytest.mark.parametrize(
@@ -145,6 +159,42 @@ def test_an_exemption_holds_through_its_last_day(exemption: Exemption, *, counts
     assert bool(judge(gate, Scan("ACTIVE", (CRITICAL,)))) is counts
 
 
+@pytest.mark.parametrize(
+    ("status", "age", "expected"),
+    [
+        ("COMPLETE", timedelta(days=7), []),
+        ("COMPLETE", timedelta(days=7, seconds=1), ["scan_too_old"]),
+        ("COMPLETE", timedelta(seconds=-5), []),
+        ("COMPLETE", None, ["scan_too_old"]),
+        ("ACTIVE", timedelta(days=300), []),
+        ("ACTIVE", None, []),
+        ("PENDING", timedelta(days=300), ["scan_pending"]),
+        ("FAILED", timedelta(days=300), ["not_scanned"]),
+    ],
+)
+def test_a_scan_may_be_too_old(status: str, age: timedelta | None, expected: list[str]) -> None:
+    """By when it ended, and where that is not known; what enhanced scanning watches is never old."""
+    scan = Scan(status, completed_at=NOW - age if age is not None else None)
+
+    assert codes(judge(Gate({}, max_scan_age=timedelta(days=7)), scan)) == expected
+    assert "scan_too_old" not in codes(judge(Gate({}), scan))
+
+
+def test_an_old_scan_says_how_old_it_is_and_what_to_do() -> None:
+    """And what it found is told too."""
+    ended = NOW - timedelta(days=40, hours=3, seconds=5)
+    old = Scan("COMPLETE", (CRITICAL,), ended.astimezone(timezone(timedelta(hours=2))))
+
+    reasons = judge(Gate({"CRITICAL": 0}, max_scan_age=timedelta(days=7)), Scan("ACTIVE"), old)
+
+    assert codes(reasons) == ["scan_too_old", "finding"]
+    assert (reasons[0].platform, reasons[0].image_digest) == ("linux/p1", "sha256:1")
+    assert reasons[0].sentence == (
+        "linux/p1 (sha256:1) was last scanned at 2026-10-14T08:59:55Z, 40d 3h 5s ago, and 7d are allowed: "
+        "scan it again (basic scanning: aws ecr start-image-scan, once in 24 hours), then promote again"
+    )
+
+
 def test_every_platform_has_to_pass() -> None:
     """One bad platform refuses the index; the reason names it, the vulnerability, package, severity and fix."""
     (reason,) = judge(Gate({"CRITICAL": 0}), Scan("ACTIVE"), Scan("ACTIVE", (CRITICAL,)))
@@ -162,6 +212,14 @@ def test_every_platform_has_to_pass() -> None:
 def test_a_signature_has_to_be_known(*, signed: bool | None, expected: list[str]) -> None:
     """Not knowing is not having."""
     assert codes(Gate(signed=True).judge(Evidence(signed=signed), now=NOW)) == expected
+
+
+def test_the_profiles_that_have_not_signed_are_named() -> None:
+    """Three of them at most."""
+    (reason,) = Gate(signed=True, signing_profiles=("a", "b", "c", "d")).judge(Evidence(signed=False), now=NOW)
+
+    assert reason.code == "unsigned"
+    assert "by a, b, c, …" in reason.sentence
 
 
 @pytest.mark.parametrize(
@@ -188,8 +246,10 @@ def test_the_compiled_gate_is_the_gate() -> None:
         findings={"HIGH": 2},
         fixable_only=True,
         min_age=3600,
+        max_scan_age=604800,
         ignore=[{"id": "C", "until": "2026-12-31", "reason": "r", "package": None}],
         signed=True,
+        signing_profiles=["arn"],
         soak=86400,
     )
 
@@ -197,8 +257,10 @@ def test_the_compiled_gate_is_the_gate() -> None:
         {"HIGH": 2},
         fixable_only=True,
         min_age=timedelta(hours=1),
+        max_scan_age=timedelta(days=7),
         ignore=(Exemption("C", date(2026, 12, 31), "r"),),
         signed=True,
+        signing_profiles=("arn",),
         soak=timedelta(days=1),
     )
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from promoter import events
 from promoter.errors import InvalidRequest, NotAllowed
 from promoter.model import ImageId, Promotion, Repository, Source, Trigger
+from promoter.policy import matches
 from tests.support.policies import ACCOUNT, policy, rule
 
 DIGEST = "sha256:" + "0123456789ab" + "0" * 52
@@ -46,6 +51,21 @@ def test_a_repository_glob_covers_what_iam_would(glob: str, repository: str, *, 
     else:
         with pytest.raises(NotAllowed):
             rules.admit(wish(repository=repository))
+
+
+@settings(derandomize=True)
+@given(st.text("a*b", max_size=12), st.text("ab*", max_size=8))
+def test_a_glob_is_a_text_with_gaps(text: str, glob: str) -> None:
+    """As the regular expression says that has `.*` for each `*`."""
+    pattern = ".*".join(re.escape(part) for part in glob.split("*"))
+
+    assert matches(text, glob) is (re.fullmatch(pattern, text) is not None)
+
+
+def test_no_glob_takes_long() -> None:
+    """A caller may list promotions by one: with backtracking this one would not end."""
+    assert not matches("a" * 100_000, "*" + "a*" * 1000 + "b")
+    assert matches("a" * 100_000 + "\nb", "*" + "a*" * 1000 + "b")
 
 
 @pytest.mark.parametrize(
@@ -94,8 +114,87 @@ def test_a_template_that_makes_no_tag_of_this_source_refuses() -> None:
     """Better no promotion than a tag that nobody can pull."""
     rules = policy(rule(**{"from": "(?P<a>.*)", "to": ["{a}{a}"]}))
 
-    with pytest.raises(NotAllowed, match="no tag"):
+    with pytest.raises(NotAllowed) as caught:
         rules.admit(wish("x" * 100))
+    (reason,) = caught.value.reasons
+    assert (reason.rule, "is not a tag" in reason.sentence) == ("prod-by-pipeline", True)
+
+
+DOUBLED = {"from": "(?P<a>.*)", "to": ["{a}{a}"]}
+
+
+@pytest.mark.parametrize("asked", [None, ("prod",)])
+@pytest.mark.parametrize("trigger", [*Trigger])
+def test_what_makes_no_tag_is_the_objection_of_its_rule_alone(
+    trigger: Trigger, asked: tuple[str, ...] | None
+) -> None:
+    """Another rule that serves the source goes by it, for requests and for events."""
+    rules = policy(rule(name="doubles", on=trigger, **DOUBLED), rule(name="serves", on=trigger))
+    asking = wish("x" * 100, trigger=trigger, image_tags=asked)
+
+    assert [each.name for each in rules.serving(asking)] == ["serves"]
+    assert rules.admit(asking)[0].name == "serves"
+
+
+def test_an_event_is_served_by_the_rules_whose_templates_make_tags() -> None:
+    """Each rule is a promotion of its own; where none makes a tag, the event is ignored with the reason."""
+    doubles, serves = rule(name="doubles", on="scan", **DOUBLED), rule(name="serves", on="scan", **{"from": ".*"})
+    scanned = events.ImageEvent(
+        "e-1",
+        Repository(ACCOUNT, "team/web"),
+        DIGEST,
+        ("x" * 100,),
+        datetime(2026, 11, 23, tzinfo=UTC),
+        is_scan=True,
+    )
+
+    wishes = events.wishes(scanned, policy(doubles, serves))
+    ignored = events.wishes(scanned, policy(doubles))
+
+    assert not isinstance(wishes, events.Ignored)
+    assert [each.rule for each in wishes] == ["serves"]
+    assert isinstance(ignored, events.Ignored)
+    assert "is not a tag" in ignored.reason
+
+
+def test_a_refusal_names_the_rule_whose_template_makes_no_tag() -> None:
+    """Beside the reasons of the rules that serve the source but do not give these tags."""
+    rules = policy(rule(name="doubles", **DOUBLED), rule(name="serves"))
+
+    with pytest.raises(NotAllowed) as caught:
+        rules.admit(wish("x" * 100, image_tags=("latest",)))
+
+    sentences = {reason.rule: reason.sentence for reason in caught.value.reasons}
+    assert "is not a tag" in sentences["doubles"]
+    assert "may not put latest" in sentences["serves"]
+
+
+def test_a_template_of_the_digest_is_judged_once_the_digest_is_known() -> None:
+    """A source named by tag only is looked up first, and only where a rule serves it."""
+    rules = policy(rule(name="bare", to=["{digest}"]), rule(name="long", to=["{tag}-{digest}"]))
+
+    by_tag = wish("x" * 120, source=Source(ImageId("x" * 120)))
+    assert [each.name for each in rules.serving(by_tag)] == ["bare", "long"]
+    assert [each.name for each in rules.serving(wish("x" * 120))] == ["bare"]
+
+
+@pytest.mark.parametrize("tag", ["sha256-" + "a" * 64, "sha256-" + "a" * 64 + ".sig", "sha256-"])
+@pytest.mark.parametrize("trigger", [*Trigger])
+def test_no_rule_puts_a_tag_of_signatures(trigger: Trigger, tag: str) -> None:
+    """Neither by `to` nor by `to_matching`: clients would take the image for a signature of another."""
+    made = policy(rule(on=trigger, **{"from": ".*", "to": ["{tag}"]}))
+    named = policy(rule(on=trigger, to=[], to_matching=[".*"]))
+
+    with pytest.raises(NotAllowed, match="serves this source") as caught:
+        made.admit(wish(tag, trigger=trigger))
+    assert tag in caught.value.reasons[0].sentence
+    with pytest.raises(NotAllowed, match="no rule lets this caller put"):
+        named.admit(wish(trigger=trigger, image_tags=(tag,)))
+
+
+def test_the_source_may_have_a_tag_of_signatures() -> None:
+    """What is refused is to put one."""
+    assert policy(rule()).admit(wish("sha256-" + "a" * 64))[1] == ("prod",)
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from promoter.settings import EventSettings, RunSettings, Settings
+from promoter.settings import AnnouncerSettings, EventSettings, RunSettings, Settings
 
 LAMBDA = Path(__file__).parents[2] / "lambda"
 
 
-TOLD = {
+Kind = type[Settings | EventSettings | RunSettings | AnnouncerSettings]
+TOLD: dict[Kind, dict[str, str]] = {
     Settings: {
         "AWS_REGION": "eu-central-1",
         "PROMOTER_REGISTRY_ID": "123456789012",
@@ -30,12 +31,13 @@ TOLD = {
         "PROMOTER_EVENT_RETRY_SECONDS": "60",
     },
     RunSettings: {"PROMOTER_RECONCILE_SECONDS": "840"},
+    AnnouncerSettings: {"PROMOTER_UNANNOUNCED_QUEUE": "https://sqs/unannounced"},
 }
 """What each part of the code needs: a function is told only what it has."""
 
 
 @pytest.mark.parametrize("kind", TOLD, ids=lambda kind: kind.__name__)
-def test_a_missing_variable_is_named(kind: type[Settings | EventSettings | RunSettings]) -> None:
+def test_a_missing_variable_is_named(kind: Kind) -> None:
     """A function deployed without the stack says what it lacks."""
     told = TOLD[kind]
 
@@ -52,9 +54,13 @@ def test_the_reconciler_is_less_patient(told: dict[str, str], seconds: int) -> N
 
 
 def test_importing_the_function_does_nothing() -> None:
-    """No environment is needed, no client is made: neither boto3 nor the HTTP side is even loaded."""
+    """No environment is needed, no client is made, and what only HTTP or synth needs is not even loaded.
+
+    boto3 itself is loaded: every invocation needs it.
+    """
     code = (
-        "import sys, promoter.handler;"
+        "import sys, promoter.handler, boto3;"
+        "sys.exit('a client was made') if boto3.DEFAULT_SESSION else None;"
         "unwanted = {'yaml', 'pydantic', 'msgspec', 'aws_lambda_powertools.event_handler'} & sys.modules.keys();"
         "sys.exit(f'loaded: {unwanted}' if unwanted else 0)"
     )

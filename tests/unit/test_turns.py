@@ -15,6 +15,7 @@ from promoter.errors import (
     Frozen,
     GateRefused,
     IdempotencyConflict,
+    Interrupted,
     LedgerError,
     NotAllowed,
     RegistryError,
@@ -38,7 +39,7 @@ from promoter.model import (
     Turn,
 )
 from promoter.policy import Freeze
-from promoter.ports import HeadMovedError, Missing
+from promoter.ports import Found, HeadMovedError
 from promoter.promote import promote
 from promoter.settle import settle
 from promoter.world import World
@@ -83,12 +84,13 @@ class Busy(InMemoryLedger):
 
 @dataclass
 class Ticking:
-    """A clock that goes on by a second at each look."""
+    """A clock that goes on by a second, or by another step, at each look."""
 
     at: datetime = NOW
+    step: timedelta = timedelta(seconds=1)
 
     def __call__(self) -> datetime:
-        self.at += timedelta(seconds=1)
+        self.at += self.step
         return self.at
 
 
@@ -185,7 +187,7 @@ class LostAnswers(InMemoryRegistry):
             super().put(repository, manifest, image_tag)
         raise RegistryError("no answer")
 
-    def read(self, repository: Repository, image_ids: Sequence[ImageId]) -> dict[ImageId, Manifest | Missing]:
+    def read(self, repository: Repository, image_ids: Sequence[ImageId]) -> dict[ImageId, Found]:
         if self.blind and self.reads:
             raise RegistryError("no answer")
         return super().read(repository, image_ids)
@@ -276,12 +278,63 @@ def test_throttling_after_a_lost_answer_hides_no_move(times: int) -> None:
 
 
 @dataclass
+class ThrottledAfterSilence(InMemoryRegistry):
+    """A registry whose first put gets no answer, and that then only asks for patience."""
+
+    tries: int = 0
+
+    def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
+        failure = Throttled("10 a second")
+        failure.unanswered = self.tries == 0
+        self.tries += 1
+        raise failure
+
+
+def test_throttling_after_silence_leaves_open_what_was_done() -> None:
+    """The first put may still be carried out: the turn is kept, and nothing is recorded that is not known."""
+    ledger = InMemoryLedger(now := Ticking())
+    registry = ThrottledAfterSilence({"new": NEW})
+
+    with pytest.raises(Throttled):
+        promote(wish(), world(ANY_TAG, registry, ledger=ledger, now=now))
+
+    assert registry.tries > 1
+    assert ledger.announced == []
+    assert ledger.turn("p-1") is not None
+
+
+def test_throttling_alone_frees_the_turn() -> None:
+    """A try that was turned away is not carried out later."""
+    ledger = InMemoryLedger(now := Ticking())
+
+    with pytest.raises(Throttled):
+        promote(wish(), world(ANY_TAG, Throttling({"new": NEW}, times=1000), ledger=ledger, now=now))
+
+    assert ledger.outcomes() == ["FAILED"]
+    assert ledger.held == {}
+
+
+def test_no_put_begins_that_could_outlast_the_turn() -> None:
+    """It could overtake the promotion that takes the tag next: this one ends instead, with what it has put."""
+    ledger = InMemoryLedger(now := Ticking(step=timedelta(seconds=3)))
+    registry = InMemoryRegistry({"new": NEW}, longest_put=timedelta(seconds=20))
+
+    with pytest.raises(Interrupted, match="no time left to put c") as stopped:
+        promote(wish(image_tags=("a", "b", "c")), world(ANY_TAG, registry, ledger=ledger, now=now))
+
+    assert registry.puts == ["a", "b"]
+    assert [move.image_tag for move in stopped.value.moves] == ["a", "b"]
+    (record,) = ledger.announced
+    assert (record.code, record.moves) == ("interrupted", stopped.value.moves)
+
+
+@dataclass
 class Interfering(InMemoryRegistry):
     """A registry at whose next read something happens."""
 
     happens: Callable[[], object] | None = None
 
-    def read(self, repository: Repository, image_ids: Sequence[ImageId]) -> dict[ImageId, Manifest | Missing]:
+    def read(self, repository: Repository, image_ids: Sequence[ImageId]) -> dict[ImageId, Found]:
         happens, self.happens = self.happens, None
         if happens:
             happens()
@@ -394,7 +447,7 @@ def test_a_put_waits_for_its_share_of_the_quota() -> None:
 def test_the_wait_for_the_quota_ends() -> None:
     """In time for the function to tell; the tags of a promotion wait together."""
     waited: list[float] = []
-    clock = Ticking()
+    clock = Ticking(step=timedelta(seconds=0.5))  # there are two looks at the clock for each try
     inner = replace(world(ANY_TAG, Throttling({"new": NEW}, times=1000), now=clock), pause=waited.append)
 
     with pytest.raises(Throttled):
@@ -692,6 +745,7 @@ def test_soak_begins_when_the_image_reached_the_source_tag(registry: InMemoryReg
     soaking = policy(rule(gate=gate(soak=24 * 3600)), rule(name="s", to=["staging"]))
 
     def attempt(at: datetime, **members: Any) -> Any:
+        ledger.clock = lambda: at
         return promote(wish(**members), world(soaking, registry, findings, ledger=ledger, now=lambda: at))
 
     attempt(NOW, image_tags=("staging",), promotion_id="p-0")
@@ -715,3 +769,26 @@ def test_an_operators_freeze_names_who_and_why(registry: InMemoryRegistry) -> No
 
     ledger.stops.clear()
     assert promote(wish(), inner).outcome is Outcome.PROMOTED
+
+
+def test_a_dry_run_says_that_an_operator_froze_it(registry: InMemoryRegistry) -> None:
+    """It tells what would happen, and leaves no record."""
+    ledger = InMemoryLedger(stops=[Freeze(NOW - timedelta(hours=1), None, "incident 7", None, None, by="ann")])
+
+    with pytest.raises(Frozen):
+        promote(wish(dry_run=True), world(ANY_TAG, registry, ledger=ledger))
+    assert ledger.announced == []
+
+
+def test_an_event_waits_for_the_end_of_a_freeze(registry: InMemoryRegistry) -> None:
+    """Nobody is told that it was refused: it is carried out later."""
+    ledger = InMemoryLedger(stops=[Freeze(NOW - timedelta(hours=1), None, "incident 7", None, None)])
+    findings = KnownFindings({NEW.digest: Scan("COMPLETE")})
+    frozen = world(SCANS, InMemoryRegistry({"build-1": NEW}), findings, ledger=ledger)
+
+    with pytest.raises(Frozen):
+        promote(scan_of(NEW, "build-1"), frozen)
+    assert ledger.announced == []
+
+    ledger.stops.clear()
+    assert promote(scan_of(NEW, "build-1"), frozen).outcome is Outcome.PROMOTED

@@ -1,0 +1,82 @@
+"""What `signed` may say in promotions.yaml: whether, or by which signing profiles."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
+
+# SigningProfileArn, Amazon ECR API reference: what DescribeImageSigningStatus answers, to the letter. It names the
+# profile and never a version of it; ARNs are compared as they are.
+PROFILE = r"arn:aws(-[a-z]+)*:signer:[a-z0-9-]+:[0-9]{12}:/signing-profiles/[a-zA-Z0-9_]{2,}"
+LONGEST = 200
+
+
+def _profile(text: str) -> str:
+    if re.fullmatch(PROFILE, text) and len(text) <= LONGEST:
+        return text
+    if re.fullmatch(f"{PROFILE}/[a-zA-Z0-9]+", text):
+        raise ValueError(f"names a version: write {text.rpartition('/')[0]}, which is what Amazon ECR tells")
+    raise ValueError(
+        f"{text[:LONGEST]!r} is not the ARN of a signing profile: "
+        "write it as arn:aws:signer:REGION:ACCOUNT:/signing-profiles/NAME"
+    )
+
+
+def _signed(value: Any) -> Any:
+    """Take `true` for a signature by whomever, and `false` for none."""
+    if value is True:
+        return Signed()
+    if value is False:
+        return None
+    if not isinstance(value, Signed) and (not isinstance(value, dict) or not value):
+        message = "is not true, false or {profiles: [ARN of a signing profile, …]}: write one of them"
+        raise ValueError(message)
+    return value
+
+
+class Signed(BaseModel):
+    """That the image has to be signed: by one of these profiles through ECR managed signing, or by whomever."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    profiles: Annotated[
+        list[Annotated[str, AfterValidator(_profile)]],
+        Field(min_length=1),
+    ] = []
+
+
+Signing = Annotated[
+    Signed | None,
+    BeforeValidator(_signed),
+    PlainSerializer(lambda signed: {"profiles": signed.profiles} if signed and signed.profiles else bool(signed)),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "boolean"},
+                {
+                    "type": "object",
+                    "properties": {
+                        "profiles": {
+                            "type": "array",
+                            "items": {"type": "string", "pattern": f"^{PROFILE}$"},
+                            "minItems": 1,
+                            "description": "ARNs of AWS Signer profiles: ECR managed signing by one counts",
+                        }
+                    },
+                    "required": ["profiles"],
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]

@@ -1,0 +1,229 @@
+"""Promotions, rollbacks, freezes, crashes and reconcile in any order, against what must always hold."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from local.aws import LocalAws
+from promoter import rollback
+from promoter.errors import Frozen, InvalidRequest, TagChanged
+from promoter.freezes import DynamoFreezes
+from promoter.history import DynamoHistory
+from promoter.ledger import DynamoLedger
+from promoter.model import ImageId, Outcome, Promotion, Repository, Source, Trigger
+from promoter.policy import Freeze
+from promoter.promote import promote
+from promoter.world import World
+from tests.adapters.conftest import new_table
+from tests.adapters.killing import POINTS, Killed, mortal
+from tests.adapters.test_crashes import ANY_TAG, reconcile
+from tests.adapters.test_ledger import Clock
+from tests.support.ledgers import world
+from tests.support.policies import ACCOUNT
+from tests.support.registries import InMemoryRegistry, manifest
+
+IMAGES = {f"image-{number}": manifest(f'{{"image": {number}}}') for number in range(4)}
+TAGS = ("a", "b")
+TAG_SETS = st.sets(st.sampled_from(TAGS), min_size=1).map(sorted).map(tuple)
+
+
+@dataclass
+class Stage:
+    """One run, in a table of its own."""
+
+    client: Any
+    table: str
+    clock: Clock = field(default_factory=lambda: Clock(datetime.now(UTC)))
+    place: Repository = field(default_factory=lambda: Repository(ACCOUNT, "team/web"))
+    registry: InMemoryRegistry = field(default_factory=lambda: InMemoryRegistry(dict(IMAGES)))
+
+    def world(self) -> World:
+        ledger = DynamoLedger(
+            self.client, self.table, lease=timedelta(seconds=30), history=timedelta(days=1), now=self.clock
+        )
+        return world(ANY_TAG, self.registry, ledger=ledger, now=self.clock)
+
+    @property
+    def history(self) -> DynamoHistory:
+        return DynamoHistory(self.client, self.table)
+
+
+class Interleavings(RuleBasedStateMachine):
+    """What operators, pipelines and crashes do to two tags."""
+
+    stage: Callable[[], Stage]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at = self.stage()
+        self.frozen = False
+        self.promoted: list[str] = []
+        self.interrupted = False
+        self.crashed: Promotion | None = None
+
+    def wish(self, image: str, tags: tuple[str, ...]) -> Promotion:
+        return Promotion(
+            promotion_id=uuid.uuid4().hex,
+            trigger=Trigger.REQUEST,
+            repository=self.at.place,
+            source=Source(ImageId(image)),
+            image_tags=tags,
+        )
+
+    def carry_out(self, wish: Promotion) -> Outcome:
+        """Promote; a freeze, and nothing else, refuses. Return how it ended.
+
+        A freeze holds back moves, not answers: a promotion that ended before gets its first answer.
+        """
+        before = dict(self.at.registry.tags)
+        try:
+            answer = promote(wish, self.at.world())
+        except Frozen:
+            assert self.frozen
+            assert self.at.registry.tags == before
+            return Outcome.REFUSED
+        if answer.repeated:
+            assert self.at.registry.tags == before
+            return answer.outcome
+        assert not self.frozen
+        assert all(self.at.registry.tags[move.image_tag] == answer.manifest_of(move) for move in answer.moves)
+        assert {move.image_tag for move in answer.moves} == set(wish.image_tags or ())
+        self.promoted.append(wish.promotion_id)
+        return answer.outcome
+
+    @rule(image=st.sampled_from(sorted(IMAGES)), tags=TAG_SETS)
+    def promote(self, image: str, tags: tuple[str, ...]) -> None:
+        if not self.interrupted:
+            self.carry_out(self.wish(image, tags))
+
+    @rule(image=st.sampled_from(sorted(IMAGES)), tags=TAG_SETS, point=st.sampled_from(POINTS))
+    def crash(self, image: str, tags: tuple[str, ...], point: tuple[int, str]) -> None:
+        living = self.at.world()
+        ports = mortal({"registry": self.at.registry, "ledger": living.ledger}, point)
+        if self.interrupted:
+            return
+        wish = self.wish(image, tags)
+        try:
+            promote(wish, replace(living, **ports))
+        except Killed:
+            self.interrupted, self.crashed = True, wish
+        except Frozen:
+            assert self.frozen
+
+    @rule(number=st.integers(min_value=0))
+    def roll_back(self, number: int) -> None:
+        if self.interrupted or not self.promoted:
+            return
+        record = self.at.history.promotion(self.promoted[number % len(self.promoted)])
+        with suppress(InvalidRequest):
+            undo = rollback.wish(record, rollback.Undo(uuid.uuid4().hex, None, None))
+            before = dict(self.at.registry.tags)
+            heads = {head.image_tag: head for head in self.at.history.heads(self.at.place).entries}
+            last = [heads[tag] for tag in undo.images]
+            may = all(record.promotion_id in (head.promotion_id, head.undoes) for head in last)
+            try:
+                ended = self.carry_out(undo)
+            except TagChanged:
+                assert not may
+                assert self.at.registry.tags == before
+            else:
+                assert may or ended is Outcome.REFUSED
+
+    @rule(on=st.booleans())
+    def freeze(self, *, on: bool) -> None:
+        stop = Freeze(self.at.clock.time, None, "stop", None, (self.at.place.name,), by="me")
+        store = DynamoFreezes(self.at.client, self.at.table)
+        if on:
+            store.put(stop)
+        else:
+            store.lift(stop)
+        self.frozen = on
+
+    @rule()
+    def try_again(self) -> None:
+        """What a crash cut off is sent again, under the same id: what was put before stays in its record."""
+        if self.crashed is None:
+            return
+        self.at.clock.time += timedelta(seconds=31)
+        ended = self.carry_out(self.crashed)
+        if not self.frozen or ended is Outcome.PROMOTED:
+            self.interrupted, self.crashed = False, None
+
+    @rule()
+    def reconcile(self) -> None:
+        if self.interrupted:
+            self.at.clock.time += timedelta(seconds=31)
+        reconcile(self.at.world())
+        self.interrupted = False
+
+    @rule(image=st.sampled_from(sorted(IMAGES)))
+    def next_after_a_while(self, image: str) -> None:
+        """The next promotion that moves the tags settles what a crash left behind."""
+        self.at.clock.time += timedelta(seconds=31)
+        before = dict(self.at.registry.tags)
+        self.carry_out(self.wish(image, TAGS))
+        if all(before.get(tag) != self.at.registry.tags.get(tag) for tag in TAGS):
+            self.interrupted = False
+
+    @invariant()
+    def chains_are_unbroken(self) -> None:
+        """Each recorded move of a tag begins where the one before ended, and the head is the last of them."""
+        heads = {head.image_tag: head for head in self.at.history.heads(self.at.place).entries}
+        for tag in TAGS:
+            records = self.at.history.promotions(self.at.place, image_tag=tag, limit=100).entries
+            found = [
+                (record.promotion_id, record.digest_of(move), move)
+                for record in reversed(records)
+                for move in record.moves
+                if move.image_tag == tag and move.outcome is Outcome.PROMOTED
+            ]
+            # A try that carries on repeats what the one before has put.
+            moves = [
+                (digest, move) for n, (name, digest, move) in enumerate(found) if n == 0 or found[n - 1][0] != name
+            ]
+            for (digest, _), (_, after) in pairwise(moves):
+                assert after.previous_digest == digest
+            assert (tag in heads) is bool(moves)
+            if moves:
+                assert heads[tag].image_digest == moves[-1][0]
+            if moves and not self.interrupted:
+                assert self.at.registry.tags[tag].digest == moves[-1][0]
+
+    def teardown(self) -> None:
+        """Once everything is put right, no turn is held and every tag is where its head is."""
+        self.at.clock.time += timedelta(seconds=31)
+        living = self.at.world()
+        reconcile(living)
+        assert list(living.ledger.abandoned(limit=10)) == []
+        self.interrupted = False
+        self.chains_are_unbroken()
+
+
+def explore(local_aws: LocalAws, number: int, *, examples: int) -> None:
+    """Run so many examples, the same for the same number. Raises AssertionError where one fails."""
+    client = local_aws.client("dynamodb")
+
+    class Here(Interleavings):
+        stage = staticmethod(lambda: Stage(client, new_table(local_aws)))
+
+    run_state_machine_as_test(
+        seed(number)(Here),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=12,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],  # the steps of an example are few: to look for fewer takes minutes
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,76 @@
+"""One contract: all that tell of a tag that is not where the ledger has it say the same."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from local.aws import LocalAws
+from promoter import queries, telemetry
+from promoter.announce import announcements
+from promoter.dynamo import head_key
+from promoter.history import DynamoHistory
+from promoter.ledger import DynamoLedger
+from promoter.model import ImageId, Promotion, Source, Trigger
+from promoter.promote import promote
+from promoter.reconcile import Reconciler
+from tests.support.ledgers import world
+from tests.support.policies import policy, rule
+from tests.support.registries import REPOSITORY, InMemoryRegistry, RememberedWatches, manifest
+
+IMAGE, OTHER = manifest('{"image": 1}'), manifest('{"image": 2}')
+
+
+def delete(registry: InMemoryRegistry) -> None:
+    del registry.tags["prod"]
+
+
+def move(registry: InMemoryRegistry) -> None:
+    registry.tags["prod"] = OTHER
+
+
+@pytest.mark.parametrize(("change", "expected"), [(delete, None), (move, OTHER.digest)])
+def test_answers_event_and_log_agree_on_where_the_registry_has_a_tag(
+    local_aws: LocalAws,
+    table: str,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[InMemoryRegistry], None],
+    expected: str | None,
+) -> None:
+    """`GET /heads`, `POST /reconcile`, the announcement and the log: null for a tag that is gone."""
+    client, stream = local_aws.client("dynamodb"), io.StringIO()
+    monkeypatch.setattr(telemetry.logger.registered_handler, "stream", stream)
+    ledger = DynamoLedger(client, table, lease=timedelta(seconds=30), history=timedelta(days=1))
+    registry = InMemoryRegistry({"build-1": IMAGE})
+    here = world(policy(rule()), registry, ledger=ledger)
+    promote(Promotion("p-1", Trigger.REQUEST, REPOSITORY, Source(ImageId("build-1")), ("prod",)), here)
+    key = {"TableName": table, "Key": head_key(REPOSITORY, "prod")}
+    before = client.get_item(**key)["Item"]
+    change(registry)
+
+    done = Reconciler(here, RememberedWatches(), lambda _: (), lambda _: None, lambda _: True).run()
+
+    telemetry.report_reconciled(done, trigger="schedule")
+    changed = {"dynamodb": {"NewImage": client.get_item(**key)["Item"], "OldImage": before}}
+    (event,) = (json.loads(entry["Detail"]) for entry in announcements([changed]))
+    (logged,) = (line for line in map(json.loads, stream.getvalue().splitlines()) if "drifted" in line)
+    (answered,) = queries.reconciled(done)["drifted"]
+    (head,) = queries.compared(DynamoHistory(client, table).heads(REPOSITORY).entries, registry)
+
+    assert answered == {
+        "registryId": REPOSITORY.registry_id,
+        "repositoryName": REPOSITORY.name,
+        "imageTag": "prod",
+        "recordedDigest": IMAGE.digest,
+        "registryDigest": expected,
+        "promotionId": "p-1",
+    }
+    assert logged["drifted"] == [answered]
+    assert event == {"version": "1"} | answered
+    assert head["drift"]
+    told = (head["imageTag"], head["imageDigest"], head["registryDigest"], head["promotionId"])
+    assert told == ("prod", IMAGE.digest, expected, "p-1")

@@ -1,0 +1,151 @@
+"""Archived images (user guide, "Archiving an image"), and ids that BatchGetImage fails on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local import pusher
+from local.aws import LocalAws
+from local.pusher import PushedImage
+from tests.adapters.conftest import Control, Queue, assert_like_sample
+
+Push = Callable[..., PushedImage]
+
+
+def moved(ecr: Any, repository: str, image: PushedImage, storage_class: str) -> str:
+    """Move the image to a storage class; return the status that is answered."""
+    answer = ecr.update_image_storage_class(
+        repositoryName=repository, imageId={"imageDigest": image.digest}, targetStorageClass=storage_class
+    )
+    status: str = answer["imageStatus"]
+    return status
+
+
+def listed(ecr: Any, repository: str, **filters: str) -> list[str]:
+    """Return the tags that ListImages shows."""
+    answer = ecr.list_images(repositoryName=repository, **({"filter": filters} if filters else {}))
+    return [image["imageTag"] for image in answer["imageIds"]]
+
+
+def failure(ecr: Any, repository: str, **image_id: str) -> str | None:
+    """Return the failure code of one id."""
+    answer = ecr.batch_get_image(repositoryName=repository, imageIds=[image_id])
+    return answer["failures"][0]["failureCode"] if answer["failures"] else None
+
+
+def test_an_archived_image_cannot_be_read(ecr: Any, local_aws: LocalAws, repository: str, push: Push) -> None:
+    """Neither by tag nor by digest nor by docker clients; the others in the same call can."""
+    image, other = push("v1", seed="one"), push("v2", seed="two")
+    assert moved(ecr, repository, image, "ARCHIVE") == "ARCHIVED"
+    ids = [{"imageTag": "v1"}, {"imageDigest": image.digest}, {"imageTag": "v2"}]
+    answer = ecr.batch_get_image(repositoryName=repository, imageIds=ids)
+    assert [failed["failureCode"] for failed in answer["failures"]] == ["ImageInaccessible"] * 2
+    assert [read["imageId"]["imageDigest"] for read in answer["images"]] == [other.digest]
+    for reference in ("v1", image.digest):
+        with pytest.raises(pusher.PushRefused, match="404"):
+            pusher.opened("GET", f"http://{local_aws.registry}/v2/{repository}/manifests/{reference}")
+
+
+def test_only_active_images_are_listed_unless_asked(ecr: Any, repository: str, push: Push) -> None:
+    """`filter.imageStatus` shows the others; an image that is asked for by its id is described in any case."""
+    image = push("v1", seed="one")
+    push("v2", seed="two")
+    moved(ecr, repository, image, "ARCHIVE")
+    assert listed(ecr, repository) == listed(ecr, repository, imageStatus="ACTIVE") == ["v2"]
+    assert listed(ecr, repository, imageStatus="ARCHIVED") == ["v1"]
+    assert listed(ecr, repository, imageStatus="ACTIVATING") == []
+    assert listed(ecr, repository, imageStatus="ANY") == ["v1", "v2"]
+    shown = ecr.describe_images(repositoryName=repository, filter={"imageStatus": "ARCHIVED"})["imageDetails"]
+    named = ecr.describe_images(repositoryName=repository, imageIds=[{"imageTag": "v1"}])["imageDetails"]
+    assert shown == named
+    assert shown[0]["imageStatus"] == "ARCHIVED"
+    assert "lastArchivedAt" in shown[0]
+
+
+def test_a_restore_takes_its_time(
+    ecr: Any, repository: str, push: Push, control: Control, queue: Queue, rule: Callable[..., str]
+) -> None:
+    """It is ACTIVATING, and not readable, until it is finished; only then the event goes out, as AWS prints it."""
+    image = push("v1", seed="one")
+    rule(queue.arn)
+    moved(ecr, repository, image, "ARCHIVE")
+    assert_like_sample(queue.bodies(1)[0], "ecr-image-action.archive.json")
+    assert moved(ecr, repository, image, "STANDARD") == "ACTIVATING"
+    assert failure(ecr, repository, imageTag="v1") == "ImageInaccessible"
+    finished = control("POST", "/restores", {"repositoryName": repository, "imageDigest": image.digest})
+    assert finished == (200, {"repositoryName": repository, "imageDigest": image.digest, "imageStatus": "ACTIVE"})
+    assert failure(ecr, repository, imageTag="v1") is None
+    event = queue.bodies(1)[0]
+    assert_like_sample(event, "ecr-image-action.restore.json")
+    assert event["detail"]["target-storage-class"] == "STANDARD"
+    assert listed(ecr, repository) == ["v1"]
+
+
+def test_only_a_restore_that_was_begun_can_be_finished(repository: str, push: Push, control: Control) -> None:
+    """An active image has nothing to finish."""
+    image = push("v1", seed="one")
+    status, answer = control("POST", "/restores", {"repositoryName": repository, "imageDigest": image.digest})
+    assert (status, answer["message"]) == (400, f"{image.digest} is ACTIVE, not ACTIVATING")
+
+
+@pytest.mark.parametrize("tag", ["v1", "v2", None])
+@pytest.mark.parametrize("mutability", ["MUTABLE", "IMMUTABLE"])
+def test_to_push_an_archived_image_again_restores_it(
+    ecr: Any, repository: str, push: Push, tag: str | None, mutability: str
+) -> None:
+    """At once, whatever tag comes with it; for an active image the same call is refused as before."""
+    image = push("v1", seed="one")
+    ecr.put_image_tag_mutability(repositoryName=repository, imageTagMutability=mutability)
+    moved(ecr, repository, image, "ARCHIVE")
+    again = {"repositoryName": repository, "imageManifest": image.manifest.decode()}
+    again |= {"imageTag": tag} if tag else {}
+    ecr.put_image(**again)
+    assert failure(ecr, repository, imageTag=tag or "v1") is None
+    assert listed(ecr, repository, imageStatus="ARCHIVED") == []
+    with pytest.raises(ClientError, match="AlreadyExists"):
+        ecr.put_image(**again)
+
+
+def test_an_archived_image_can_be_deleted(ecr: Any, repository: str, push: Push) -> None:
+    """Archiving hides an image from pulls, not from its owner."""
+    image = push("v1", seed="one")
+    moved(ecr, repository, image, "ARCHIVE")
+    answer = ecr.batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": "v1"}])
+    assert answer["failures"] == []
+    with pytest.raises(ClientError, match="ImageNotFoundException"):
+        moved(ecr, repository, image, "STANDARD")
+
+
+def test_a_storage_class_that_does_not_exist(ecr: Any, repository: str, push: Push) -> None:
+    """Refused, naming the parameter; nothing is archived."""
+    image = push("v1", seed="one")
+    with pytest.raises(ClientError, match="targetStorageClass"):
+        moved(ecr, repository, image, "GLACIER")
+    assert listed(ecr, repository) == ["v1"]
+
+
+@pytest.mark.parametrize("code", ["KmsError", "UpstreamUnavailable", "ImageInaccessible"])
+def test_an_id_fails_as_asked(ecr: Any, repository: str, push: Push, control: Control, code: str) -> None:
+    """One tag of a call fails with a code of choice until that is taken back; the digest does not."""
+    image = push("v1", seed="one")
+    ecr.put_image(repositoryName=repository, imageManifest=image.manifest.decode(), imageTag="v2")
+    fails = {"repositoryName": repository, "imageTag": "v1", "failureCode": code}
+    assert control("POST", "/failures", fails) == (200, {"failures": {"v1": code}})
+    ids = [{"imageTag": "v1"}, {"imageTag": "v2"}, {"imageDigest": image.digest}]
+    for _ in range(2):
+        answer = ecr.batch_get_image(repositoryName=repository, imageIds=ids)
+        assert [failed["failureCode"] for failed in answer["failures"]] == [code]
+        assert len(answer["images"]) == 2
+    assert control("POST", "/failures", fails | {"failureCode": None}) == (200, {"failures": {}})
+    assert failure(ecr, repository, imageTag="v1") is None
+
+
+def test_a_failure_code_must_be_one_of_ecrs(repository: str, control: Control) -> None:
+    """What BatchGetImage cannot answer is refused, naming the member."""
+    fails = {"repositoryName": repository, "imageTag": "v1", "failureCode": "Nonsense"}
+    status, answer = control("POST", "/failures", fails)
+    assert (status, "failureCode" in answer["message"]) == (400, True)

@@ -1,0 +1,215 @@
+"""An event that asks for more promotions than an invocation has time for."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from promoter import events, handler, service, wiring
+from promoter.errors import RegistryError
+from promoter.model import ImageId, Promotion, Repository, Scan
+from promoter.retries import EventQueue
+from tests.handler.conftest import EVENTS_QUEUE, FAILED_QUEUE, REGION, Context
+from tests.handler.test_events import IMAGE, basic, enhanced
+from tests.handler.test_queue import TRIES
+from tests.support.policies import ACCOUNT
+from tests.support.registries import InMemoryRegistry, KnownFindings, RememberedWatches, manifest
+
+TAGS = [f"build-{number}" for number in range(300)]
+EACH = 20  # promotions that an invocation has time for
+PLACE = Repository(ACCOUNT, "team/web")
+
+
+@dataclass
+class Queue:
+    """SQS: what was sent, in the order in which it comes, and what lies with the dead letters."""
+
+    waiting: list[tuple[str, int]] = field(default_factory=list)
+    dead: list[str] = field(default_factory=list)
+    sent: list[dict[str, Any]] = field(default_factory=list)
+
+    def send_message(self, **message: Any) -> None:
+        self.sent.append(message)
+        if message["QueueUrl"] == FAILED_QUEUE:
+            self.dead.append(message["MessageBody"])
+        else:
+            self.waiting.append((message["MessageBody"], 1))
+
+    def change_message_visibility(self, **_: Any) -> None:
+        """The test brings it again at once."""
+
+
+class Clock(Context):
+    """An invocation that has time for EACH looks at the clock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = 0
+
+    def get_remaining_time_in_millis(self) -> int:
+        self.looks += 1
+        return 28_000 if self.looks < EACH else 0
+
+
+@dataclass
+class Deliveries:
+    """Brings messages until there are none; `tries` counts them by body, `promoted` promotions by source tag."""
+
+    queue: Queue
+    promoted: Counter[str | None] = field(default_factory=Counter)
+    ids: dict[str | None, set[str]] = field(default_factory=dict)
+    tries: Counter[str] = field(default_factory=Counter)
+    largest: list[int] = field(default_factory=list)
+
+    def run(self, event: dict[str, Any]) -> None:
+        self.queue.waiting.append((json.dumps(event), 1))
+        while self.queue.waiting:
+            self.deliver(*self.queue.waiting.pop(0))
+
+    def deliver(self, body: str, receives: int) -> None:
+        self.tries[body] += 1
+        self.largest.append(len(json.loads(body)["detail"].get("sources", [])))
+        attributes = {"ApproximateReceiveCount": str(receives)}
+        message = {"eventSource": "aws:sqs", "body": body, "attributes": attributes, "receiptHandle": "h"}
+        try:
+            handler.lambda_handler({"Records": [message]}, Clock())  # type: ignore[arg-type]
+        except RegistryError:
+            self.queue.waiting.append((body, receives + 1))
+
+
+@pytest.fixture
+def deliveries(invoke: object, findings: KnownFindings, monkeypatch: pytest.MonkeyPatch) -> Deliveries:
+    """The function behind its queue; a scan of the image has passed."""
+    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+    deliveries = Deliveries(Queue())
+    queue = EventQueue(
+        deliveries.queue,  # type: ignore[arg-type]
+        url=EVENTS_QUEUE,
+        failed_url=FAILED_QUEUE,
+        tries=TRIES,
+        retry=timedelta(seconds=60),
+    )
+    monkeypatch.setattr(wiring, "event_queue", lambda: queue)
+    attempt = service.attempt
+
+    def counted(wish: Promotion) -> service.Answer:
+        tag, answer = wish.source.image_id.image_tag, attempt(wish)
+        if answer.outcome == "PROMOTED" and not answer.repeated:
+            deliveries.promoted[tag] += 1
+        deliveries.ids.setdefault(tag, set()).add(wish.promotion_id)
+        return answer
+
+    monkeypatch.setattr(service, "attempt", counted)
+    return deliveries
+
+
+def targets(registry: InMemoryRegistry) -> set[str]:
+    return {tag for tag in registry.tags if tag.startswith("staging-")}
+
+
+ALL = {tag.replace("build", "staging") for tag in TAGS}
+
+
+def test_an_event_of_three_hundred_tags_is_carried_out_in_parts(
+    deliveries: Deliveries, registry: InMemoryRegistry
+) -> None:
+    """All are promoted, none twice, nothing is a dead letter, no message needs a second try."""
+    registry.tags |= dict.fromkeys(TAGS, IMAGE)
+
+    deliveries.run(basic(**{"image-tags": TAGS}))
+
+    assert targets(registry) == ALL
+    assert registry.puts == list(dict.fromkeys(registry.puts))
+    assert set(deliveries.promoted.values()) == {1}
+    assert set(deliveries.tries.values()) == {1}
+    assert deliveries.queue.dead == []
+    assert deliveries.largest == [0, *range(280, 0, -EACH)]  # less with every message
+    assert all(len(ids) == 1 for ids in deliveries.ids.values())
+
+
+def test_three_hundred_that_wait_for_one_scan_are_forgotten_one_by_one(
+    deliveries: Deliveries, registry: InMemoryRegistry, watches: RememberedWatches, findings: KnownFindings
+) -> None:
+    """Each watch ends with its promotion, not with the last of them all."""
+    registry.tags |= {tag: manifest(f'{{"tag": "{tag}"}}') for tag in TAGS}
+    waiting = [ImageId(tag, image.digest) for tag, image in registry.tags.items()]
+    for source in waiting:
+        findings.scans[f"{source.image_digest}"] = Scan("COMPLETE")
+        findings.pushes[f"{source.image_digest}"] = datetime.now(UTC)
+        watches.add(PLACE, source, [IMAGE.digest])
+
+    deliveries.deliver(json.dumps(enhanced(**{"image-tags": []})), 1)
+
+    assert len(watches.waiting[IMAGE.digest]) == 300 - EACH
+    while deliveries.queue.waiting:
+        deliveries.deliver(*deliveries.queue.waiting.pop(0))
+    assert targets(registry) == ALL
+    assert watches.waiting[IMAGE.digest] == []
+    assert set(deliveries.promoted.values()) == {1}
+
+
+def test_a_kill_after_the_rest_was_sent_is_harmless(deliveries: Deliveries, registry: InMemoryRegistry) -> None:
+    """The message comes again beside the rest that it was divided into: each tag is still promoted once."""
+    registry.tags |= dict.fromkeys(TAGS[:60], IMAGE)
+    event = basic(**{"image-tags": TAGS[:60]})
+
+    deliveries.queue.waiting.append((json.dumps(event), 2))
+    deliveries.run(event)
+
+    assert targets(registry) == {tag.replace("build", "staging") for tag in TAGS[:60]}
+    assert set(deliveries.promoted.values()) == {1}
+    assert all(len(ids) == 1 for ids in deliveries.ids.values())
+    assert deliveries.queue.dead == []
+
+
+@dataclass
+class Broken(InMemoryRegistry):
+    """A registry that does not take three of the tags."""
+
+    def put(self, repository: Repository, manifest: Any, image_tag: str) -> bool:
+        if image_tag in {"staging-3", "staging-4", "staging-50"}:
+            raise RegistryError("out of order")
+        return super().put(repository, manifest, image_tag)
+
+
+def test_what_fails_has_its_own_tries_beside_the_rest(
+    deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried five times more, later, and is a dead letter then, alone; the others are not held up."""
+    registry = Broken(dict.fromkeys(TAGS[:60], IMAGE))
+    monkeypatch.setattr(wiring, "registry", lambda: registry)
+
+    deliveries.run(basic(**{"image-tags": TAGS[:60]}))
+
+    assert len(targets(registry)) == 57
+    assert max(deliveries.tries.values()) == TRIES
+    dead = [[each["imageTag"] for each in json.loads(body)["detail"]["sources"]] for body in deliveries.queue.dead]
+    assert sorted(tag for tags in dead for tag in tags if tag in ("build-3", "build-4", "build-50")) == [
+        "build-3",
+        "build-4",
+        "build-50",
+    ]
+    later = [m for m in deliveries.queue.sent if m.get("DelaySeconds")]
+    assert [each["imageTag"] for each in json.loads(later[0]["MessageBody"])["detail"]["sources"]] == [
+        "build-3",
+        "build-4",
+    ]
+
+
+def test_the_rest_is_read_as_the_event_was() -> None:
+    """It is of the same account and Region, and small enough for a queue whatever is in it."""
+    tags = [f"build-{number}" + "x" * 100 for number in range(1_200)]
+    event = events.read(basic(**{"image-tags": tags}), registry_id=ACCOUNT, region=REGION)
+    assert isinstance(event, events.ImageEvent)
+    bodies = list(events.rest_of(event, event.sources, region=REGION))
+
+    assert all(len(body.encode()) < 256 * 1024 for body in bodies)
+    again = [events.read(json.loads(body), registry_id=ACCOUNT, region=REGION) for body in bodies]
+    assert [source for each in again for source in each.sources] == list(event.sources)  # type: ignore[union-attr]
+    elsewhere = events.read(json.loads(bodies[0]), registry_id=ACCOUNT, region="us-east-1")
+    assert isinstance(elsewhere, events.Ignored)
