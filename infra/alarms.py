@@ -19,11 +19,13 @@ from promoter.model import Outcome, Trigger
 
 NAMESPACE, SERVICE = "EcrPromoter", "ecr-promoter"  # promoter.telemetry's; importing it would start its logger
 RUNBOOK = "docs/operations.md"
-SHORT, LONG = Duration.minutes(5), Duration.minutes(15)
+MINUTE, SHORT, LONG = Duration.minutes(1), Duration.minutes(5), Duration.minutes(15)
+HOUR = 3600  # seconds
 
 # What an alarm thinks while its metric says nothing.
 FINE = cloudwatch.TreatMissingData.NOT_BREACHING  # for what is counted only when it happens
 UNCHANGED = cloudwatch.TreatMissingData.IGNORE  # for what is measured now and then, and stands in between
+WRONG = cloudwatch.TreatMissingData.BREACHING  # for what has to be there
 
 
 def own_metric(name: str, **dimensions: str) -> cloudwatch.Metric:
@@ -45,33 +47,52 @@ class Alarms(Construct):
         construct_id: str,
         *,
         function: lambda_.Function,
+        reconciler: lambda_.IFunction,
+        announcer: lambda_.IFunction,
         api: api_.IHttpApi,
         table: dynamodb.ITableV2,
         events_queue: sqs.IQueue,
         failed: sqs.IQueue,
         undelivered: sqs.IQueue,
         unannounced: sqs.IQueue,
+        runs: sqs.IQueue,
+        minutes: int,
         topic_email: str | None,
     ) -> None:
         super().__init__(scope, construct_id)
         self.topic = self._topic(topic_email) if topic_email else None
-        self._watch_dead_letters(failed, undelivered, unannounced)
+        self._watch_dead_letters(failed, undelivered, unannounced, runs)
         self._watch_events(events_queue)
         self._watch_function(function)
+        self._watch_throttles(Throttles=function, ReconcilerThrottles=reconciler, AnnouncerThrottles=announcer)
+        self._watch_announcer(announcer)
         self._watch_api(api)
         self._watch_table(table)
         self._watch_failures()
         self._watch_reconcile()
+        self._watch_runs(minutes)
 
-    def _watch_dead_letters(self, failed: sqs.IQueue, undelivered: sqs.IQueue, unannounced: sqs.IQueue) -> None:
-        """Watch the queues. SQS falls silent about one that nobody touches for hours: what is there stays."""
+    def _watch_dead_letters(
+        self, failed: sqs.IQueue, undelivered: sqs.IQueue, unannounced: sqs.IQueue, runs: sqs.IQueue
+    ) -> None:
+        """Watch the queues, by two alarms each: one stands while something is there, one tells of what is new.
+
+        SQS stops reporting on a queue that nobody uses for hours: what is there stays. An alarm that stands is
+        silent when more comes, since actions are taken when the state changes (CloudWatch user guide, "Using
+        Amazon CloudWatch alarms"): the second one ends after a minute in which nothing was sent. What SQS itself
+        moves to `failed`, after time-outs, is not counted as sent (SQS developer guide, "Using dead-letter queues
+        in Amazon SQS"): then it is the alarm Errors that tells.
+        """
         for construct_id, queue, says, heading in (
             ("FailedEvents", failed, "The function failed on an event for good.", "failed-events"),
             ("UndeliveredEvents", undelivered, "EventBridge gave up on an event.", "undelivered-events"),
             ("Unannounced", unannounced, "Outcomes could not be announced.", "unsent-announcements"),
+            ("FailedRuns", runs, "A run of reconcile failed.", "failed-runs"),
         ):
             metric = queue.metric_approximate_number_of_messages_visible(period=SHORT, statistic="Maximum")
             self._alarm(construct_id, metric, says=says, heading=heading, missing=UNCHANGED)
+            sent = queue.metric_number_of_messages_sent(period=MINUTE, statistic="Sum")
+            self._alarm(f"New{construct_id}", sent, says=says, heading=heading, tell_end=False)
 
     def _watch_events(self, events_queue: sqs.IQueue) -> None:
         """Watch what waits: a burst does for minutes, and longer if the function fails or is turned away."""
@@ -94,13 +115,6 @@ class Alarms(Construct):
             heading="function-errors",
         )
         self._alarm(
-            "Throttles",
-            function.metric_throttles(period=SHORT),
-            periods=3,  # Lambda retries events itself: only throttling that lasts delays anything
-            says="Lambda has been turning calls of the function away for a quarter of an hour.",
-            heading="function-throttles",
-        )
-        self._alarm(
             "Slow",
             function.metric_duration(period=SHORT, statistic="Maximum"),
             threshold=int(function.timeout.to_milliseconds()) * 9 // 10,
@@ -109,9 +123,22 @@ class Alarms(Construct):
             says="Invocations take nearly as long as the time-out, which would cut them off.",
             heading="slow-function",
         )
+
+    def _watch_throttles(self, **functions: lambda_.IFunction) -> None:
+        for construct_id, function in functions.items():
+            self._alarm(
+                construct_id,
+                function.metric_throttles(period=SHORT),
+                periods=3,  # Lambda retries events itself: only throttling that lasts delays anything
+                says="Lambda has been turning calls of the function away for a quarter of an hour.",
+                heading="function-throttles",
+            )
+
+    def _watch_announcer(self, announcer: lambda_.IFunction) -> None:
+        """Watch the wait only: whatever is wrong with the announcer, its announcements wait."""
         self._alarm(
             "AnnouncementsLate",
-            function.metric("IteratorAge", period=SHORT, statistic="Maximum"),
+            announcer.metric("IteratorAge", period=SHORT, statistic="Maximum"),
             threshold=int(LONG.to_milliseconds()),
             says="Outcomes have been waiting to be announced for a quarter of an hour.",
             heading="late-announcements",
@@ -174,7 +201,40 @@ class Alarms(Construct):
             metric = own_metric(name).with_(period=LONG, statistic="Maximum")
             self._alarm(name, metric, says=says, heading=heading, missing=UNCHANGED)
 
-    def _alarm(
+    def _watch_runs(self, minutes: int) -> None:
+        """Watch the runs of reconcile on schedule, over two of them: one may be late, or have bad luck.
+
+        CloudWatch takes a day for periods below an hour, and a week for longer ones (API reference,
+        PutMetricAlarm): two runs are two days at most.
+        """
+        period = Duration.minutes(minutes)
+        self._alarm(
+            "ReconcileMissing",
+            own_metric("ReconcileRuns", trigger="schedule").with_(period=period, statistic="Sum"),
+            below=True,
+            periods=2,
+            missing=WRONG,
+            says="No run of reconcile on schedule has ended for twice its interval.",
+            heading="reconcile-does-not-run",
+        )
+        self._alarm(
+            "ReconcileFailures",
+            own_metric("ReconcileFailures").with_(period=period, statistic="Maximum"),
+            periods=2,
+            missing=UNCHANGED,
+            says="Two runs of reconcile after each other could not do all of their work.",
+            heading="failures-of-reconcile",
+        )
+        self._alarm(
+            "DriftChecksLate",
+            own_metric("LongestDriftCheckInterval").with_(period=LONG, statistic="Maximum"),
+            threshold=max(HOUR, 2 * minutes * 60),
+            missing=UNCHANGED,
+            says="Tags that move were not compared with the registry for too long.",
+            heading="late-drift-checks",
+        )
+
+    def _alarm(  # noqa: PLR0913 - what alarms differ in, each by its name
         self,
         construct_id: str,
         metric: cloudwatch.Metric,
@@ -185,13 +245,18 @@ class Alarms(Construct):
         periods: int = 1,
         datapoints: int | None = None,
         missing: cloudwatch.TreatMissingData = FINE,
+        below: bool = False,
+        tell_end: bool = True,
     ) -> None:
+        operators = cloudwatch.ComparisonOperator
         alarm = cloudwatch.Alarm(
             self,
             construct_id,
             metric=metric,
             alarm_description=f"{says} What to do: {RUNBOOK}#{heading}",
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            comparison_operator=operators.LESS_THAN_THRESHOLD
+            if below
+            else operators.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             threshold=threshold,
             evaluation_periods=periods,
             datapoints_to_alarm=datapoints,
@@ -200,7 +265,8 @@ class Alarms(Construct):
         if self.topic:
             action = actions.SnsAction(self.topic)
             alarm.add_alarm_action(action)
-            alarm.add_ok_action(action)
+            if tell_end:
+                alarm.add_ok_action(action)
 
     def _topic(self, email: str) -> sns.Topic:
         """Return a topic that only this account's alarms publish to, with one reader.

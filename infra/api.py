@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 
-from aws_cdk import RemovalPolicy
 from aws_cdk import aws_apigatewayv2 as api
 from aws_cdk import aws_apigatewayv2_authorizers as authorizers
 from aws_cdk import aws_apigatewayv2_integrations as integrations
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.function import retention
+from infra.function import log_group
 from infra.settings import Settings
 
 GET, POST, PUT, DELETE = api.HttpMethod.GET, api.HttpMethod.POST, api.HttpMethod.PUT, api.HttpMethod.DELETE
@@ -23,8 +21,8 @@ ROUTES = {
     "/rollback": [POST],
     "/heads": [GET],
     "/freeze": [GET, PUT, DELETE],
-    "/reconcile": [POST],
 }
+RECONCILE = "/reconcile"
 
 # API Gateway, "Customize HTTP API access logs": who called what, when, and how it ended; no bodies.
 ACCESS_LOG = {
@@ -45,10 +43,16 @@ ACCESS_LOG = {
 
 
 class PromotionApi(Construct):
-    """An HTTP API, `http`, in front of the function; `url` ends without a slash."""
+    """An HTTP API, `http`, in front of the functions; `url` ends without a slash."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, function: lambda_.IFunction, settings: Settings
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        function: lambda_.IFunction,
+        reconciler: lambda_.IFunction,
+        settings: Settings,
     ) -> None:
         super().__init__(scope, construct_id)
         http = api.HttpApi(self, "Http", default_authorizer=authorizer(settings), create_default_stage=False)
@@ -56,19 +60,22 @@ class PromotionApi(Construct):
         integration = integrations.HttpLambdaIntegration("Promoter", function)
         for path, methods in ROUTES.items():
             http.add_routes(path=path, methods=methods, integration=integration)
+        http.add_routes(
+            path=RECONCILE,
+            methods=[POST],
+            integration=integrations.HttpLambdaIntegration("Reconciler", reconciler),
+        )
         stage = http.add_stage(
             "Stage",
             auto_deploy=True,
             throttle=api.ThrottleSettings(rate_limit=settings.apiRate, burst_limit=settings.apiBurst),
         )
-        log_group = logs.LogGroup(
-            self, "AccessLog", retention=retention(settings), removal_policy=RemovalPolicy.DESTROY
-        )
+        access_log = log_group(self, "AccessLog", settings)
         resource = stage.node.default_child
         if not isinstance(resource, api.CfnStage):
             raise TypeError("the stage is not an AWS::ApiGatewayV2::Stage")
         resource.access_log_settings = api.CfnStage.AccessLogSettingsProperty(
-            destination_arn=log_group.log_group_arn, format=json.dumps(ACCESS_LOG)
+            destination_arn=access_log.log_group_arn, format=json.dumps(ACCESS_LOG)
         )
         self.url = stage.url.rstrip("/") if stage.url else ""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aws_cdk import Duration
 from aws_cdk import aws_apigatewayv2 as api_
@@ -18,6 +18,7 @@ from promoter.model import Outcome, Trigger
 
 WIDTH, HEIGHT = 8, 6  # three graphs in a row of 24
 PERIOD = Duration.minutes(5)
+INTERVAL = "LongestDriftCheckInterval"
 PERCENTILES = ("p50", "p90", "p99")
 PUT_IMAGE_QUOTA = cloudwatch.HorizontalAnnotation(value=600, label="PutImage: 10 a second")
 
@@ -31,14 +32,19 @@ class Dashboard(Construct):
         construct_id: str,
         *,
         function: lambda_.IFunction,
+        reconciler: lambda_.IFunction,
+        announcer: lambda_.IFunction,
         api: api_.IHttpApi,
         table: dynamodb.ITableV2,
         events_queue: sqs.IQueue,
         failed: sqs.IQueue,
         undelivered: sqs.IQueue,
         unannounced: sqs.IQueue,
+        runs: sqs.IQueue,
     ) -> None:
         super().__init__(scope, construct_id)
+        functions = {"promoter": function, "reconciler": reconciler, "announcer": announcer}
+        queues = {"failed": failed, "undelivered": undelivered, "unannounced": unannounced, "runs": runs}
         cloudwatch.Dashboard(
             self,
             "Dashboard",
@@ -55,22 +61,25 @@ class Dashboard(Construct):
                     ),
                     _graph(
                         "Events that wait, dead letters",
-                        _waiting(
-                            events=events_queue, failed=failed, undelivered=undelivered, unannounced=unannounced
-                        ),
+                        _waiting(events=events_queue, **queues),
                     ),
                     _graph("The account's calls of ECR a minute", [_ecr_calls()], annotations=[PUT_IMAGE_QUOTA]),
                 ],
                 [
-                    _graph("Function: errors, throttles", [function.metric_errors(), function.metric_throttles()]),
-                    _graph("Function: concurrency", [_most(function.metric("ConcurrentExecutions"))]),
+                    _graph("Functions: errors, throttles", _troubles(functions)),
+                    _graph("Functions: concurrency", _concurrencies(functions)),
                     _graph(
                         "Longest wait: announcements, milliseconds; events, seconds",
                         [
-                            _most(function.metric("IteratorAge")),
+                            _most(announcer.metric("IteratorAge")),
                             _most(events_queue.metric_approximate_age_of_oldest_message()),
                         ],
                     ),
+                ],
+                [
+                    _graph("Runs of reconcile", _runs()),
+                    _graph("Longest time between two drift checks, seconds", [_most(own_metric(INTERVAL))]),
+                    _graph("Dead letters that came, tries of events that failed", _arrivals(queues)),
                 ],
                 [
                     _graph("API: errors", [_sum(api.metric_client_error()), _sum(api.metric_server_error())]),
@@ -130,6 +139,34 @@ def _durations() -> list[cloudwatch.Metric]:
             own_metric("Duration", trigger=trigger, outcome=Outcome.PROMOTED), suffix=f" ({trigger})"
         )
     ]
+
+
+def _troubles(functions: Mapping[str, lambda_.IFunction]) -> list[cloudwatch.Metric]:
+    return [
+        metric.with_(label=f"{metric.metric_name} ({name})")
+        for name, function in functions.items()
+        for metric in (function.metric_errors(), function.metric_throttles())
+    ]
+
+
+def _concurrencies(functions: Mapping[str, lambda_.IFunction]) -> list[cloudwatch.Metric]:
+    return [
+        _most(function.metric("ConcurrentExecutions")).with_(label=name) for name, function in functions.items()
+    ]
+
+
+def _runs() -> list[cloudwatch.Metric]:
+    """Return the runs by what asked for them, and what failed in them."""
+    runs = [
+        _sum(own_metric("ReconcileRuns", trigger=trigger)).with_(label=f"runs ({trigger})")
+        for trigger in ("schedule", "request")
+    ]
+    return [*runs, _most(own_metric("ReconcileFailures"))]
+
+
+def _arrivals(queues: Mapping[str, sqs.IQueue]) -> list[cloudwatch.Metric]:
+    sent = [_sum(queue.metric_number_of_messages_sent()).with_(label=name) for name, queue in queues.items()]
+    return [*sent, _sum(own_metric("Retries", trigger=Trigger.SCAN))]
 
 
 def _waiting(**queues: sqs.IQueue) -> list[cloudwatch.Metric]:

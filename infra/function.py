@@ -1,10 +1,11 @@
-"""The function and its role."""
+"""The functions and their roles."""
 
 from __future__ import annotations
 
 import json
 import platform
 import sys
+from collections.abc import Mapping
 
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
@@ -38,47 +39,42 @@ MARGIN = 32
 
 
 class PromoterFunction(Construct):
-    """The Lambda function, its log and its role."""
+    """A Lambda function of the service, its log and its role. All have the same code, and each its own handler."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the functions differ in, each by its name
         self,
         scope: Construct,
         construct_id: str,
         *,
         policy: PolicyFile,
         settings: Settings,
-        table: dynamodb.ITableV2,
+        handler: str,
+        description: str,
+        timeout: int,
+        memory: int,
+        environment: Mapping[str, str],
+        concurrency: int | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         arch = architecture(settings)
-        self.log_group = logs.LogGroup(
-            self, "Log", retention=retention(settings), removal_policy=RemovalPolicy.DESTROY
-        )
+        self.log_group = log_group(self, "Log", settings)
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         self.log_group.grant_write(self.role)
         self.function = lambda_.Function(
             self,
             "Function",
-            description="Promotes container images in Amazon ECR",
+            description=description,
             runtime=runtime(),
             architecture=arch,
-            handler="promoter.handler.lambda_handler",
+            handler=f"promoter.handler.{handler}",
             code=bundle(policy, architecture=arch),
             role=self.role,
-            memory_size=settings.memory,
-            timeout=Duration.seconds(settings.timeout),
-            reserved_concurrent_executions=settings.concurrency,
-            environment={
-                "PROMOTER_REGISTRY_ID": Stack.of(self).account,
-                "PROMOTER_TABLE": table.table_name,
-                "PROMOTER_LEASE_SECONDS": str(settings.timeout + MARGIN),
-                "PROMOTER_HISTORY_DAYS": str(settings.historyDays),
-                "PROMOTER_OPERATORS": json.dumps(settings.operators),
-                "POWERTOOLS_LOG_LEVEL": settings.logLevel,
-            },
+            memory_size=memory,
+            timeout=Duration.seconds(timeout),
+            reserved_concurrent_executions=concurrency,
+            environment={**environment, "POWERTOOLS_LOG_LEVEL": settings.logLevel},
             log_group=self.log_group,
             tracing=lambda_.Tracing.ACTIVE,
-            retry_attempts=0,  # of what is invoked asynchronously: the schedule, which comes again
         )
         acknowledge(
             self.role,
@@ -91,6 +87,28 @@ class PromoterFunction(Construct):
             "AwsSolutions-L1",
             "The runtime is the Python that deploys: docs/decisions/0001-python-runtime-of-the-deployer.md.",
         )
+
+
+def of_promotions(scope: Construct, settings: Settings, table: dynamodb.ITableV2) -> dict[str, str]:
+    """Return the variables of a function that carries out promotions."""
+    return {
+        "PROMOTER_REGISTRY_ID": Stack.of(scope).account,
+        "PROMOTER_TABLE": table.table_name,
+        "PROMOTER_LEASE_SECONDS": str(settings.timeout + MARGIN),
+        "PROMOTER_HISTORY_DAYS": str(settings.historyDays),
+        "PROMOTER_OPERATORS": json.dumps(settings.operators),
+    }
+
+
+def log_group(scope: Construct, construct_id: str, settings: Settings) -> logs.LogGroup:
+    """Return a log group. Logs are audit records: they stay when the stack is deleted, until they expire."""
+    local = settings.stage == "local"
+    return logs.LogGroup(
+        scope,
+        construct_id,
+        retention=retention(settings),
+        removal_policy=RemovalPolicy.DESTROY if local else RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
+    )
 
 
 def runtime() -> lambda_.Runtime:

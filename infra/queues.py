@@ -18,7 +18,9 @@ TRIES = 5
 
 
 class Queues(Construct):
-    """`events` that wait, and dead letters: `failed` events, those `undelivered`, outcomes `unannounced`.
+    """`events` that wait, and dead letters: `failed` events, those `undelivered`, outcomes `unannounced`, `runs`.
+
+    In `runs` are runs of `reconcile` that failed.
 
     Events wait in a queue because a burst of them has to be taken at the pace at which ECR takes PutImage, which
     is few a second for the whole account: docs/decisions/0009-events-wait-in-a-queue.md.
@@ -30,6 +32,7 @@ class Queues(Construct):
         self.undelivered = self._dead_letters("Undelivered")
         self.failed = self._dead_letters("Failed")
         self.unannounced = self._dead_letters("Unannounced")
+        self.runs = self._dead_letters("FailedRuns")
         self.events = self._queue(
             "Events",
             # Six times what the function may take: the same guide. What it hands back comes again sooner.

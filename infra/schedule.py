@@ -1,4 +1,4 @@
-"""The schedule on which the function puts right what events and crashes left behind."""
+"""The schedule on which the reconciler puts right what events and crashes left behind."""
 
 from __future__ import annotations
 
@@ -6,24 +6,44 @@ from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+LONGEST = 14 * 60  # seconds of a run: a minute less than Lambda allows
+SPARE = 60  # seconds between the end of a run and the next one
+PATIENCE = 3  # seconds: a promotion that has to wait for longer is tried again by the next run
+LATEST = 6 * 60  # minutes that Lambda keeps an event at most (API reference, PutFunctionEventInvokeConfig)
+
+
+def of_runs(minutes: int) -> dict[str, str]:
+    """Return the variables of the reconciler: each run ends before the next one begins."""
+    return {
+        "PROMOTER_RECONCILE_SECONDS": str(min(LONGEST, minutes * 60 - SPARE)),
+        "PROMOTER_PATIENCE_SECONDS": str(PATIENCE),
+    }
+
 
 class Reconciliation(Construct):
-    """Runs `reconcile` every so many minutes."""
+    """Runs `reconcile` every so many minutes. A run that fails lies in `failed`, and is not tried again."""
 
     def __init__(
         self,
         scope: Construct,
         construct_id: str,
         *,
-        function: lambda_.IFunction,
+        function: lambda_.Function,
         minutes: int,
         undelivered: sqs.IQueue,
+        failed: sqs.IQueue,
     ) -> None:
         super().__init__(scope, construct_id)
         # The next run does what this one could not: a run that is late is not worth waiting for.
+        function.configure_async_invoke(
+            retry_attempts=0,
+            max_event_age=Duration.minutes(min(minutes, LATEST)),
+            on_failure=destinations.SqsDestination(failed),
+        )
         target = targets.LambdaFunction(
             function,
             event=events.RuleTargetInput.from_object({"reconcile": True}),

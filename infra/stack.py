@@ -10,18 +10,22 @@ from constructs import Construct
 from infra.alarms import Alarms
 from infra.api import PromotionApi
 from infra.dashboard import Dashboard
-from infra.function import PromoterFunction
+from infra.function import PromoterFunction, of_promotions
 from infra.policy.file import PolicyFile
 from infra.queues import Queues
 from infra.rights import grant_images
 from infra.scan_rules import ScanRules
-from infra.schedule import Reconciliation
+from infra.schedule import Reconciliation, of_runs
 from infra.settings import Settings
 from infra.table import PromoterTable
 
+RECONCILER_TIMEOUT = 15 * 60  # seconds, the longest that Lambda allows
+# A batch of the stream is three calls of PutEvents. The function waits for them: it needs no processor.
+ANNOUNCER_TIMEOUT, ANNOUNCER_MEMORY = 60, 256  # seconds, MB
+
 
 class PromoterStack(Stack):
-    """One function between EventBridge, an HTTP API and Amazon ECR."""
+    """Functions between EventBridge, an HTTP API and Amazon ECR: one each to promote, reconcile and announce."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, policy: PolicyFile, settings: Settings, **kwargs: Any
@@ -38,17 +42,46 @@ class PromoterStack(Stack):
         )
         queues = Queues(self, "Queues", settings=settings)
         memory = PromoterTable(self, "Memory", settings=settings)
+        of_ledger = of_promotions(self, settings, memory.table)
         promoter = PromoterFunction(
             self,
             "Promoter",
             policy=policy,
             settings=settings,
-            table=memory.table,
+            handler="lambda_handler",
+            description="Promotes container images in Amazon ECR",
+            timeout=settings.timeout,
+            memory=settings.memory,
+            concurrency=settings.concurrency,
+            environment=of_ledger,
         )
-        memory.grant(promoter.role)
-        memory.announce_by(promoter.function, unannounced=queues.unannounced)
+        reconciler = PromoterFunction(
+            self,
+            "Reconciler",
+            policy=policy,
+            settings=settings,
+            handler="reconcile_handler",
+            description="Puts right what events and crashes left behind, and looks for drift",
+            timeout=RECONCILER_TIMEOUT,
+            memory=settings.memory,
+            environment=of_ledger | of_runs(settings.reconcileMinutes),
+        )
+        announcer = PromoterFunction(
+            self,
+            "Announcer",
+            policy=policy,
+            settings=settings,
+            handler="announce_handler",
+            description="Announces what ends in the ledger",
+            timeout=ANNOUNCER_TIMEOUT,
+            memory=ANNOUNCER_MEMORY,
+            environment={},
+        )
+        for each in (promoter, reconciler):
+            memory.grant(each.role)
+            grant_images(each.role, policy)
+        memory.announce_by(announcer.function, unannounced=queues.unannounced)
         queues.serve_events_by(promoter.function, retry_seconds=1 if local else 60)
-        grant_images(promoter.role, policy)
         undelivered = queues.for_rules(queues.undelivered)
         ScanRules(
             self, "Scans", policy=policy, events_queue=queues.for_rules(queues.events), undelivered=undelivered
@@ -56,29 +89,40 @@ class PromoterStack(Stack):
         Reconciliation(
             self,
             "Reconciliation",
-            function=promoter.function,
+            function=reconciler.function,
             minutes=settings.reconcileMinutes,
             undelivered=undelivered,
+            failed=queues.runs,
         )
-        api = PromotionApi(self, "Api", function=promoter.function, settings=settings)
+        api = PromotionApi(
+            self, "Api", function=promoter.function, reconciler=reconciler.function, settings=settings
+        )
 
         watched: dict[str, Any] = {
             "function": promoter.function,
+            "reconciler": reconciler.function,
+            "announcer": announcer.function,
             "api": api.http,
             "table": memory.table,
             "events_queue": queues.events,
             "failed": queues.failed,
             "undelivered": queues.undelivered,
             "unannounced": queues.unannounced,
+            "runs": queues.runs,
         }
-        Alarms(self, "Alarms", **watched, topic_email=settings.alarmEmail)
+        Alarms(self, "Alarms", **watched, minutes=settings.reconcileMinutes, topic_email=settings.alarmEmail)
         Dashboard(self, "Dashboard", **watched)
 
         CfnOutput(self, "ApiUrl", value=api.url)
         CfnOutput(self, "FunctionName", value=promoter.function.function_name)
         CfnOutput(self, "LogGroup", value=promoter.log_group.log_group_name)
+        CfnOutput(self, "ReconcilerFunctionName", value=reconciler.function.function_name)
+        CfnOutput(self, "ReconcilerLogGroup", value=reconciler.log_group.log_group_name)
+        CfnOutput(self, "AnnouncerFunctionName", value=announcer.function.function_name)
+        CfnOutput(self, "AnnouncerLogGroup", value=announcer.log_group.log_group_name)
         CfnOutput(self, "TableName", value=memory.table.table_name)
         CfnOutput(self, "EventsQueue", value=queues.events.queue_url)
         CfnOutput(self, "FailedEventsQueue", value=queues.failed.queue_url)
         CfnOutput(self, "UnannouncedQueue", value=queues.unannounced.queue_url)
         CfnOutput(self, "UndeliveredEventsQueue", value=queues.undelivered.queue_url)
+        CfnOutput(self, "FailedRunsQueue", value=queues.runs.queue_url)

@@ -42,6 +42,10 @@ def deploy(aws: LocalAws, directory: Path, policy: Path, *, tell: Callable[[str]
     return {
         "PROMOTER_API_URL": plain_url(aws, made["ApiUrl"]),
         "PROMOTER_FUNCTION": made["FunctionName"],
+        "PROMOTER_RECONCILER": made["ReconcilerFunctionName"],
+        "PROMOTER_RECONCILER_LOG_GROUP": made["ReconcilerLogGroup"],
+        "PROMOTER_ANNOUNCER": made["AnnouncerFunctionName"],
+        "PROMOTER_FAILED_RUNS": made["FailedRunsQueue"],
         "PROMOTER_TABLE": made["TableName"],
         "PROMOTER_LOG_GROUP": made["LogGroup"],
         "PROMOTER_EVENTS": made["EventsQueue"],

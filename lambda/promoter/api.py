@@ -27,8 +27,6 @@ from promoter.settle import settle
 
 GITHUB = "https://token.actions.githubusercontent.com"
 JSON = "application/json"
-ENOUGH = 10_000
-"""Milliseconds that have to be left for one more step of reconcile."""
 
 Event = Mapping[str, Any]
 Guard = Callable[[Event], None]
@@ -48,11 +46,6 @@ def resolver() -> APIGatewayHttpResolver:
 
         app.route(path, method=method)(served)
 
-    def put_right(_: Event) -> Response[str]:
-        in_time = app.lambda_context.get_remaining_time_in_millis
-        done = service.put_right(lambda: in_time() > ENOUGH)
-        return respond(200, JSON, queries.reconciled(done))
-
     route("POST", "/promotions", promote, left_to_the_rules)
     route("GET", "/promotions", list_promotions, for_the_known)
     route("GET", "/promotions/<promotion_id>", get_promotion, for_the_known)
@@ -62,7 +55,7 @@ def resolver() -> APIGatewayHttpResolver:
     route("GET", "/freeze", list_freezes, for_the_known)
     route("PUT", "/freeze", freeze, for_operators)
     route("DELETE", "/freeze", lift, for_operators)
-    route("POST", "/reconcile", put_right, for_operators)
+    route("POST", "/reconcile", put_right, for_operators)  # only the reconciler is asked
 
     @app.not_found
     def unknown(_: Exception) -> Response[str]:
@@ -256,6 +249,13 @@ def lift(event: Event) -> Response[str]:
     lifted = wiring.freezes().lift(scope)
     telemetry.logger.warning("freeze lifted", caller=caller(event), lifted=lifted, freeze=queries.frozen(scope))
     return respond(200, JSON, {"lifted": lifted})
+
+
+def put_right(event: Event) -> Response[str]:  # noqa: ARG001 - every route takes the event
+    """Serve `POST /reconcile`."""
+    from promoter import runs  # only the reconciler needs it
+
+    return respond(200, JSON, queries.reconciled(runs.on_request()))
 
 
 def caller(event: Event) -> str | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 INDEX = "listed"
 """The table's one index, by `listing` and `listedAt`: open promotions, a repository's history, watches, heads."""
 
-OPEN, WATCHES, HEADS, DRIFTED, GONE, FREEZES = "open", "watches", "heads", "drifted", "gone", "freezes"
+OPEN, WATCHES, HEADS, FREEZES = "open", "watches", "heads", "freezes"
 
 WATCH_SHARDS = 16
 """Watches are listed under so many keys; one takes 1,000 write units a second (DynamoDB developer guide)."""
@@ -47,6 +47,16 @@ def promotion_key(promotion_id: str) -> dict[str, Any]:
 def head_key(repository: Repository, image_tag: str) -> dict[str, Any]:
     """Return the key of a tag's head."""
     return {"pk": {"S": f"heads#{place(repository)}"}, "sk": {"S": image_tag}}
+
+
+def head_at(repository: Repository, image_tag: str) -> str:
+    """Return where a head is listed: beside the others of its repository, wherever its tag goes."""
+    return f"{place(repository)}:{image_tag}"
+
+
+def reconcile_key(name: str) -> dict[str, Any]:
+    """Return the key of what reconcile remembers from run to run."""
+    return {"pk": {"S": "reconcile"}, "sk": {"S": name}}
 
 
 def history_of(repository: Repository, image_tag: str | None = None) -> str:

@@ -4,6 +4,7 @@ PromoterError
 ├── InvalidRequest          400 invalid_request
 ├── IdempotencyConflict     409 idempotency_conflict
 ├── PromotionNotFound       404 promotion_not_found
+├── ReconcileRunning        409 reconcile_running  retryable
 ├── RouteNotFound           404 route_not_found
 ├── Refusal                 a rule says no: normal, and final but for "not yet"
 │   ├── NotAllowed          403 not_allowed
@@ -89,6 +90,16 @@ class PromotionNotFound(PromoterError):
     code = "promotion_not_found"
     title = "The promotion is not known"
     http_status = 404
+
+
+class ReconcileRunning(PromoterError):
+    """Another run of reconcile is under way."""
+
+    code = "reconcile_running"
+    title = "Reconcile is running"
+    http_status = 409
+    retryable = True
+    retry_after = 30
 
 
 class RouteNotFound(PromoterError):

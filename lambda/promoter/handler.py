@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from promoter import events, service, wiring
+from promoter import events, service, telemetry, wiring
 from promoter.settings import Settings
 from promoter.telemetry import logger
 
@@ -13,30 +13,46 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-ENOUGH = 10_000
-"""Milliseconds that are left for one more step of reconcile."""
-
 ENOUGH_TO_PROMOTE = 12_000
 """Milliseconds that are left for one more promotion of an event: it may wait for others (world.PATIENCE)."""
 
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Serve the queue of events, the HTTP API, the table's stream and the schedule with one function.
+    """Serve the queue of events and the HTTP API: the promoter.
 
     An event's promotions are all tried before the first retryable failure is raised: then the event comes
     again, and what was done already is UNCHANGED.
     """
     if "Records" in event:
-        queued = event["Records"][0]["eventSource"] == "aws:sqs"
-        return serve_queue(event, context) if queued else serve_stream(event)
-    if "reconcile" in event:
-        return serve_schedule(context)
+        return serve_queue(event, context)
     if "detail-type" in event:
         return serve_event(event, context)
-    if "requestContext" not in event:
-        raise ValueError("no event of EventBridge, API Gateway or the table's stream: see docs/architecture.md")
+    if "requestContext" in event:
+        return serve_http(event, context)
+    raise ValueError("this is not an event of EventBridge or of API Gateway: see docs/architecture.md")
 
+
+@logger.inject_lambda_context(clear_state=True)
+def reconcile_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Serve the schedule and `POST /reconcile`: the reconciler."""
+    if "reconcile" in event:
+        return serve_schedule()
+    if "requestContext" in event:
+        return serve_http(event, context)
+    raise ValueError("this is not the schedule's event, nor one of API Gateway: see docs/architecture.md")
+
+
+@logger.inject_lambda_context(clear_state=True)
+def announce_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's
+    """Serve the table's stream: the announcer."""
+    if "Records" in event:
+        return serve_stream(event)
+    raise ValueError("this is not an event of the table's stream: see docs/architecture.md")
+
+
+def serve_http(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Serve a request of API Gateway."""
     from promoter import api  # what HTTP needs is not loaded for events
 
     logger.set_correlation_id(event["requestContext"]["requestId"])
@@ -52,6 +68,7 @@ def serve_queue(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]
         if not wiring.event_queue().hand_back(message, error):
             raise
         logger.exception("event failed for good")
+        telemetry.report_given_up(error)
         return {"outcome": "FAILED"}
 
 
@@ -98,7 +115,11 @@ def serve_stream(event: dict[str, Any]) -> dict[str, Any]:
     return {"announced": sent, "putAside": len(unsent)}
 
 
-def serve_schedule(context: LambdaContext) -> dict[str, Any]:
+def serve_schedule() -> dict[str, Any]:
     """Put right what was left behind, as much as there is time for."""
-    done = service.put_right(lambda: context.get_remaining_time_in_millis() > ENOUGH)
+    from promoter import runs  # the other functions do not need it
+
+    done = runs.on_schedule()
+    if done is None:
+        return {"outcome": "SKIPPED"}
     return {"settled": len(done.settled), "finished": done.finished, "drifted": len(done.drifted)}

@@ -28,4 +28,5 @@ def head_of(item: Mapping[str, Any]) -> Head:
         moved_at=datetime.fromisoformat(item["moved"]["S"]),
         drift=dynamo.text(item, "drift"),
         undoes=dynamo.text(item, "undoes"),
+        moving="moving" in item or dynamo.number(item, "version") > 1,
     )

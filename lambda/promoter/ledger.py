@@ -244,6 +244,9 @@ class DynamoLedger(DynamoLeftovers):
             "SET digest = :digest, promotion = :promotion, moved = :moved, listing = :heads, listedAt = :at, "
             "version = if_not_exists(version, :none) + :one"
         )
+        if move.previous_digest:
+            change += ", moving = :yes"
+            values[":yes"] = {"BOOL": True}
         remove, names = "turn, holder, turnEnds, drift", {}
         if record.undoes:
             change += ", undoes = :undone, #back = :undone"
@@ -254,13 +257,12 @@ class DynamoLedger(DynamoLeftovers):
         if record.trigger is Trigger.REQUEST:
             remove += ", #here"
             names["#here"] = f"{BACK}{record.digest_of(move)}"
-        at = dynamo.sortable(record.ended_at or self._now())
         values |= {
             ":digest": {"S": record.digest_of(move)},
             ":promotion": {"S": record.promotion_id},
-            ":moved": {"S": at},
+            ":moved": {"S": dynamo.sortable(record.ended_at or self._now())},
             ":heads": {"S": dynamo.HEADS},
-            ":at": {"S": f"{at}#{dynamo.place(record.repository)}:{tag}"},
+            ":at": {"S": dynamo.head_at(record.repository, tag)},
             ":none": {"N": "0"},
             ":one": {"N": "1"},
         }

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from promoter import dynamo
 from promoter.items import head_of, record_of
-from promoter.model import GONE, Head, Outcome, Record
+from promoter.model import Head, Outcome, Record, Rota, Round
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -18,36 +19,64 @@ if TYPE_CHECKING:
 NEWEST = 20
 """How much of a tag's history is looked at: refusals may have come since."""
 
+PAGE = 100  # as many tags as one BatchGetImage can name
+RUN = dynamo.reconcile_key("run")
+
 
 class DynamoLeftovers:
-    """The part of the ledger that looks through the index: promotions that nobody ended, heads by age."""
+    """The part of the ledger for `reconcile`: what the index lists, and how far the last runs have come."""
 
     def __init__(self, client: DynamoDBClient, table: str, now: Callable[[], datetime]) -> None:
         self._client = client
         self._table = table
         self._now = now
 
-    def abandoned(self, *, limit: int) -> Sequence[str]:
+    def abandoned(self, *, limit: int | None = None) -> Iterator[str]:
         """Query the open promotions by the end of their turn."""
-        items = self._listed(dynamo.OPEN, dynamo.sortable(self._now()), limit)
-        return [item["pk"]["S"].partition("#")[2] for item in items]
+        with dynamo.asking("the ledger could not be read"):
+            items = dynamo.every(
+                self._client,
+                TableName=self._table,
+                IndexName=dynamo.INDEX,
+                KeyConditionExpression="listing = :listing AND listedAt < :now",
+                ExpressionAttributeValues={
+                    ":listing": {"S": dynamo.OPEN},
+                    ":now": {"S": dynamo.sortable(self._now())},
+                },
+                Limit=PAGE,
+            )
+            for item in islice(items, limit):
+                yield item["pk"]["S"].partition("#")[2]
 
-    def stalest_heads(self, *, limit: int) -> Sequence[Head]:
-        """Query the heads by when they were looked at; those that are elsewhere are half of them at most."""
-        before = dynamo.sortable(self._now())
-        drifted = self._listed(dynamo.DRIFTED, before, limit // 2)
-        others = self._listed(dynamo.HEADS, before, limit - len(drifted))
-        return [head_of(item) for item in (*drifted, *others)]
+    def heads_listed(self, listing: str, after: str | None) -> Sequence[tuple[str, Head]]:
+        """Query one page of the index."""
+        with dynamo.asking("the ledger could not be read"):
+            answer = self._client.query(
+                TableName=self._table,
+                IndexName=dynamo.INDEX,
+                KeyConditionExpression="listing = :listing AND listedAt > :after",
+                ExpressionAttributeValues={":listing": {"S": listing}, ":after": {"S": after or " "}},
+                Limit=PAGE,
+            )
+        return [(item["listedAt"]["S"], head_of(item)) for item in answer["Items"]]
 
-    def checked(self, head: Head, *, drift: str | None) -> bool:
+    def note(self, head: Head, *, drift: str | None, rota: Rota | None) -> bool:
         """Update the head's item; the stream announces a drift that is new."""
-        listing = dynamo.DRIFTED if drift else dynamo.HEADS
-        values = {":listing": {"S": dynamo.GONE if drift == GONE else listing}}
-        change = "SET listedAt = :at, listing = :listing REMOVE drift"
+        sets, removes, values = [], [], dict[str, Any]()
         if drift:
-            change = "SET listedAt = :at, listing = :listing, drift = :drift"
+            sets.append("drift = :drift")
             values[":drift"] = {"S": drift}
-        return self._note(head, change, values)
+        else:
+            removes.append("drift")
+        if rota:
+            sets += ["listing = :listing", "listedAt = :at"]
+            values |= _listed(head, rota)
+        else:
+            removes += ["listing", "listedAt"]
+        parts = (("SET", sets), ("REMOVE", removes))
+        return self._write_head(
+            head, " ".join(f"{verb} {', '.join(what)}" for verb, what in parts if what), values
+        )
 
     def adopt(self, head: Head, image_digest: str) -> bool:
         """Query the newest of the tag's history, and update the head's item."""
@@ -71,43 +100,86 @@ class DynamoLeftovers:
             ":digest": {"S": image_digest},
             ":asked": {"S": newest.promotion_id},
             ":moved": {"S": dynamo.sortable(newest.ended_at or self._now())},
-            ":listing": {"S": dynamo.HEADS},
             ":none": {"N": "0"},
             ":one": {"N": "1"},
         }
-        return self._note(head, change, values)
+        return self._write_head(head, change, values | _listed(head, Rota.MOVING))
 
-    def _note(self, head: Head, change: str, values: dict[str, Any]) -> bool:
-        """Update a head's item, which nobody has moved or is about to move; False: somebody has."""
-        values |= {
-            ":at": {"S": f"{dynamo.sortable(self._now())}#{dynamo.place(head.repository)}:{head.image_tag}"},
-            ":promotion": {"S": head.promotion_id},
+    def round(self, rota: Rota) -> Round:
+        """Read the rota's item."""
+        with dynamo.asking("the ledger could not be read"):
+            answer = self._client.get_item(
+                TableName=self._table, Key=dynamo.reconcile_key(rota), ConsistentRead=True
+            )
+        item = answer.get("Item", {})
+        moments = {name: dynamo.text(item, name) for name in ("began", "whole")}
+        return Round(
+            after=dynamo.text(item, "after"),
+            **{name: datetime.fromisoformat(text) if text else None for name, text in moments.items()},
+        )
+
+    def keep_round(self, rota: Rota, at: Round) -> None:
+        """Write the rota's item."""
+        members = {
+            "after": at.after,
+            "began": at.began and dynamo.sortable(at.began),
+            "whole": at.whole and dynamo.sortable(at.whole),
         }
-        with dynamo.asking("the head could not be written"):
+        kept: dict[str, Any] = {name: {"S": text} for name, text in members.items() if text}
+        with dynamo.asking("the ledger could not be written"):
+            self._client.put_item(TableName=self._table, Item=dynamo.reconcile_key(rota) | kept)
+
+    def begin_run(self, holder: str, until: datetime) -> bool:
+        """Put the run's item where there is none, or one that is over."""
+        return self._succeeds(
+            lambda: self._client.put_item(
+                TableName=self._table,
+                Item=RUN | {"holder": {"S": holder}, "ends": {"S": dynamo.sortable(until)}},
+                ConditionExpression="attribute_not_exists(pk) OR ends < :now",
+                ExpressionAttributeValues={":now": {"S": dynamo.sortable(self._now())}},
+            ),
+            "the run could not begin",
+        )
+
+    def end_run(self, holder: str) -> None:
+        """Delete the run's item."""
+        self._succeeds(
+            lambda: self._client.delete_item(
+                TableName=self._table,
+                Key=RUN,
+                ConditionExpression="holder = :holder",
+                ExpressionAttributeValues={":holder": {"S": holder}},
+            ),
+            "the run could not be ended",
+        )
+
+    def _write_head(self, head: Head, change: str, values: Mapping[str, Any]) -> bool:
+        """Update a head's item, which nobody has moved or is about to move; False: somebody has."""
+        return self._succeeds(
+            lambda: self._client.update_item(
+                TableName=self._table,
+                Key=dynamo.head_key(head.repository, head.image_tag),
+                UpdateExpression=change,
+                ConditionExpression=f"promotion = :promotion AND {dynamo.FREE}",
+                ExpressionAttributeValues={**values, ":promotion": {"S": head.promotion_id}},
+            ),
+            "the head could not be written",
+        )
+
+    def _succeeds(self, write: Callable[[], object], what: str) -> bool:
+        """Say whether the condition of a write held."""
+        with dynamo.asking(what):
             try:
-                self._client.update_item(
-                    TableName=self._table,
-                    Key=dynamo.head_key(head.repository, head.image_tag),
-                    UpdateExpression=change,
-                    ConditionExpression=f"promotion = :promotion AND {dynamo.FREE}",
-                    ExpressionAttributeValues=values,
-                )
+                write()
             except ClientError as error:
                 if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                     raise
                 return False
         return True
 
-    def _listed(self, name: str, before: str, limit: int) -> list[Mapping[str, Any]]:
-        with dynamo.asking("the ledger could not be read"):
-            answer = self._client.query(
-                TableName=self._table,
-                IndexName=dynamo.INDEX,
-                KeyConditionExpression="listing = :listing AND listedAt < :before",
-                ExpressionAttributeValues={":listing": {"S": name}, ":before": {"S": before}},
-                Limit=limit,
-            )
-        return list(answer["Items"])
+
+def _listed(head: Head, rota: Rota) -> dict[str, Any]:
+    return {":listing": {"S": rota}, ":at": {"S": dynamo.head_at(head.repository, head.image_tag)}}
 
 
 def asked_for(newest: Sequence[Record], image_tag: str, image_digest: str) -> Record | None:

@@ -280,6 +280,7 @@ GONE = "none"
 class Head:
     """Where a tag points by the ledger, since when, by which promotion; `drift`: where it was found instead.
 
+    `moving` says that the tag was moved from one image to another; others were put once.
     `undoes` is the promotion that a rollback took back to get it here.
     """
 
@@ -290,6 +291,27 @@ class Head:
     moved_at: datetime
     drift: str | None = None
     undoes: str | None = None
+    moving: bool = False
+
+
+class Rota(StrEnum):
+    """Which heads are compared with the registry together: those of tags that move, and those of tags put once."""
+
+    MOVING = "heads"
+    ONCE = "heads-once"
+
+
+@dataclass(frozen=True)
+class Round:
+    """How far the heads of a rota are compared: in a round that began at `began`, up to and with the key `after`.
+
+    `after` is None between two rounds. `whole` is when the last round began that came to its end: since then every
+    head of the rota was compared.
+    """
+
+    after: str | None = None
+    began: datetime | None = None
+    whole: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Protocol
 
-from promoter.model import Head, ImageId, Manifest, Record, Repository, Scan, Turn, Unreadable, Watch
+from promoter.model import (
+    Head,
+    ImageId,
+    Manifest,
+    Record,
+    Repository,
+    Rota,
+    Round,
+    Scan,
+    Turn,
+    Unreadable,
+    Watch,
+)
 from promoter.policy import Freeze
 
 
@@ -175,18 +187,36 @@ class Ledger(Protocol):
     def head(self, repository: Repository, image_tag: str) -> Head | None:
         """Return where the ledger has a tag."""
 
-    def abandoned(self, *, limit: int) -> Sequence[str]:
-        """Return promotionIds whose turn is over without an end, the longest ago first."""
+    def abandoned(self, *, limit: int | None = None) -> Iterator[str]:
+        """Yield promotionIds whose turn is over without an end, the longest ago first.
 
-    def stalest_heads(self, *, limit: int) -> Sequence[Head]:
-        """Return the heads that were checked or moved the longest ago."""
-
-    def checked(self, head: Head, *, drift: str | None) -> bool:
-        """Note that the head was compared with the registry, and where the tag was found instead.
-
-        A tag that is GONE is not among the stalest heads again until it is promoted. False: the head has moved
-        meanwhile, or is about to; nothing is noted then.
+        They are read page by page, as far as they are asked for: those that stay do not hide those behind them.
         """
+
+    def heads_listed(self, listing: str, after: str | None) -> Sequence[tuple[str, Head]]:
+        """Return some heads of a rota with their keys, in the order of their keys, those that follow `after`.
+
+        None is left where there are none. The heads of a repository follow each other.
+        """
+
+    def note(self, head: Head, *, drift: str | None, rota: Rota | None) -> bool:
+        """Note where the tag was found instead, and the rota in which the head is compared from now on.
+
+        `drift` is GONE for a tag that the registry does not have. False: the head has moved meanwhile, or is about
+        to; nothing is noted then.
+        """
+
+    def round(self, rota: Rota) -> Round:
+        """Return how far a rota is compared."""
+
+    def keep_round(self, rota: Rota, at: Round) -> None:
+        """Remember how far a rota is compared."""
+
+    def begin_run(self, holder: str, until: datetime) -> bool:
+        """Take the right to run reconcile until then; False: another run has it, and its time is not over."""
+
+    def end_run(self, holder: str) -> None:
+        """Give the right to run reconcile back, unless another run has taken it over."""
 
     def adopt(self, head: Head, image_digest: str) -> bool:
         """Take over where a tag was found, if the last that was asked for it is just that: say whether it was."""

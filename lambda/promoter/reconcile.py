@@ -1,33 +1,38 @@
-"""Puts right what events and crashes left behind: a bit at each run, beginning where it is needed the longest."""
+"""Puts right what events and crashes left behind: a bit of each kind at each run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
 
-from promoter.errors import Frozen, NotAllowed, PromoterError
-from promoter.model import GONE, Head, ImageId, Manifest, Outcome, Promotion, Repository, Unreadable, Watch
+from promoter.drifts import Drifts
+from promoter.errors import Frozen, PromoterError
+from promoter.model import Head, Outcome, Promotion, Repository, Rota, Watch
 from promoter.ports import Watches
 from promoter.promote import admit, attempt
-from promoter.settle import look, settle
+from promoter.settle import settle
+from promoter.shares import Step, Work, share_time
 from promoter.turn import Course
 from promoter.world import World
 
-T = TypeVar("T")
-R = TypeVar("R")
-
-AT_ONCE = 100  # of each kind, at most, in one run; as many tags as one BatchGetImage can name
+AT_ONCE = 100  # watches that are read at once
+TOLD = 50  # failures, of which the log and the answer hold the words
 PATIENCE = timedelta(minutes=10)
 """How old a watch has to be to be looked at: before that its events are on their way."""
+
+CALLS = timedelta(seconds=3)
+"""What the calls of a step take, unless AWS is slow: the lease of the run outlasts the run by more than that."""
 
 
 @dataclass(frozen=True)
 class Reconciled:
     """What a run did: promotions it settled, watches it ended, tags it found elsewhere; `failures` are told.
 
-    `stale` is how many promotions were to be settled, whether it came to them or not.
+    `stale` is how many promotions it found to be settled, `failed` how many steps failed, `unfinished` the kinds
+    of work that it had too little time for. `interval` is the longest time between two comparisons of a tag that
+    moves.
     """
 
     stale: int = 0
@@ -36,61 +41,109 @@ class Reconciled:
     waiting: int = 0
     drifted: tuple[Head, ...] = ()
     failures: tuple[str, ...] = ()
+    failed: int = 0
+    unfinished: tuple[str, ...] = ()
+    interval: timedelta | None = field(default=None, compare=False)
+
+
+@dataclass
+class Tally:
+    """What a run has done until now."""
+
+    stale: int = 0
+    settled: list[str] = field(default_factory=list)
+    looked_at: list[bool] = field(default_factory=list)
+    drifted: dict[tuple[Repository, str], Head] = field(default_factory=dict)
+    failures: dict[str, None] = field(default_factory=dict)
+    failed: int = 0
+
+    def found(self, head: Head) -> None:
+        """Remember a tag that is elsewhere; one that was compared twice is told once."""
+        self.drifted[head.repository, head.image_tag] = head
+
+    def fail(self, error: PromoterError) -> None:
+        """Count a failure; what many fail of alike is told once."""
+        self.failed += 1
+        if len(self.failures) < TOLD:
+            self.failures[error.detail] = None
 
 
 @dataclass(frozen=True)
 class Reconciler:
     """`wishes` makes promotions of a watch, as the event would have that never came; `promote` carries one out.
 
-    `in_time` says whether there is time for one more step.
+    `in_time` says whether there is time for a step that takes so long.
     """
 
     world: World
     watches: Watches
     wishes: Callable[[Watch], Iterable[Promotion]]
     promote: Callable[[Promotion], object]
-    in_time: Callable[[], bool]
+    in_time: Callable[[timedelta], bool]
 
     def run(self) -> Reconciled:
-        """Settle stale intents, finish watches, look for drift. What fails is left for the next run."""
-        failures: list[str] = []
-        stale = self.world.ledger.abandoned(limit=AT_ONCE)
-        settled = self._each(stale, self._settle, failures)
-        old = self.watches.oldest(self.world.now() - PATIENCE, limit=AT_ONCE)
-        looked_at = self._each(old, self._revisit, failures)
-        heads = self._each(by_repository(self.world.ledger.stalest_heads(limit=AT_ONCE)), self._drifted, failures)
+        """Settle stale intents, finish watches, look for drift: each in its share of the time.
+
+        What fails is left for the next run, and so is what there is no time for.
+        """
+        tally, start = Tally(), self.world.now()
+        heads = Drifts(self.world, tally.found)
+        promotion = 2 * self.world.patience + CALLS
+        kinds = (
+            Work("stale intents", self._stale(tally), CALLS),
+            Work("heads of tags that move", heads.steps(Rota.MOVING, start), CALLS),
+            Work("watches", self._waiting(tally, start), promotion),
+            Work("heads of tags put once", heads.steps(Rota.ONCE, start), CALLS),
+        )
+        unfinished = share_time(kinds, in_time=self.in_time, now=self.world.now, failed=tally.fail)
         return Reconciled(
-            stale=len(stale),
-            settled=tuple(settled),
-            finished=looked_at.count(True),
-            waiting=looked_at.count(False),
-            drifted=tuple(head for group in heads for head in group),
-            failures=tuple(failures),
+            stale=tally.stale,
+            settled=tuple(tally.settled),
+            finished=tally.looked_at.count(True),
+            waiting=tally.looked_at.count(False),
+            drifted=tuple(tally.drifted.values()),
+            failures=tuple(tally.failures),
+            failed=tally.failed,
+            unfinished=unfinished,
+            interval=heads.interval(),
         )
 
-    def _each(self, entries: Iterable[T], step: Callable[[T], R], failures: list[str]) -> list[R]:
-        done = []
-        for entry in entries:
-            if not self.in_time():
-                break
-            try:
-                done.append(step(entry))
-            except PromoterError as error:
-                failures.append(error.detail)
-        return done
+    def _stale(self, tally: Tally) -> Iterator[Step]:
+        for promotion_id in self.world.ledger.abandoned():
+            tally.stale += 1
+            yield partial(self._settle, promotion_id, tally)
 
-    def _settle(self, promotion_id: str) -> str:
+    def _settle(self, promotion_id: str, tally: Tally) -> None:
         settle(promotion_id, self.world)
-        return promotion_id
+        tally.settled.append(promotion_id)
 
-    def _revisit(self, watch: Watch) -> bool:
-        """Carry out what the watch waits for, if it can be now; say whether the watch is done with."""
+    def _waiting(self, tally: Tally, start: datetime) -> Iterator[Step]:
+        """Yield a step for each old watch: those that were looked at are no longer among the oldest.
+
+        Those that failed still are: where they fill a page, the next one is larger.
+        """
+        seen, limit = set[Watch](), AT_ONCE
+        while True:
+            found = self.watches.oldest(start - PATIENCE, limit=limit)
+            fresh = [watch for watch in found if watch not in seen]
+            for watch in fresh:
+                yield partial(self._revisit, watch, tally)
+            seen.update(fresh)
+            if len(found) < limit:
+                return
+            limit += 0 if fresh else AT_ONCE
+
+    def _revisit(self, watch: Watch, tally: Tally) -> None:
+        """Carry out what the watch waits for, if it can be now, and end the watch; else leave it for later."""
         in_the_way = [error for wish in self.wishes(watch) if (error := self._in_the_way(wish))]
+        for error in in_the_way:
+            if error.outcome is Outcome.FAILED:
+                tally.fail(error)
         if in_the_way:
             self.watches.touch(watch, extend=any(will_end(error) for error in in_the_way))
         else:
             self.watches.remove(watch)
-        return not in_the_way
+        tally.looked_at.append(not in_the_way)
 
     def _in_the_way(self, wish: Promotion) -> PromoterError | None:
         """Carry the wish out, and return what it still waits for.
@@ -108,38 +161,6 @@ class Reconciler:
         answer = self.promote(wish)
         return answer if isinstance(answer, PromoterError) and waits(answer) else None
 
-    def _drifted(self, heads: Sequence[Head]) -> list[Head]:
-        """Return those of one repository's heads that the registry has elsewhere.
-
-        Where no rule is about the repository any longer there is no right to look: its heads stay as they are.
-        """
-        tag_ids = {head: ImageId(image_tag=head.image_tag) for head in heads}
-        try:
-            self.world.policy.require_repository(heads[0].repository)
-        except NotAllowed:
-            for head in heads:
-                self.world.ledger.checked(head, drift=head.drift)
-            return []
-        try:
-            answers = look(self.world, heads[0].repository, list(tag_ids.values()))
-        except PromoterError:
-            for head in heads:  # or they would be the stalest for ever, and nothing else be looked at
-                self.world.ledger.checked(head, drift=head.drift)
-            raise
-        drifted = []
-        for head, tag_id in tag_ids.items():
-            found = answers[tag_id]
-            if isinstance(found, Unreadable):  # where it is cannot be told: that is no drift
-                self.world.ledger.checked(head, drift=head.drift)
-                continue
-            digest = found.digest if isinstance(found, Manifest) else GONE
-            drift = digest if digest != head.image_digest else None
-            if drift and self.world.ledger.adopt(head, digest):
-                continue
-            if self.world.ledger.checked(head, drift=drift) and drift:
-                drifted.append(replace(head, drift=drift))
-        return drifted
-
 
 def waits(error: PromoterError) -> bool:
     """Say whether what is in a wish's way passes."""
@@ -149,11 +170,3 @@ def waits(error: PromoterError) -> bool:
 def will_end(error: PromoterError) -> bool:
     """Say whether it is certain to pass, however long that takes: a freeze, or soak time."""
     return isinstance(error, Frozen) or any(reason.code == "soaking" for reason in error.reasons)
-
-
-def by_repository(heads: Iterable[Head]) -> list[list[Head]]:
-    """Group heads, so that one read answers for a repository."""
-    groups: dict[Repository, list[Head]] = {}
-    for head in heads:
-        groups.setdefault(head.repository, []).append(head)
-    return list(groups.values())

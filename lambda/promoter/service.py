@@ -6,16 +6,12 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from promoter import events, telemetry, wiring
 from promoter.errors import Frozen, PromoterError, ScanPending
 from promoter.gate import FINISHED, NOT_YET
 from promoter.model import ImageId, Promoted, Promotion, Trigger, Watch
 from promoter.promote import promote
-
-if TYPE_CHECKING:
-    from promoter.reconcile import Reconciled
 
 Answer = Promoted | PromoterError
 
@@ -177,17 +173,6 @@ def must_come_again(event: events.ImageEvent, answer: Answer) -> bool:
     if isinstance(answer, ScanPending):
         return event.is_scan and event.image_digest in awaited(answer)
     return isinstance(answer, PromoterError) and answer.retryable
-
-
-def put_right(in_time: Callable[[], bool]) -> Reconciled:
-    """Reconcile with the real world, and report."""
-    from promoter import reconcile  # what the schedule needs is not loaded for events
-
-    done = reconcile.Reconciler(
-        world=wiring.world(), watches=wiring.watches(), wishes=watched, promote=attempt, in_time=in_time
-    ).run()
-    telemetry.report_reconciled(done)
-    return done
 
 
 def watched(entry: Watch) -> tuple[Promotion, ...]:

@@ -1,25 +1,26 @@
-"""The only reader of the environment."""
+"""The only reader of the environment: what the stack tells each function."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 POLICY_FILE = Path(__file__).with_name("policy.json")
+PATIENCE = "10"  # seconds
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the function is told: its own account's registry, its Region, its table.
+    """What promotions need: their own account's registry, its Region, the table.
 
-    `lease` is how long a turn lasts, longer than any invocation; `history` how long records are kept. Events come
-    from `events_queue` (its URL) `event_tries` times, `event_retry` apart, and then go to `failed_events_queue`;
-    announcements that cannot be sent go to `unannounced_queue`.
-    `operators` are globs on callers; none: everybody whom API Gateway lets in operates.
+    `lease` is how long a turn lasts, longer than any invocation; `history` how long records are kept. `patience`
+    is how long a promotion waits for others. `operators` are globs on callers; none: everybody whom API Gateway
+    lets in operates.
     """
 
     registry_id: str
@@ -27,32 +28,80 @@ class Settings:
     table: str
     lease: timedelta
     history: timedelta
-    events_queue: str
-    failed_events_queue: str
-    unannounced_queue: str
-    event_tries: int
-    event_retry: timedelta
+    patience: timedelta
     operators: tuple[str, ...]
     policy_file: Path = POLICY_FILE
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> Settings:
         """Read the settings. Raises RuntimeError naming the variable that is missing."""
-        try:
+        with _missing_named():
             return cls(
                 registry_id=environment["PROMOTER_REGISTRY_ID"],
                 region=environment["AWS_REGION"],
                 table=environment["PROMOTER_TABLE"],
                 lease=timedelta(seconds=int(environment["PROMOTER_LEASE_SECONDS"])),
                 history=timedelta(days=int(environment["PROMOTER_HISTORY_DAYS"])),
-                events_queue=environment["PROMOTER_EVENTS_QUEUE"],
-                failed_events_queue=environment["PROMOTER_FAILED_EVENTS_QUEUE"],
-                unannounced_queue=environment["PROMOTER_UNANNOUNCED_QUEUE"],
-                event_tries=int(environment["PROMOTER_EVENT_TRIES"]),
-                event_retry=timedelta(seconds=int(environment["PROMOTER_EVENT_RETRY_SECONDS"])),
+                patience=timedelta(seconds=int(environment.get("PROMOTER_PATIENCE_SECONDS", PATIENCE))),
                 operators=tuple(json.loads(environment["PROMOTER_OPERATORS"])),
             )
-        except KeyError as error:
-            raise RuntimeError(
-                f"environment variable {error.args[0]} is not set; the stack and Lambda set it"
-            ) from error
+
+
+@dataclass(frozen=True)
+class EventSettings:
+    """Where the promoter's events come from: a queue, `tries` times, `retry` apart; then it is `failed_queue`.
+
+    Queues are named by their URL.
+    """
+
+    queue: str
+    failed_queue: str
+    tries: int
+    retry: timedelta
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ) -> EventSettings:
+        """Read the settings. Raises RuntimeError naming the variable that is missing."""
+        with _missing_named():
+            return cls(
+                queue=environment["PROMOTER_EVENTS_QUEUE"],
+                failed_queue=environment["PROMOTER_FAILED_EVENTS_QUEUE"],
+                tries=int(environment["PROMOTER_EVENT_TRIES"]),
+                retry=timedelta(seconds=int(environment["PROMOTER_EVENT_RETRY_SECONDS"])),
+            )
+
+
+@dataclass(frozen=True)
+class AnnouncerSettings:
+    """Where the announcer puts aside what cannot be announced: the URL of a queue."""
+
+    unannounced_queue: str
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ) -> AnnouncerSettings:
+        """Read the settings. Raises RuntimeError naming the variable that is missing."""
+        with _missing_named():
+            return cls(unannounced_queue=environment["PROMOTER_UNANNOUNCED_QUEUE"])
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How much `time` the reconciler has for a run on schedule."""
+
+    time: timedelta
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ) -> RunSettings:
+        """Read the settings. Raises RuntimeError naming the variable that is missing."""
+        with _missing_named():
+            return cls(time=timedelta(seconds=int(environment["PROMOTER_RECONCILE_SECONDS"])))
+
+
+@contextmanager
+def _missing_named() -> Iterator[None]:
+    try:
+        yield
+    except KeyError as error:
+        raise RuntimeError(
+            f"environment variable {error.args[0]} is not set; the stack and Lambda set it"
+        ) from error

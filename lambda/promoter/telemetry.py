@@ -9,7 +9,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from promoter import records
 from promoter.errors import PromoterError
-from promoter.model import Outcome, Promoted, Promotion
+from promoter.model import Outcome, Promoted, Promotion, Trigger
 
 if TYPE_CHECKING:
     from promoter.model import Watch
@@ -24,7 +24,8 @@ logger = Logger(service=SERVICE)
 def report(wish: Promotion, answer: Promoted | PromoterError, *, milliseconds: float, waits: bool = False) -> None:
     """Log how a promotion ended, and count it by outcome and trigger.
 
-    One that `waits` has not ended: that is logged, and it is counted when it ends.
+    One that `waits` has not ended: that is logged, and it is counted when it ends. Nor has one of an event that
+    failed and may be tried again: the event comes again, or `reconcile` does it.
     """
     record: dict[str, Any] = {
         "promotion_id": wish.promotion_id,
@@ -57,6 +58,9 @@ def report(wish: Promotion, answer: Promoted | PromoterError, *, milliseconds: f
             return
         log = logger.error if answer.outcome is Outcome.FAILED else logger.warning
         log("promotion", **record)
+        if comes_again(wish, answer):
+            count_retry(wish.trigger)
+            return
         if answer.outcome is Outcome.REFUSED:
             count_reasons({each.code for each in answer.reasons} or {answer.code})
     count(wish.trigger, answer.outcome, milliseconds)
@@ -73,6 +77,25 @@ def report_waiting(watch: Watch, awaited: str) -> None:
         source_digest=watch.waiting.image_digest,
         awaited=awaited,
     )
+
+
+def comes_again(wish: Promotion, answer: PromoterError) -> bool:
+    """Say whether a failed promotion is tried again without anybody asking for it."""
+    return wish.trigger is Trigger.SCAN and answer.outcome is Outcome.FAILED and answer.retryable
+
+
+def report_given_up(error: Exception) -> None:
+    """Count an event that failed at its last try, which `report` took for one that comes again."""
+    if isinstance(error, PromoterError) and error.outcome is Outcome.FAILED:
+        count(Trigger.SCAN, Outcome.FAILED, milliseconds=0)
+
+
+def count_retry(trigger: str) -> None:
+    """Emit the metric Retries."""
+    metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
+    metrics.add_dimension("trigger", trigger)
+    metrics.add_metric(name="Retries", unit=MetricUnit.Count, value=1)
+    metrics.flush_metrics()
 
 
 def count_reasons(codes: set[str]) -> None:
@@ -108,7 +131,7 @@ def report_refused(error: PromoterError, *, route: str, caller: str | None) -> N
     log("call refused", route=route, caller=caller, code=error.code, detail=error.detail)
 
 
-def report_reconciled(done: Reconciled) -> None:
+def report_reconciled(done: Reconciled, *, trigger: str) -> None:
     """Log what a run of reconcile did, and count what operators have to know of."""
     from promoter import drift  # events need none of this
 
@@ -120,8 +143,21 @@ def report_reconciled(done: Reconciled) -> None:
         waiting=done.waiting,
         drifted=[drift.document(head) for head in done.drifted],
         failures=done.failures,
+        failed=done.failed,
+        unfinished=done.unfinished,
     )
-    for name, count_of in (("StaleIntents", done.stale), ("Drift", len(done.drifted))):
-        metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
+    metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
+    for name, count_of in (
+        ("StaleIntents", done.stale),
+        ("Drift", len(done.drifted)),
+        ("ReconcileFailures", done.failed),
+    ):
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=count_of)
-        metrics.flush_metrics()
+    if done.interval is not None:
+        seconds = done.interval.total_seconds()
+        metrics.add_metric(name="LongestDriftCheckInterval", unit=MetricUnit.Seconds, value=seconds)
+    metrics.flush_metrics()
+    runs = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
+    runs.add_dimension("trigger", trigger)
+    runs.add_metric(name="ReconcileRuns", unit=MetricUnit.Count, value=1)
+    runs.flush_metrics()

@@ -16,7 +16,7 @@ from promoter.evidence import AT_ONCE
 from promoter.freezes import DynamoFreezes
 from promoter.ledger import DynamoLedger
 from promoter.policy import Policy, load
-from promoter.settings import Settings
+from promoter.settings import AnnouncerSettings, EventSettings, Settings
 from promoter.watches import DynamoWatches
 from promoter.world import World
 
@@ -69,7 +69,13 @@ def ledger() -> DynamoLedger:
 @functools.cache
 def world() -> World:
     """Put together what a promotion touches."""
-    return World(policy=policy(), registry=registry(), findings=findings(), ledger=ledger())
+    return World(
+        policy=policy(),
+        registry=registry(),
+        findings=findings(),
+        ledger=ledger(),
+        patience=Settings.read().patience,
+    )
 
 
 @functools.cache
@@ -92,7 +98,7 @@ def announcer() -> Announcer:
     from promoter.announce import Announcer
     from promoter.retries import PutAside
 
-    queue = PutAside(boto3.client("sqs", config=CLIENT), url=Settings.read().unannounced_queue)
+    queue = PutAside(boto3.client("sqs", config=CLIENT), url=AnnouncerSettings.read().unannounced_queue)
     return Announcer(boto3.client("events", config=CLIENT), queue)
 
 
@@ -101,13 +107,13 @@ def event_queue() -> EventQueue:
     """Connect to the queue that events come from; only one that fails needs it."""
     from promoter.retries import EventQueue
 
-    settings = Settings.read()
+    settings = EventSettings.read()
     return EventQueue(
         boto3.client("sqs", config=CLIENT),
-        url=settings.events_queue,
-        failed_url=settings.failed_events_queue,
-        tries=settings.event_tries,
-        retry=settings.event_retry,
+        url=settings.queue,
+        failed_url=settings.failed_queue,
+        tries=settings.tries,
+        retry=settings.retry,
     )
 
 

@@ -100,7 +100,7 @@ def next_promotion(world: World) -> None:
 
 def reconcile(world: World) -> None:
     """Recover by the schedule."""
-    Reconciler(world, RememberedWatches(), lambda _: (), lambda _: None, lambda: True).run()
+    Reconciler(world, RememberedWatches(), lambda _: (), lambda _: None, lambda _: True).run()
 
 
 @pytest.mark.parametrize("recover", [next_promotion, reconcile])

@@ -52,9 +52,9 @@ def test_answers_event_and_log_agree_on_where_the_registry_has_a_tag(
     before = client.get_item(**key)["Item"]
     change(registry)
 
-    done = Reconciler(here, RememberedWatches(), lambda _: (), lambda _: None, lambda: True).run()
+    done = Reconciler(here, RememberedWatches(), lambda _: (), lambda _: None, lambda _: True).run()
 
-    telemetry.report_reconciled(done)
+    telemetry.report_reconciled(done, trigger="schedule")
     changed = {"dynamodb": {"NewImage": client.get_item(**key)["Item"], "OldImage": before}}
     (event,) = (json.loads(entry["Detail"]) for entry in announcements([changed]))
     (logged,) = (line for line in map(json.loads, stream.getvalue().splitlines()) if "drifted" in line)

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from promoter.ledger import DynamoLedger
 from promoter.manifest import OCI_MANIFEST
 from promoter.model import (
     GONE,
+    Head,
     ImageId,
     Manifest,
     Outcome,
@@ -26,6 +28,8 @@ from promoter.model import (
     Reason,
     Record,
     Repository,
+    Rota,
+    Round,
     TagMove,
     Trigger,
     Turn,
@@ -390,7 +394,7 @@ def test_taking_over_drift_forgets_no_rollback(ledger: Ledger) -> None:
     carry_out(ledger, back(first), NEW)
     found = intent(trigger=Trigger.SCAN, moves=(TagMove("prod", Outcome.UNCHANGED, NEW),))
     ledger.record(ended(found, Outcome.UNCHANGED, at=LATER))
-    (head,) = ledger.stalest_heads(limit=10)
+    (head,) = listed(ledger)
     assert ledger.adopt(head, NEW)
 
     carry_out(ledger, intent(OTHER), NEW)
@@ -457,52 +461,109 @@ def test_a_refusal_is_recorded_with_its_reasons(ledger: Ledger) -> None:
     assert told.reasons == (reason,)
 
 
+def listed(ledger: Ledger, listing: str = Rota.MOVING) -> list[Head]:
+    """Return all heads of a listing, page after page."""
+    found: list[Head] = []
+    after = None
+    while page := ledger.heads_listed(listing, after):
+        found += [head for _, head in page]
+        after = page[-1][0]
+    return found
+
+
 def test_drift_is_noted_at_the_head(ledger: Ledger) -> None:
-    """Until the tag is found where it should be."""
+    """Until the tag is found where it should be; elsewhere or gone, it is listed as before."""
     carry_out(ledger, intent())
-    (head,) = ledger.stalest_heads(limit=10)
+    for drift in (OTHER, GONE, None):
+        (head,) = listed(ledger)
+        assert ledger.note(head, drift=drift, rota=Rota.MOVING)
 
-    ledger.checked(head, drift=OTHER)
-    noted = ledger.head(PLACE, "prod")
-    assert noted is not None
-    assert noted.drift == OTHER
-    assert [each.drift for each in ledger.stalest_heads(limit=10)] == [OTHER]
-
-    ledger.checked(noted, drift=None)
-    noted = ledger.head(PLACE, "prod")
-    assert noted is not None
-    assert noted.drift is None
+        noted = ledger.head(PLACE, "prod")
+        assert noted is not None
+        assert noted.drift == drift
+        assert [each.drift for each in listed(ledger)] == [drift]
 
 
-def test_a_tag_that_is_gone_is_looked_at_no_more(ledger: Ledger) -> None:
-    """Until it is promoted again."""
+def test_a_head_is_listed_in_its_rota(ledger: Ledger) -> None:
+    """In one of them or in none; a promotion of the tag lists it among those that move again."""
     carry_out(ledger, intent())
-    (head,) = ledger.stalest_heads(limit=10)
-    ledger.checked(head, drift=GONE)
-    assert list(ledger.stalest_heads(limit=10)) == []
+    (head,) = listed(ledger)
+    ledger.note(head, drift=GONE, rota=Rota.ONCE)
+    assert (listed(ledger), [each.drift for each in listed(ledger, Rota.ONCE)]) == ([], [GONE])
+    ledger.note(head, drift=None, rota=None)
+    assert (listed(ledger), listed(ledger, Rota.ONCE)) == ([], [])
 
     again = intent(OTHER)
     ledger.finish(begin(ledger, again, None, prod=1), ended(again))
-    assert [each.drift for each in ledger.stalest_heads(limit=10)] == [None]
+
+    assert [each.drift for each in listed(ledger)] == [None]
 
 
-def test_what_is_elsewhere_does_not_hide_the_rest(dynamo: DynamoLedger) -> None:
-    """Half of what is looked at, at most."""
-    for number in range(6):
-        carry_out(dynamo, intent(tags=(f"v{number}",)))
-    for head in dynamo.stalest_heads(limit=10)[:5]:
-        dynamo.checked(head, drift=OTHER)
+def test_a_tag_that_was_moved_is_known_from_one_that_was_put_once(ledger: Ledger) -> None:
+    """By an image that it left; or by a second move, where it was deleted in between."""
+    carry_out(ledger, intent(moves=(TagMove("prod", Outcome.PLANNED, None),)), None)
+    assert [head.moving for head in listed(ledger)] == [False]
 
-    looked_at = dynamo.stalest_heads(limit=4)
+    carry_out(ledger, intent(OTHER, moves=(TagMove("prod", Outcome.PLANNED, NEW),)), NEW)
+    assert [head.moving for head in listed(ledger)] == [True]
 
-    assert [head.drift for head in looked_at] == [OTHER, OTHER, None]
+
+def test_heads_are_listed_page_by_page_with_their_repository(ledger: Ledger) -> None:
+    """So that one call of ECR answers for all of them."""
+    places = [Repository(PLACE.registry_id, name) for name in ("team/web", "team/web-api", "team")]
+    for place in places:
+        for start in range(0, 60, 20):
+            tags = tuple(f"v{number}" for number in range(start, start + 20))
+            carry_out(ledger, intent(tags=tags, repository=place))
+
+    found = listed(ledger)
+
+    assert len({(head.repository, head.image_tag) for head in found}) == len(found) == 180
+    assert [place for place, _ in groupby(head.repository for head in found)] == sorted(
+        places, key=lambda place: f"{place.name}:"
+    )
+
+
+def test_abandoned_promotions_are_read_page_by_page(ledger: Ledger, clock: Clock) -> None:
+    """Those that cannot be settled do not hide those behind them."""
+    names = []
+    for number in range(120):
+        record = intent(tags=(f"v{number}",))
+        begin(ledger, record)
+        names.append(record.promotion_id)
+    clock.time += timedelta(minutes=5)
+
+    assert sorted(ledger.abandoned()) == sorted(names)
+    assert len(list(ledger.abandoned(limit=3))) == 3
+
+
+def test_one_run_of_reconcile_at_a_time(ledger: Ledger, clock: Clock) -> None:
+    """Until it gives the right back, or its time is over; who lost it does not take it from the next one."""
+    assert ledger.begin_run("one", clock.time + timedelta(minutes=15))
+    assert not ledger.begin_run("two", clock.time + timedelta(minutes=15))
+    ledger.end_run("one")
+    assert ledger.begin_run("two", clock.time + timedelta(minutes=15))
+
+    clock.time += timedelta(minutes=16)
+    assert ledger.begin_run("three", clock.time + timedelta(minutes=15))
+    ledger.end_run("two")
+    assert not ledger.begin_run("four", clock.time + timedelta(minutes=15))
+
+
+def test_a_round_is_remembered(ledger: Ledger, clock: Clock) -> None:
+    """Each rota has its own."""
+    assert ledger.round(Rota.MOVING) == Round()
+    for at in (Round("a", clock.time), Round(None, clock.time, clock.time - timedelta(hours=1))):
+        ledger.keep_round(Rota.MOVING, at)
+        assert ledger.round(Rota.MOVING) == at
+    assert ledger.round(Rota.ONCE) == Round()
 
 
 def test_drift_that_was_asked_for_is_taken_over(ledger: Ledger) -> None:
     """Only if it is the last that was asked for, and just that."""
     carry_out(ledger, intent())
-    (head,) = ledger.stalest_heads(limit=10)
-    ledger.checked(head, drift=OTHER)
+    (head,) = listed(ledger)
+    ledger.note(head, drift=OTHER, rota=Rota.MOVING)
     assert ledger.adopt(head, OTHER) is False
 
     accepted = intent(OTHER, moves=(TagMove("prod", Outcome.UNCHANGED, OTHER),))
@@ -518,7 +579,7 @@ def test_drift_that_was_asked_for_is_taken_over(ledger: Ledger) -> None:
 def test_drift_is_taken_over_by_what_was_found_there(ledger: Ledger) -> None:
     """Whatever else the promotion has put, and whatever was refused since."""
     carry_out(ledger, intent())
-    (head,) = ledger.stalest_heads(limit=10)
+    (head,) = listed(ledger)
     both = intent(OTHER, tags=("prod", "v2"))
     turn = ledger.begin(replace(both, moves=both.moves[1:]), {"v2": OLD}, {})
     assert isinstance(turn, Turn)
@@ -534,13 +595,13 @@ def test_drift_is_taken_over_by_what_was_found_there(ledger: Ledger) -> None:
 def test_drift_is_not_noted_of_a_tag_that_moves_meanwhile(ledger: Ledger) -> None:
     """What was compared is out of date: a turn is held, or the tag is somewhere else by now."""
     carry_out(ledger, intent())
-    (head,) = ledger.stalest_heads(limit=10)
+    (head,) = listed(ledger)
     following = intent(OTHER)
     turn = begin(ledger, following, NEW)
 
-    assert ledger.checked(head, drift=OTHER) is False
+    assert ledger.note(head, drift=OTHER, rota=Rota.MOVING) is False
     ledger.finish(turn, ended(following))
-    assert ledger.checked(head, drift=OTHER) is False
+    assert ledger.note(head, drift=OTHER, rota=Rota.MOVING) is False
 
     noted = ledger.head(PLACE, "prod")
     assert noted is not None

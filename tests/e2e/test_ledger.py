@@ -337,3 +337,48 @@ def test_reconcile_carries_out_what_no_event_brought(stack: Stack, build: Image)
     assert (status, done["finished"] > 0, done["failures"]) == (200, True, [])
     assert stack.tags(build.repository)["staging"] == build.digest
     assert watches() == []
+
+
+def test_one_run_of_reconcile_at_a_time(stack: Stack) -> None:
+    """Who asks for another is told to come again; the schedule's run leaves it to the one under way."""
+    dynamodb, table = stack.client("dynamodb"), stack.variables["PROMOTER_TABLE"]
+    key = {"pk": {"S": "reconcile"}, "sk": {"S": "run"}}
+    dynamodb.put_item(
+        TableName=table, Item=key | {"holder": {"S": "another"}, "ends": {"S": "2099-01-01T00:00:00.000000Z"}}
+    )
+    try:
+        status, problem = stack.call("POST", "/reconcile")
+        skipped = scheduled(stack)
+    finally:
+        dynamodb.delete_item(TableName=table, Key=key)
+
+    assert (status, problem["code"]) == (409, "reconcile_running")
+    assert skipped == {"outcome": "SKIPPED"}
+    assert stack.call("POST", "/reconcile")[0] == 200
+    assert "settled" in scheduled(stack)
+
+
+def scheduled(stack: Stack) -> Any:
+    """Run reconcile as the schedule does; return what the function answers."""
+    answer = stack.client("lambda").invoke(
+        FunctionName=stack.variables["PROMOTER_RECONCILER"], Payload=json.dumps({"reconcile": True}).encode()
+    )
+    return json.loads(answer["Payload"].read())
+
+
+def test_write_once_tags_do_not_keep_prod_from_being_compared(stack: Stack, image: Image) -> None:
+    """On the real table: they are listed apart, and prod is compared by every run."""
+    dynamodb, table = stack.client("dynamodb"), stack.variables["PROMOTER_TABLE"]
+    stack.post(ask(image.repository))
+    place = f"{stack.aws.account_id}/{image.repository}"
+    for number in range(300):
+        head = {"pk": f"heads#{place}", "sk": f"old-{number:03}", "digest": image.digest, "promotion": "p"}
+        listed = {"listing": "heads-once", "listedAt": f"{place}:old-{number:03}", "moved": "2026-01-01T00:00:00Z"}
+        dynamodb.put_item(TableName=table, Item={name: {"S": text} for name, text in (head | listed).items()})
+    pusher.push_image(stack.aws.registry, image.repository, "prod", seed="elsewhere")
+
+    for _ in range(2):
+        _, done = stack.call("POST", "/reconcile")
+        assert (image.repository, "prod") in {
+            (each["repositoryName"], each["imageTag"]) for each in done["drifted"]
+        }

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from promoter import wiring
-from promoter.errors import RegistryError
+from promoter.errors import RegistryError, TagImmutable
 from promoter.model import Scan
 from promoter.retries import EventQueue
 from tests.handler.conftest import EVENTS_QUEUE, FAILED_QUEUE
@@ -130,3 +130,46 @@ def test_a_message_that_is_no_event_is_put_away_in_the_end(invoke: Invoke, sqs: 
 
     assert invoke(queued("no JSON", receives=TRIES)) == {"outcome": "FAILED"}
     assert sqs.sent[0]["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "JSONDecodeError"
+
+
+def failures(logs: Callable[[], list[dict[str, Any]]]) -> dict[str, float]:
+    """Return how many promotions of scans were counted as failed for good, and how many tries as failed."""
+    lines = [line for line in logs() if "_aws" in line]
+    failed = sum(line["Promotions"][0] for line in lines if line.get("outcome") == "FAILED")
+    return {"failed": failed, "retries": sum(line["Retries"][0] for line in lines if "Retries" in line)}
+
+
+def test_a_try_that_a_retry_heals_is_not_counted_as_a_failure(
+    failing: Invoke, sqs: Sqs, logs: Callable[[], list[dict[str, Any]]]
+) -> None:
+    """It is a try that failed; the alarm of failed scans does not know of it."""
+    with pytest.raises(RegistryError):
+        failing(queued(basic(), receives=1))
+
+    assert failures(logs) == {"failed": 0, "retries": 1}
+
+
+def test_the_last_try_is_counted_as_a_failure(
+    failing: Invoke, sqs: Sqs, logs: Callable[[], list[dict[str, Any]]]
+) -> None:
+    """Once, when the event is put away."""
+    failing(queued(basic(), receives=TRIES))
+
+    assert failures(logs)["failed"] == 1
+
+
+def test_a_failure_that_no_retry_heals_is_counted_at_once(
+    invoke: Invoke,
+    findings: KnownFindings,
+    sqs: Sqs,
+    logs: Callable[[], list[dict[str, Any]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The event is done with."""
+    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+    registry = FailingRegistry({"build-7": IMAGE}, failing_tag="staging", failure=TagImmutable("it is immutable"))
+    monkeypatch.setattr(wiring, "registry", lambda: registry)
+
+    invoke(queued(basic()))
+
+    assert failures(logs) == {"failed": 1, "retries": 0}

@@ -27,12 +27,15 @@ from tests.infra.conftest import ACCOUNT, REGION, resources
 
 EMAIL = "ops@example.com"
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
-QUEUES = ("events_queue", "failed", "undelivered", "unannounced")
+QUEUES = ("events_queue", "failed", "undelivered", "unannounced", "runs")
+DEAD_LETTERS = {"failed", "undelivered", "unannounced", "runs"}
 
 Watched = Callable[..., cdk.Stack]
 
 
-def watched_in(app: cdk.App, email: str | None = None, timeout: cdk.Duration | None = None) -> cdk.Stack:
+def watched_in(
+    app: cdk.App, email: str | None = None, timeout: cdk.Duration | None = None, minutes: int = 15
+) -> cdk.Stack:
     """Put a stack into an app that has the alarms, the dashboard and a function; all else is somewhere else."""
     stack = cdk.Stack(app, "Watched", env=cdk.Environment(account=ACCOUNT, region=REGION))
     function = lambda_.Function(
@@ -50,13 +53,18 @@ def watched_in(app: cdk.App, email: str | None = None, timeout: cdk.Duration | N
         name: sqs.Queue.from_queue_arn(stack, name.capitalize(), f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}")
         for name in QUEUES
     }
-    Alarms(stack, "Alarms", function=function, api=api, table=table, **queues, topic_email=email)
-    Dashboard(stack, "Dashboard", function=function, api=api, table=table, **queues)
+    others = {
+        name: lambda_.Function.from_function_name(stack, name.capitalize(), name)
+        for name in ("reconciler", "announcer")
+    }
+    shown: dict[str, Any] = {"function": function, "api": api, "table": table, **others, **queues}
+    Alarms(stack, "Alarms", **shown, minutes=minutes, topic_email=email)
+    Dashboard(stack, "Dashboard", **shown)
     return stack
 
 
-def watched(email: str | None = None) -> assertions.Template:
-    return assertions.Template.from_stack(watched_in(cdk.App(), email, cdk.Duration.seconds(28)))
+def watched(email: str | None = None, minutes: int = 15) -> assertions.Template:
+    return assertions.Template.from_stack(watched_in(cdk.App(), email, cdk.Duration.seconds(28), minutes))
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +121,7 @@ def test_nothing_that_went_wrong_goes_unnoticed(silent: assertions.Template) -> 
     assert {(alarm["Namespace"], alarm["MetricName"]) for alarm in alarms_of(silent).values()} == {
         ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
         ("AWS/SQS", "ApproximateAgeOfOldestMessage"),
+        ("AWS/SQS", "NumberOfMessagesSent"),
         ("AWS/Lambda", "Errors"),
         ("AWS/Lambda", "Throttles"),
         ("AWS/Lambda", "Duration"),
@@ -124,6 +133,9 @@ def test_nothing_that_went_wrong_goes_unnoticed(silent: assertions.Template) -> 
         ("EcrPromoter", "Promotions"),
         ("EcrPromoter", "StaleIntents"),
         ("EcrPromoter", "Drift"),
+        ("EcrPromoter", "ReconcileRuns"),
+        ("EcrPromoter", "ReconcileFailures"),
+        ("EcrPromoter", "LongestDriftCheckInterval"),
     }
 
 
@@ -137,10 +149,50 @@ def test_one_dead_letter_is_enough_and_stays_known(silent: assertions.Template) 
     number = "ApproximateNumberOfMessagesVisible"
     found = [alarm for alarm in alarms_of(silent).values() if alarm["MetricName"] == number]
 
-    assert {dimensions(alarm)["QueueName"] for alarm in found} == {"failed", "undelivered", "unannounced"}
+    assert {dimensions(alarm)["QueueName"] for alarm in found} == DEAD_LETTERS
     for alarm in found:
         assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Maximum", 1, 1)
         assert alarm["TreatMissingData"] == "ignore"
+
+
+def test_a_second_dead_letter_is_told_while_the_first_still_lies_there(telling: assertions.Template) -> None:
+    """By an alarm that ends after a minute in which nothing came, without a word: the queue is not empty yet."""
+    found = [alarm for alarm in alarms_of(telling).values() if alarm["MetricName"] == "NumberOfMessagesSent"]
+
+    assert {dimensions(alarm)["QueueName"] for alarm in found} == DEAD_LETTERS
+    for alarm in found:
+        assert (alarm["Statistic"], alarm["Period"], alarm["Threshold"]) == ("Sum", 60, 1)
+        assert (alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (1, "notBreaching")
+        assert alarm["AlarmActions"]
+        assert "OKActions" not in alarm
+
+
+@pytest.mark.parametrize("minutes", [2, 15, 59, 60, 1440])
+def test_reconcile_that_does_not_run_is_told(minutes: int) -> None:
+    """After twice the interval, and no data is as bad as none; in periods that CloudWatch takes."""
+    alarm = alarms_of(watched(minutes=minutes))["ReconcileMissing"]
+
+    assert dimensions(alarm) == {"service": "ecr-promoter", "trigger": "schedule"}
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
+    assert alarm["TreatMissingData"] == "breaching"
+    window = alarm["Period"] * alarm["EvaluationPeriods"]
+    assert window == 2 * minutes * 60
+    assert window <= (86_400 if alarm["Period"] < 3600 else 604_800)  # API reference, PutMetricAlarm
+
+
+def test_failures_that_last_are_told(silent: assertions.Template) -> None:
+    """One run that ECR throttles is nothing to act on: the next one does its work."""
+    alarm = alarms_of(silent)["ReconcileFailures"]
+
+    assert (alarm["Threshold"], alarm["EvaluationPeriods"], alarm["Period"]) == (1, 2, 900)
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(15, 3600), (1440, 2 * 86_400)])
+def test_drift_checks_that_are_late_are_told(minutes: int, seconds: int) -> None:
+    """Beyond an hour, or twice the interval where reconcile runs less often."""
+    alarm = alarms_of(watched(minutes=minutes))["DriftChecksLate"]
+
+    assert (alarm["Threshold"], alarm["Statistic"]) == (seconds, "Maximum")
 
 
 def test_an_event_that_waits_for_long_is_told(silent: assertions.Template) -> None:
@@ -161,9 +213,9 @@ def test_what_reconcile_found_stands_until_it_has_looked_again(silent: assertion
 
 def test_what_is_counted_only_when_it_happens_is_fine_in_silence(silent: assertions.Template) -> None:
     """A night without promotions wakes nobody."""
-    standing = ("AWS/SQS", "StaleIntents", "Drift")
+    standing = {"StaleIntents", "Drift", "ReconcileFailures", "DriftChecksLate", "ReconcileMissing"}
     for name, alarm in alarms_of(silent).items():
-        if alarm["Namespace"] not in standing and name not in standing:
+        if alarm["Namespace"] != "AWS/SQS" and name not in standing:
             assert alarm["TreatMissingData"] == "notBreaching", name
 
 
@@ -217,8 +269,9 @@ def test_an_address_is_told_of_every_alarm_and_of_its_end(telling: assertions.Te
     topic = subscription["TopicArn"]
 
     assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", EMAIL)
-    for alarm in alarms_of(telling).values():
-        assert alarm["AlarmActions"] == alarm["OKActions"] == [topic]
+    for name, alarm in alarms_of(telling).items():
+        assert alarm["AlarmActions"] == [topic]
+        assert alarm.get("OKActions", []) == ([] if name.startswith("New") else [topic])
 
 
 def test_the_topic_takes_the_accounts_alarms_and_nothing_in_the_clear(telling: assertions.Template) -> None:

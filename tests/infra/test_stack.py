@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,24 @@ def statements(template: assertions.Template) -> list[dict[str, Any]]:
         for properties in resources(template, "AWS::IAM::Policy")
         for statement in properties["PolicyDocument"]["Statement"]
     ]
+
+
+def functions(template: assertions.Template) -> dict[str, dict[str, Any]]:
+    """Return the functions' properties by the names of their handlers."""
+    found = resources(template, "AWS::Lambda::Function")
+    return {function["Handler"].rpartition(".")[2]: function for function in found}
+
+
+def rights_of(template: assertions.Template, role: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the statements of one role by action; the role by the start of its name in the template."""
+    rights: dict[str, list[dict[str, Any]]] = {}
+    for kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
+        for properties in resources(template, kind):
+            if any(each["Ref"].startswith(role) for each in properties["Roles"]):
+                for statement in properties["PolicyDocument"]["Statement"]:
+                    for action in listed(statement["Action"]):
+                        rights.setdefault(action, []).append(statement)
+    return rights
 
 
 def listed(value: Any) -> list[Any]:
@@ -105,10 +124,12 @@ def test_many_repositories_are_spread_over_policies(synthesize: Synthesize) -> N
     template = synthesize(json.dumps({"rules": [rule | {"repositories": names}]}))
 
     managed = resources(template, "AWS::IAM::ManagedPolicy")
-    assert 0 < len(managed) <= 10
     assert all(len(json.dumps(policy["PolicyDocument"])) <= 6144 for policy in managed)
-    documents = json.dumps([*managed, *resources(template, "AWS::IAM::Policy")])
-    assert all(documents.count(f'/{name}"') == 1 for name in names)
+    for role in ("Promoter", "Reconciler"):
+        own = [policy for policy in managed if policy["Roles"][0]["Ref"].startswith(role)]
+        inline = [p for p in resources(template, "AWS::IAM::Policy") if p["Roles"][0]["Ref"].startswith(role)]
+        assert 0 < len(own) <= 10
+        assert all(json.dumps([*own, *inline]).count(f'/{name}"') == 1 for name in names)
     with pytest.raises(PolicyError, match="use globs"):
         synthesize(json.dumps({"rules": [rule | {"repositories": [*names, *(f"{name}-b" for name in names)]}]}))
 
@@ -150,6 +171,7 @@ def test_every_route_needs_a_signature(template: assertions.Template) -> None:
         "GET /promotions",
         "GET /promotions/{promotionId}",
         "POST /promotions/{promotionId}/rollback",
+        "POST /rollback",
         "GET /heads",
         "GET /freeze",
         "PUT /freeze",
@@ -177,30 +199,104 @@ def test_calls_are_logged_and_limited(template: assertions.Template) -> None:
     assert stage["DefaultRouteSettings"] == {"ThrottlingBurstLimit": 100, "ThrottlingRateLimit": 50}
 
 
-def test_every_log_ends_some_day(template: assertions.Template) -> None:
-    """No log group is kept for ever."""
-    groups = resources(template, "AWS::Logs::LogGroup")
+def test_logs_outlive_the_stack_and_end_some_day(template: assertions.Template, synthesize: Synthesize) -> None:
+    """They are audit records, of the functions and of calls; on the local AWS nobody needs them."""
+    groups = template.find_resources("AWS::Logs::LogGroup").values()
 
-    assert len(groups) == 2
-    assert {group["RetentionInDays"] for group in groups} == {90}
+    assert len(groups) == 4
+    assert {group["Properties"]["RetentionInDays"] for group in groups} == {90}
+    assert {group["DeletionPolicy"] for group in groups} == {"RetainExceptOnCreate"}
+    local = synthesize(stage="local").find_resources("AWS::Logs::LogGroup").values()
+    assert {group["DeletionPolicy"] for group in local} == {"Delete"}
 
 
 def test_the_function_runs_as_it_was_tested(template: assertions.Template) -> None:
     """On the deployer's Python, traced, within API Gateway's 30 seconds, on Arm."""
-    (function,) = resources(template, "AWS::Lambda::Function")
+    for function in functions(template).values():
+        assert function["Runtime"] == f"python{sys.version_info[0]}.{sys.version_info[1]}"
+        assert function["Architectures"] == ["arm64"]
+        assert function["TracingConfig"] == {"Mode": "Active"}
+    promoter = functions(template)["lambda_handler"]
+    assert promoter["Timeout"] < 30
+    assert promoter["Environment"]["Variables"]["PROMOTER_REGISTRY_ID"] == ACCOUNT
 
-    assert function["Runtime"] == f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    assert function["Architectures"] == ["arm64"]
-    assert function["TracingConfig"] == {"Mode": "Active"}
-    assert function["Timeout"] < 30
-    assert function["Environment"]["Variables"]["PROMOTER_REGISTRY_ID"] == ACCOUNT
+
+def test_promoter_reconciler_and_announcer_do_not_take_each_others_time(synthesize: Synthesize) -> None:
+    """Three functions of one asset, each with its role and log; what the setting reserves is the promoter's."""
+    found = functions(synthesize(concurrency=20))
+
+    assert {name: function.get("ReservedConcurrentExecutions") for name, function in found.items()} == {
+        "lambda_handler": 20,
+        "reconcile_handler": None,
+        "announce_handler": None,
+    }
+    assert found["reconcile_handler"]["Timeout"] == 15 * 60
+    assert found["announce_handler"]["Timeout"] == 60
+    assert len({json.dumps(function["Code"]) for function in found.values()}) == 1
+    assert len({json.dumps(function["Role"]) for function in found.values()}) == 3
+    assert len({json.dumps(function["LoggingConfig"]) for function in found.values()}) == 3
+
+
+TABLE = {
+    f"dynamodb:{action}"
+    for action in ("BatchGetItem", "BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
+}
+IMAGES = {
+    "ecr:BatchGetImage",
+    "ecr:PutImage",
+    "ecr:DescribeImageScanFindings",
+    "ecr:DescribeImages",
+    "inspector2:ListCoverage",
+    "inspector2:ListFindings",
+}
+LOGS = {"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTelemetryRecords", "xray:PutTraceSegments"}
+STREAM = {f"dynamodb:{action}" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")}
+SEND = {"sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"}
+RECEIVE = {"sqs:ReceiveMessage", "sqs:ChangeMessageVisibility", "sqs:DeleteMessage", *SEND} - {"sqs:SendMessage"}
+
+
+@pytest.mark.parametrize(
+    ("role", "rights", "queues"),
+    [
+        ("Promoter", {*TABLE, *IMAGES, *LOGS, *SEND, *RECEIVE}, {"Events", "Failed"}),
+        ("Reconciler", {*TABLE, *IMAGES, *LOGS, *SEND}, {"FailedRuns"}),
+        ("Announcer", {*STREAM, *LOGS, *SEND, "events:PutEvents"}, {"Unannounced"}),
+    ],
+)
+def test_each_function_has_only_its_own_rights(
+    template: assertions.Template, role: str, rights: set[str], queues: set[str]
+) -> None:
+    """The announcer cannot touch an image or the table, and the promoter cannot announce."""
+    found = rights_of(template, role)
+
+    assert set(found) - {"xray:PutTraceSegments"} == rights - {"xray:PutTraceSegments"}
+    arns = json.dumps([s["Resource"] for name, named in found.items() if name.startswith("sqs:") for s in named])
+    names = {"Events", "Failed", "FailedRuns", "Unannounced", "Undelivered"}
+    assert {name for name in names if re.search(rf'"Queues{name}[0-9A-F]{{8}}"', arns)} == queues
+
+
+def test_reconcile_is_asked_for_at_the_reconciler(template: assertions.Template) -> None:
+    """By API Gateway directly, which may invoke it for that route only."""
+    (route,) = [r for r in resources(template, "AWS::ApiGatewayV2::Route") if r["RouteKey"] == "POST /reconcile"]
+    integration = template.find_resources("AWS::ApiGatewayV2::Integration")[
+        route["Target"]["Fn::Join"][1][1]["Ref"]
+    ]
+    (function,) = integration["Properties"]["IntegrationUri"]["Fn::GetAtt"][:1]
+    permissions = [
+        permission
+        for permission in resources(template, "AWS::Lambda::Permission")
+        if permission["Principal"] == "apigateway.amazonaws.com"
+        and permission["FunctionName"]["Fn::GetAtt"][0] == function
+    ]
+
+    assert function.startswith("Reconciler")
+    assert ["/reconcile" in json.dumps(permission["SourceArn"]) for permission in permissions] == [True]
 
 
 def test_events_that_fail_for_good_are_kept_with_their_cause(template: assertions.Template) -> None:
     """The function puts them away after the last try; what it cannot, as after a time-out, the queue does."""
     (queue,) = [queue for queue in resources(template, "AWS::SQS::Queue") if "RedrivePolicy" in queue]
-    (function,) = resources(template, "AWS::Lambda::Function")
-    environment = function["Environment"]["Variables"]
+    environment = functions(template)["lambda_handler"]["Environment"]["Variables"]
 
     assert queue["RedrivePolicy"]["maxReceiveCount"] == int(environment["PROMOTER_EVENT_TRIES"])
     (failed,) = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][:1]
@@ -234,7 +330,7 @@ def test_events_are_taken_at_the_pace_of_the_registry(synthesize: Synthesize) ->
     template = synthesize(eventConcurrency=7)
     (mapping,) = [m for m in resources(template, "AWS::Lambda::EventSourceMapping") if "ScalingConfig" in m]
     (queue,) = [queue for queue in resources(template, "AWS::SQS::Queue") if "RedrivePolicy" in queue]
-    (function,) = resources(template, "AWS::Lambda::Function")
+    function = functions(template)["lambda_handler"]
 
     assert mapping["ScalingConfig"] == {"MaximumConcurrency": 7}
     assert mapping["BatchSize"] == 1
@@ -266,8 +362,11 @@ def test_what_ends_in_the_table_is_announced(template: assertions.Template) -> N
     assert 0 < mapping["MaximumRetryAttempts"] <= 200
     unannounced, _ = mapping["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"]
     assert "Unannounced" in unannounced
-    (function,) = resources(template, "AWS::Lambda::Function")
-    assert function["Environment"]["Variables"]["PROMOTER_UNANNOUNCED_QUEUE"] == {"Ref": unannounced}
+    function = functions(template)["announce_handler"]
+    assert function["Environment"]["Variables"] == {
+        "PROMOTER_UNANNOUNCED_QUEUE": {"Ref": unannounced},
+        "POWERTOOLS_LOG_LEVEL": "INFO",
+    }
     assert any(
         "sqs:SendMessage" in listed(s["Action"]) and s["Resource"] == {"Fn::GetAtt": [unannounced, "Arn"]}
         for s in statements(template)
@@ -287,22 +386,41 @@ def test_the_function_reconciles_every_quarter_of_an_hour(template: assertions.T
     (rule,) = [rule for rule in resources(template, "AWS::Events::Rule") if "ScheduleExpression" in rule]
 
     assert rule["ScheduleExpression"] == "rate(15 minutes)"
-    assert [target["Input"] for target in rule["Targets"]] == ['{"reconcile":true}']
+    (target,) = rule["Targets"]
+    assert target["Input"] == '{"reconcile":true}'
+    assert target["Arn"]["Fn::GetAtt"][0].startswith("Reconciler")
+
+
+@pytest.mark.parametrize(("minutes", "seconds", "age"), [(2, 60, 120), (15, 840, 900), (1440, 840, 6 * 3600)])
+def test_runs_do_not_pile_up(synthesize: Synthesize, minutes: int, seconds: int, age: int) -> None:
+    """A run ends before the next one begins; one that fails or is late is kept and not tried again."""
+    template = synthesize(reconcileMinutes=minutes)
+    variables = functions(template)["reconcile_handler"]["Environment"]["Variables"]
+    (config,) = resources(template, "AWS::Lambda::EventInvokeConfig")
+
+    assert (
+        int(variables["PROMOTER_RECONCILE_SECONDS"])
+        == seconds
+        < functions(template)["reconcile_handler"]["Timeout"]
+    )
+    assert (config["MaximumRetryAttempts"], config["MaximumEventAgeInSeconds"]) == (0, age)
+    assert "FailedRuns" in config["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0]
 
 
 def test_a_turn_lasts_longer_than_any_invocation(template: assertions.Template) -> None:
     """So that nobody settles a promotion that is still running, nor takes a tag while a PutImage is on its way."""
-    (function,) = resources(template, "AWS::Lambda::Function")
-    lease = int(function["Environment"]["Variables"]["PROMOTER_LEASE_SECONDS"])
+    longest = functions(template)["lambda_handler"]["Timeout"] + LONGEST_CALL.total_seconds()
 
-    assert lease > function["Timeout"] + LONGEST_CALL.total_seconds()
+    for name in ("lambda_handler", "reconcile_handler"):
+        variables = functions(template)[name]["Environment"]["Variables"]
+        assert int(variables["PROMOTER_LEASE_SECONDS"]) > longest
 
 
 def test_queues_are_encrypted_kept_and_private(template: assertions.Template) -> None:
     """At rest and on the way, for as long as SQS keeps messages, and when the stack is gone."""
     queues = template.find_resources("AWS::SQS::Queue").values()
 
-    assert len(queues) == 4
+    assert len(queues) == 5
     for queue in queues:
         assert queue["Properties"]["SqsManagedSseEnabled"] is True
         assert queue["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from promoter import records
+from promoter import dynamo, records
 from promoter.errors import IdempotencyConflict, LedgerError, TagBusy
-from promoter.leftovers import asked_for
-from promoter.model import GONE, Head, Outcome, Record, Repository, Trigger, Turn
+from promoter.leftovers import PAGE, asked_for
+from promoter.model import Head, Outcome, Record, Repository, Rota, Round, Trigger, Turn
 from promoter.policy import Freeze, Policy
 from promoter.ports import (
     AbandonedError,
@@ -48,6 +48,9 @@ class InMemoryLedger:
     taken_back: dict[Tag, set[str | None]] = field(default_factory=dict)
     stops: list[Freeze] = field(default_factory=list)
     announced: list[Record] = field(default_factory=list)
+    rotas: dict[Tag, str] = field(default_factory=dict)
+    rounds: dict[Rota, Round] = field(default_factory=dict)
+    run: tuple[str, datetime] | None = None
     calls: list[str] = field(default_factory=list)
 
     def having(self, record: Record) -> InMemoryLedger:
@@ -146,18 +149,40 @@ class InMemoryLedger:
     def head(self, repository: Repository, image_tag: str) -> Head | None:
         return self.heads.get((repository, image_tag))
 
-    def abandoned(self, *, limit: int) -> Sequence[str]:
-        return [name for name, turn in self.turns.items() if turn.until < self.clock()][:limit]
+    def abandoned(self, *, limit: int | None = None) -> Iterator[str]:
+        yield from [name for name, turn in self.turns.items() if turn.until < self.clock()][:limit]
 
-    def stalest_heads(self, *, limit: int) -> Sequence[Head]:
-        return [head for head in self.heads.values() if head.drift != GONE][:limit]
+    def heads_listed(self, listing: str, after: str | None) -> Sequence[tuple[str, Head]]:
+        found = {
+            dynamo.head_at(*tag): head
+            for tag, head in self.heads.items()
+            if self.rotas.get(tag, Rota.MOVING) == listing
+        }
+        return [(at, found[at]) for at in sorted(found) if at > (after or "")][:PAGE]
 
-    def checked(self, head: Head, *, drift: str | None) -> bool:
+    def note(self, head: Head, *, drift: str | None, rota: Rota | None) -> bool:
         tag = (head.repository, head.image_tag)
         if tag in self.held or self.heads[tag].promotion_id != head.promotion_id:
             return False
         self.heads[tag] = replace(head, drift=drift)
+        self.rotas[tag] = rota or "none"
         return True
+
+    def round(self, rota: Rota) -> Round:
+        return self.rounds.get(rota, Round())
+
+    def keep_round(self, rota: Rota, at: Round) -> None:
+        self.rounds[rota] = at
+
+    def begin_run(self, holder: str, until: datetime) -> bool:
+        if self.run and self.run[1] >= self.clock():
+            return False
+        self.run = (holder, until)
+        return True
+
+    def end_run(self, holder: str) -> None:
+        if self.run and self.run[0] == holder:
+            self.run = None
 
     def adopt(self, head: Head, image_digest: str) -> bool:
         newest = asked_for(self.announced[::-1], head.image_tag, image_digest)
@@ -192,12 +217,15 @@ class InMemoryLedger:
     def _head(self, record: Record, image_tag: str, image_digest: str) -> None:
         tag = (record.repository, image_tag)
         self.versions[tag] = self.versions.get(tag, 0) + 1
+        self.rotas[tag] = Rota.MOVING
+        left = [move.previous_digest for move in record.moves if move.image_tag == image_tag]
         self.heads[tag] = Head(
             record.repository,
             image_tag,
             image_digest,
             record.promotion_id,
             record.ended_at or self.clock(),
+            moving=any(left) or self.versions[tag] > 1,
             undoes=record.undoes,
         )
 

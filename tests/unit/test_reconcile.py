@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from promoter import events, rollback
+from promoter import events, records, rollback
 from promoter.errors import PromoterError, RegistryError, RepositoryNotFound, ScanPending, Superseded
 from promoter.model import (
     Finding,
@@ -22,7 +22,9 @@ from promoter.model import (
     Repository,
     Scan,
     Source,
+    TagMove,
     Trigger,
+    Turn,
     Watch,
 )
 from promoter.policy import Freeze
@@ -87,7 +89,7 @@ def run(
 
     def once(steps: int = 100) -> Reconciled:
         left = iter([True] * steps)
-        return Reconciler(here, watches, wishes, attempt, lambda: next(left, False)).run()
+        return Reconciler(here, watches, wishes, attempt, lambda _: next(left, False)).run()
 
     return once
 
@@ -202,6 +204,9 @@ def test_a_tag_that_is_gone_is_told_once(
     assert [head.drift for head in run().drifted] == ["none"]
     assert run().drifted == ()
 
+    registry.tags["prod"] = OTHER
+    assert [head.drift for head in run().drifted] == [OTHER.digest]
+
 
 def test_drift_that_somebody_asked_for_is_taken_over(
     run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger, watches: RememberedWatches
@@ -260,24 +265,27 @@ def wishes_of(event_id: str) -> tuple[Promotion, ...]:
     return found
 
 
-def test_tags_that_cannot_be_looked_at_do_not_hide_the_others(
-    ledger: InMemoryLedger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They were looked at, as far as that goes: the next run begins with others."""
-    ledger.heads[REPOSITORY, "prod"] = head = Head(REPOSITORY, "prod", IMAGE.digest, "p-0", NOW)
-    noted: list[Head] = []
+def test_tags_that_cannot_be_looked_at_do_not_hide_the_others(ledger: InMemoryLedger) -> None:
+    """The failure is told, and the next repository is compared."""
+    other = Repository(REPOSITORY.registry_id, "team/zoo")
+    ledger.heads[REPOSITORY, "prod"] = Head(REPOSITORY, "prod", IMAGE.digest, "p-0", NOW)
+    ledger.heads[other, "prod"] = Head(other, "prod", IMAGE.digest, "p-1", NOW)
+    here = world(POLICY, Broken({"prod": OTHER}), ledger=ledger, now=lambda: NOW)
 
-    def checked(head: Head, drift: str | None) -> bool:
-        noted.append(replace(head, drift=drift))
-        return True
+    done = Reconciler(here, RememberedWatches(), lambda _: (), lambda _: None, lambda _: True).run()
 
-    monkeypatch.setattr(ledger, "checked", checked)
-    here = world(POLICY, Gone({}, reads=[[]]), ledger=ledger, now=lambda: NOW)
+    assert (done.failures, done.failed) == (("no answer",), 1)
+    assert [(head.repository, head.drift) for head in done.drifted] == [(other, OTHER.digest)]
 
-    done = Reconciler(here, RememberedWatches(), lambda _: (), lambda _: None, lambda: True).run()
 
-    assert done.failures == ("no answer",)
-    assert noted == [head]
+@dataclass
+class Broken(InMemoryRegistry):
+    """A registry that cannot read one of its repositories."""
+
+    def read(self, repository: Repository, image_ids: Sequence[ImageId]) -> Any:
+        if repository == REPOSITORY:
+            raise RegistryError("no answer")
+        return super().read(repository, image_ids)
 
 
 def test_tags_of_a_repository_without_a_rule_are_left_alone(
@@ -297,7 +305,7 @@ def test_tags_of_a_repository_that_is_gone_are_gone(ledger: InMemoryLedger, watc
     ledger.heads[REPOSITORY, "prod"] = Head(REPOSITORY, "prod", IMAGE.digest, "p-0", NOW)
     here = world(POLICY, Gone(gone=True), ledger=ledger, now=lambda: NOW)
 
-    done = Reconciler(here, RememberedWatches(), lambda _: (), lambda _: None, lambda: True).run()
+    done = Reconciler(here, RememberedWatches(), lambda _: (), lambda _: None, lambda _: True).run()
 
     assert [head.drift for head in done.drifted] == ["none"]
 
@@ -306,7 +314,7 @@ def test_a_run_ends_when_its_time_is_over(run: Any, findings: KnownFindings) -> 
     """What it did not come to is done by the next one."""
     findings.scans[IMAGE.digest] = Scan("COMPLETE")
 
-    assert run(steps=0) == Reconciled()
+    assert run(steps=0) == Reconciled(unfinished=("watches",))
     assert run(steps=1) == Reconciled(finished=1)
 
 
@@ -314,10 +322,10 @@ def test_what_fails_does_not_keep_the_rest_from_being_done(
     run: Any, ledger: InMemoryLedger, watches: RememberedWatches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is told, and tried again by the next run."""
-    monkeypatch.setattr(ledger, "abandoned", lambda limit: ["p-1"])
+    monkeypatch.setattr(ledger, "abandoned", lambda: ["p-1"])
     monkeypatch.setattr(ledger, "turn", _fail)
 
-    assert run() == Reconciled(stale=1, waiting=1, failures=("no answer",))
+    assert run() == Reconciled(stale=1, waiting=1, failures=("no answer",), failed=1)
 
 
 def _fail(promotion_id: str) -> None:
@@ -360,3 +368,51 @@ def test_a_pending_promotion_stays_pending(run: Any, ledger: InMemoryLedger) -> 
 
     assert ScanPending.retryable
     assert ledger.announced == []
+
+
+def test_a_hundred_intents_that_cannot_be_settled_do_not_block_the_next(ledger: InMemoryLedger) -> None:
+    """They are told, all in one word, and left behind."""
+    good = Repository(REPOSITORY.registry_id, "team/zoo")
+    registry = Broken({"build-1": IMAGE})
+    for number in range(101):
+        place = good if number == 100 else REPOSITORY
+        crashed = Promotion(f"p-{number:03}", Trigger.REQUEST, place, Source(ImageId("build-1")), ("prod",))
+        move = TagMove("prod", Outcome.PLANNED, None)
+        intent = replace(records.opened(crashed), image_digest=IMAGE.digest, image_tags=("prod",), moves=(move,))
+        ledger.turns[intent.promotion_id] = Turn(f"t-{number}", intent, NOW - timedelta(minutes=1))
+
+    here = world(POLICY, registry, ledger=ledger, now=lambda: NOW)
+    done = Reconciler(here, RememberedWatches(), lambda _: (), lambda _: None, lambda _: True).run()
+
+    assert (done.stale, done.settled, done.failed, done.failures) == (101, ("p-100",), 100, ("no answer",))
+
+
+def test_a_watch_whose_promotion_fails_is_a_failure_of_the_run(
+    run: Any, findings: KnownFindings, registry: InMemoryRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again at each run, for days: somebody has to know."""
+    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+
+    def put(*_: Any) -> bool:
+        raise RegistryError("AccessDenied")
+
+    monkeypatch.setattr(registry, "put", put)
+
+    assert run() == Reconciled(waiting=1, failures=("AccessDenied",), failed=1)
+
+
+def test_watches_that_fail_do_not_hide_those_behind_them(ledger: InMemoryLedger) -> None:
+    """However many there are."""
+
+    class Stuck(RememberedWatches):
+        def remove(self, watch: Watch) -> None:
+            if watch.image_digest != f"sha256:{249:064}":
+                raise RegistryError("stuck")
+            super().remove(watch)
+
+    watches = Stuck({f"sha256:{number:064}": [WAITING] for number in range(250)})
+    here = world(POLICY, InMemoryRegistry(), ledger=ledger, now=lambda: NOW)
+
+    done = Reconciler(here, watches, lambda _: (), lambda _: None, lambda _: True).run()
+
+    assert (done.finished, done.failed) == (1, 249)

@@ -4,35 +4,53 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from promoter.settings import Settings
+from promoter.settings import AnnouncerSettings, EventSettings, RunSettings, Settings
 
 LAMBDA = Path(__file__).parents[2] / "lambda"
 
 
-def test_a_missing_variable_is_named() -> None:
-    """A function deployed without the stack says what it lacks."""
-    told = {
+Kind = type[Settings | EventSettings | RunSettings | AnnouncerSettings]
+TOLD: dict[Kind, dict[str, str]] = {
+    Settings: {
         "AWS_REGION": "eu-central-1",
         "PROMOTER_REGISTRY_ID": "123456789012",
         "PROMOTER_TABLE": "t",
         "PROMOTER_LEASE_SECONDS": "33",
         "PROMOTER_HISTORY_DAYS": "400",
+        "PROMOTER_OPERATORS": '["*"]',
+    },
+    EventSettings: {
         "PROMOTER_EVENTS_QUEUE": "https://sqs/events",
         "PROMOTER_FAILED_EVENTS_QUEUE": "https://sqs/failed",
-        "PROMOTER_UNANNOUNCED_QUEUE": "https://sqs/unannounced",
         "PROMOTER_EVENT_TRIES": "5",
         "PROMOTER_EVENT_RETRY_SECONDS": "60",
-        "PROMOTER_OPERATORS": '["*"]',
-    }
+    },
+    RunSettings: {"PROMOTER_RECONCILE_SECONDS": "840"},
+    AnnouncerSettings: {"PROMOTER_UNANNOUNCED_QUEUE": "https://sqs/unannounced"},
+}
+"""What each part of the code needs: a function is told only what it has."""
 
-    assert Settings.read(told).table == "t"
+
+@pytest.mark.parametrize("kind", TOLD, ids=lambda kind: kind.__name__)
+def test_a_missing_variable_is_named(kind: Kind) -> None:
+    """A function deployed without the stack says what it lacks."""
+    told = TOLD[kind]
+
+    kind.read(told)
     for name in told:
         with pytest.raises(RuntimeError, match=name):
-            Settings.read({key: value for key, value in told.items() if key != name})
+            kind.read({key: value for key, value in told.items() if key != name})
+
+
+@pytest.mark.parametrize(("told", "seconds"), [({}, 10), ({"PROMOTER_PATIENCE_SECONDS": "3"}, 3)])
+def test_the_reconciler_is_less_patient(told: dict[str, str], seconds: int) -> None:
+    """Its next run tries again what has to wait; nobody does that for a request."""
+    assert Settings.read(TOLD[Settings] | told).patience == timedelta(seconds=seconds)
 
 
 def test_importing_the_function_does_nothing() -> None:
