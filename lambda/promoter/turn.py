@@ -41,7 +41,7 @@ def take_turn(wish: Promotion, look: Look, course: Course, world: World) -> Prom
     What an earlier try has put stays in the record. Where it cannot be told whether a tag was put, the turn is
     left to be settled when its time is over.
     """
-    found = {tag: look.planned(tag) for tag in look.heads} | look.carried
+    found = {tag: look.carried.get(tag) or look.planned(tag) for tag in look.heads}
     planned = {tag: replace(found[tag], outcome=Outcome.PLANNED) for tag in look.leased}
     intent = replace(
         records.opened(wish, rule=look.rule.name),

@@ -1,4 +1,4 @@
-"""What an attack on the core found, as callers of the HTTP API see it."""
+"""Rollbacks over HTTP that come at a bad moment, or with odd members."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an attack on the core found, where the ledger is concerned: both ledgers are held to it."""
+"""Retries, rollbacks and settled promotions on both ledgers: what crashes and repeats leave behind."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from tests.adapters.test_ledger import (
     ended,
     intent,
     ledger,
+    listed,
     partly_done,
 )
 from tests.support.ledgers import world
@@ -98,7 +99,7 @@ def test_a_key_of_a_half_done_promotion_is_nobody_elses(ledger: Ledger) -> None:
 def test_drift_onto_the_image_of_another_tag_is_not_taken_over(ledger: Ledger) -> None:
     """A rollback found `b` on OTHER and put `a` on OLD; that somebody moves `b` to OLD is drift, not asked for."""
     carry_out(ledger, intent(OTHER, tags=("b",)))
-    (head,) = ledger.stalest_heads(limit=10)
+    (head,) = listed(ledger)
     both = intent(OLD, tags=("a", "b"))
     found = TagMove("b", Outcome.UNCHANGED, OTHER, OTHER)
     turn = ledger.begin(replace(both, moves=both.moves[:1]), {"a": NEW}, {})
@@ -113,7 +114,7 @@ def test_drift_onto_the_image_of_another_tag_is_not_taken_over(ledger: Ledger) -
 def test_drift_is_not_taken_over_while_the_tag_is_moving(ledger: Ledger) -> None:
     """Somebody has the turn: the head is theirs to write."""
     carry_out(ledger, intent())
-    (head,) = ledger.stalest_heads(limit=10)
+    (head,) = listed(ledger)
     accepted = intent(OTHER, moves=(TagMove("prod", Outcome.UNCHANGED, OTHER),))
     ledger.record(ended(accepted, Outcome.UNCHANGED, at=LATER))
     begin(ledger, intent(OTHER), NEW)

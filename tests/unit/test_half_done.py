@@ -1,4 +1,4 @@
-"""What an attack on the core found."""
+"""Promotions that were half done, and rollbacks of them: what is told, kept and put."""
 
 from __future__ import annotations
 
