@@ -102,16 +102,14 @@ def _carried_out(turn: Turn, move: TagMove) -> TagMove:
 
 def _before(turn: Turn) -> tuple[TagMove, ...]:
     """Return the moves of an earlier try that this one carried on."""
-    return tuple(move for move in turn.record.moves if move.outcome is not Outcome.PLANNED)
+    return tuple(move for move in turn.record.moves if move.outcome is Outcome.PROMOTED)
 
 
 def _done(turn: Turn, put: tuple[TagMove, ...]) -> Promoted:
     record = turn.record
-    moves = {move.image_tag: move for move in (*_before(turn), *put)}
-    unchanged = {tag: TagMove(tag, Outcome.UNCHANGED, record.image_digest) for tag in record.image_tags}
+    moves = {move.image_tag: move for move in (*record.moves, *put)}
     manifest = Manifest(b"", record.media_type or "", record.image_digest or "")
-    in_order = tuple((unchanged | moves).values())
-    return Promoted(record.promotion_id, record.rule or "", record.repository, manifest, in_order)
+    return Promoted(record.promotion_id, record.rule or "", record.repository, manifest, tuple(moves.values()))
 
 
 def _interrupted(turn: Turn, put: tuple[TagMove, ...], what: str) -> Interrupted:

@@ -41,13 +41,14 @@ def take_turn(wish: Promotion, look: Look, course: Course, world: World) -> Prom
     What an earlier try has put stays in the record. Where it cannot be told whether a tag was put, the turn is
     left to be settled when its time is over.
     """
-    planned = (replace(look.planned(tag), outcome=Outcome.PLANNED) for tag in look.leased)
+    found = {tag: look.carried.get(tag) or look.planned(tag) for tag in look.heads}
+    planned = {tag: replace(found[tag], outcome=Outcome.PLANNED) for tag in look.leased}
     intent = replace(
         records.opened(wish, rule=look.rule.name),
         image_digest=look.manifest.digest,
         media_type=look.manifest.media_type,
         image_tags=tuple(look.heads),
-        moves=(*look.carried.values(), *planned),
+        moves=tuple((found | planned).values()),
     )
     seen = {tag: look.heads[tag] for tag in look.leased}
     begun = world.ledger.begin(intent, seen, course.versions, course.earlier)
