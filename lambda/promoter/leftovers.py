@@ -60,8 +60,8 @@ class DynamoLeftovers:
                 ConsistentRead=True,
                 Limit=NEWEST,
             )
-        newest = asked_for([record_of(item) for item in answer["Items"]], head.image_tag)
-        if newest is None or newest.image_digest != image_digest:
+        newest = asked_for([record_of(item) for item in answer["Items"]], head.image_tag, image_digest)
+        if newest is None:
             return False
         change = (
             "SET digest = :digest, promotion = :asked, moved = :moved, listing = :listing, listedAt = :at, "
@@ -110,10 +110,11 @@ class DynamoLeftovers:
         return list(answer["Items"])
 
 
-def asked_for(newest: Sequence[Record], image_tag: str) -> Record | None:
-    """Return the last promotion that found the tag on its image or put it there, if it found it there."""
+def asked_for(newest: Sequence[Record], image_tag: str, image_digest: str) -> Record | None:
+    """Return the last promotion that found the tag on its image or put it there, if it found it on this one."""
     for record in newest:
         for move in record.moves:
             if move.image_tag == image_tag:
-                return record if move.outcome is Outcome.UNCHANGED else None
+                found = move.outcome is Outcome.UNCHANGED and record.digest_of(move) == image_digest
+                return record if found else None
     return None

@@ -160,8 +160,8 @@ class InMemoryLedger:
         return True
 
     def adopt(self, head: Head, image_digest: str) -> bool:
-        newest = asked_for(self.announced[::-1], head.image_tag)
-        if newest is None or newest.image_digest != image_digest:
+        newest = asked_for(self.announced[::-1], head.image_tag, image_digest)
+        if newest is None:
             return False
         self._head(replace(newest, undoes=None), head.image_tag, image_digest)
         return True
