@@ -161,7 +161,8 @@ class InMemoryLedger:
 
     def adopt(self, head: Head, image_digest: str) -> bool:
         newest = asked_for(self.announced[::-1], head.image_tag, image_digest)
-        if newest is None:
+        tag = (head.repository, head.image_tag)
+        if newest is None or tag in self.held or self.heads[tag].promotion_id != head.promotion_id:
             return False
         self._head(replace(newest, undoes=None), head.image_tag, image_digest)
         return True
@@ -174,12 +175,14 @@ class InMemoryLedger:
         earlier = self.records.get(record.promotion_id)
         if earlier is None:
             return None
-        if earlier.outcome and not records.is_final(earlier):
-            if earlier != after and any(move.outcome is Outcome.PROMOTED for move in earlier.moves):
-                raise PartlyDoneError(earlier)
+        may_come_again = earlier.outcome and not records.is_final(earlier)
+        partly = any(move.outcome is Outcome.PROMOTED for move in earlier.moves)
+        if may_come_again and (earlier == after or not partly):
             return None
         if earlier.fingerprint != record.fingerprint:
             raise IdempotencyConflict("another request has this key")
+        if may_come_again:
+            raise PartlyDoneError(earlier)
         if earlier.outcome:
             return earlier
         if self.turns[record.promotion_id].until < self.clock():
