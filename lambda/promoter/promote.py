@@ -46,8 +46,8 @@ def promote(wish: Promotion, world: World) -> Promoted:
     try:
         return patiently(wish, world)
     except PromoterError as error:
-        if error.recorded or wish.dry_run or isinstance(error, InvalidRequest):
-            raise
+        if error.recorded or error.unsettled or wish.dry_run or isinstance(error, InvalidRequest):
+            raise  # what is unsettled has a record already, which is settled when its turn is over
         if error.retryable or (isinstance(error, Frozen) and wish.trigger is Trigger.SCAN):
             return told_before(wish, error, world)
         return first_answer(records.opened(wish), error, world)
