@@ -107,7 +107,10 @@ def attempt(wish: Promotion, course: Course, world: World) -> Promoted:
     look = Look(rule, manifest, images, heads, carried, to_lease(pinned, images, heads, carried, world))
     try:
         check(pinned, look, course, world)
-    except SourceNotFound:  # it was there a moment ago: what that means, the next read says
+    except SourceNotFound:
+        if pinned.source.manifest is not None:  # brought along, and never pushed
+            raise
+        # It was there a moment ago: what that means, the next read says.
         raise TagBusy("an image was deleted while it was looked at; try again") from None
     if wish.dry_run or not look.leased:
         return stay(pinned, look, course, world)
