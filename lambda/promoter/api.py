@@ -23,6 +23,7 @@ from promoter.policy import matches
 from promoter.principal import principal
 from promoter.responses import image, promoted, refused, respond
 from promoter.settings import Settings
+from promoter.settle import settle
 
 GITHUB = "https://token.actions.githubusercontent.com"
 JSON = "application/json"
@@ -186,6 +187,8 @@ def rolled_back(event: Event, record: Record, undo: rollback.Undo) -> Response[s
         for_named_operators(event)
     elif names_no_callers(record):
         for_operators(event)
+    if record.outcome is None and settle(record.promotion_id, wiring.world()):
+        record = wiring.history().promotion(record.promotion_id)
     return carried_out(rollback.wish(record, undo))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from promoter.errors import InvalidRequest, TagChanged
+from promoter.errors import InvalidRequest, TagBusy, TagChanged
 from promoter.model import Head, ImageId, Outcome, Promotion, Record, Source, Trigger
 
 
@@ -26,8 +26,10 @@ class Undo:
 def wish(record: Record, undo: Undo) -> Promotion:
     """Return the promotion that takes another one back: only from where that one had put the tags.
 
-    Raises InvalidRequest where there is nothing to take back.
+    Raises InvalidRequest where there is nothing to take back, TagBusy while that is not known.
     """
+    if record.outcome is None:
+        raise TagBusy(f"promotion {record.promotion_id} is under way or not settled yet; try again")
     moves = {move.image_tag: move for move in record.moves if move.outcome is Outcome.PROMOTED}
     wanted = list(moves) if undo.image_tags is None else list(undo.image_tags)
     if strangers := [tag for tag in wanted if tag not in moves]:
