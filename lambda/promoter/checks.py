@@ -139,6 +139,15 @@ def carried_on(earlier: Record | None, images: Mapping[str, Manifest], heads: He
     }
 
 
+def still_ours(carried: Mapping[str, TagMove], wish: Promotion, world: World) -> Mapping[str, TagMove]:
+    """Return the moves of an earlier try that no other promotion has come after, though the tag be there again."""
+    return {
+        tag: move
+        for tag, move in carried.items()
+        if (head := world.ledger.head(wish.repository, tag)) and head.promotion_id == wish.promotion_id
+    }
+
+
 def to_lease(
     wish: Promotion,
     images: Mapping[str, Manifest],

@@ -13,6 +13,7 @@ from promoter.checks import (
     keep_order,
     pass_gate,
     settle_digest,
+    still_ours,
     survey,
     to_lease,
 )
@@ -103,7 +104,7 @@ def attempt(wish: Promotion, course: Course, world: World) -> Promoted:
         if pinned is not wish:  # we have pinned it ourselves, a moment ago
             raise TagBusy("the source tag moved while it was read; try again") from None
         raise
-    carried = carried_on(course.earlier, images, heads)
+    carried = still_ours(carried_on(course.earlier, images, heads), pinned, world)
     look = Look(rule, manifest, images, heads, carried, to_lease(pinned, images, heads, carried, world))
     try:
         check(pinned, look, course, world)
