@@ -140,7 +140,7 @@ def roll_back(event: Event, promotion_id: str) -> Response[str]:
         promotion_id=requests.promotion_id(key(event), asking(event), promotion_id),
         caller=caller(event),
         image_tags=asked.image_tags,
-        fingerprint=f"{promotion_id} {asked.image_tags}",
+        fingerprint=f"{promotion_id} {asked.image_tags}" + (f" {asked.reason}" if asked.reason else ""),
         override=asked.reason,
     )
     return rolled_back(event, wiring.history().promotion(promotion_id), undo)
@@ -148,15 +148,15 @@ def roll_back(event: Event, promotion_id: str) -> Response[str]:
 
 def roll_back_tag(event: Event) -> Response[str]:
     """Serve `POST /rollback`: take back the last promotion of a tag, whichever that was."""
-    asked = requests.decode(body(event), requests.TagRollbackBody)
+    asked = requests.tag_rollback(body(event))
     repository = Repository(asked.registry_id or Settings.read().registry_id, asked.repository_name)
     place = f"{repository.registry_id}/{repository.name}:{asked.image_tag}"
     undo = rollback.Undo(
         promotion_id=requests.promotion_id(key(event), asking(event), place),
         caller=caller(event),
         image_tags=[asked.image_tag],
-        fingerprint=f"{place}@{asked.expected_digest}",
-        override=asked.override.reason if asked.override else None,
+        fingerprint=f"{place}@{asked.expected_digest}" + (f" {asked.reason}" if asked.reason else ""),
+        override=asked.reason,
     )
     record = repeated(event, undo) or last_promotion(repository, asked.image_tag, asked.expected_digest)
     return rolled_back(event, record, undo)

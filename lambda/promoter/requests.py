@@ -84,7 +84,7 @@ class Origin:
 class OverrideBody(Struct, forbid_unknown_fields=True, rename="camel"):
     """Why an operator rolls back under a freeze, or without the promotion's rule."""
 
-    reason: Annotated[str, Meta(min_length=1, max_length=400)]
+    reason: Annotated[str, Meta(min_length=1, max_length=400, pattern=r"\S")]
 
 
 class RollbackBody(Struct, forbid_unknown_fields=True, rename="camel"):
@@ -108,6 +108,11 @@ class TagRollbackBody(Struct, forbid_unknown_fields=True, rename="camel"):
     registry_id: RegistryId | None = None
     override: OverrideBody | None = None
 
+    @property
+    def reason(self) -> str | None:
+        """The reason of an override."""
+        return self.override.reason if self.override else None
+
 
 def promotion_id(idempotency_key: str | None, principal: str, subject: str) -> str:
     """Return a new id, or the one that the principal's Idempotency-Key always gives for this subject."""
@@ -122,6 +127,13 @@ def rollback(body: bytes) -> RollbackBody:
     """Read the body of `POST /promotions/{id}/rollback`."""
     asked = decode(body, RollbackBody) if body.strip() else RollbackBody()
     _tags_of(asked.image_tags)
+    return asked
+
+
+def tag_rollback(body: bytes) -> TagRollbackBody:
+    """Read the body of `POST /rollback`."""
+    asked = decode(body, TagRollbackBody)
+    _require_promotable("imageTag", asked.image_tag)
     return asked
 
 

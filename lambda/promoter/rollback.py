@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from promoter.errors import InvalidRequest, TagBusy, TagChanged
 from promoter.model import Head, ImageId, Outcome, Promotion, Record, Source, Trigger
+from promoter.templates import is_promotable
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ def wish(record: Record, undo: Undo) -> Promotion:
         raise InvalidRequest(
             f"promotion {record.promotion_id} did not move {', '.join(strangers)}", field="imageTags"
         )
+    if reserved := [tag for tag in wanted if not is_promotable(tag)]:
+        raise InvalidRequest(f"{reserved[0]} is not a tag that a rollback may put", field="imageTags")
     images = _images({tag: moves[tag].previous_digest for tag in wanted})
     if not images:
         raise InvalidRequest(
