@@ -78,6 +78,7 @@ class Interleavings(RuleBasedStateMachine):
             repository=self.at.place,
             source=Source(ImageId(image)),
             image_tags=tags,
+            fingerprint=uuid.uuid4().hex,
         )
 
     def carry_out(self, wish: Promotion) -> Outcome:
@@ -126,7 +127,7 @@ class Interleavings(RuleBasedStateMachine):
             return
         record = self.at.history.promotion(self.promoted[number % len(self.promoted)])
         with suppress(InvalidRequest):
-            undo = rollback.wish(record, rollback.Undo(uuid.uuid4().hex, None, None))
+            undo = rollback.wish(record, rollback.Undo(uuid.uuid4().hex, None, None, uuid.uuid4().hex))
             before = dict(self.at.registry.tags)
             heads = {head.image_tag: head for head in self.at.history.heads(self.at.place).entries}
             last = [heads[tag] for tag in undo.images]
@@ -187,10 +188,8 @@ class Interleavings(RuleBasedStateMachine):
                 for move in record.moves
                 if move.image_tag == tag and move.outcome is Outcome.PROMOTED
             ]
-            # A try that carries on repeats what the one before has put.
-            moves = [
-                (digest, move) for n, (name, digest, move) in enumerate(found) if n == 0 or found[n - 1][0] != name
-            ]
+            # A later record of the same promotion repeats what an earlier try has put, however late it comes.
+            moves = [(digest, move) for _, digest, move in dict.fromkeys(found)]
             for (digest, _), (_, after) in pairwise(moves):
                 assert after.previous_digest == digest
             assert (tag in heads) is bool(moves)
