@@ -11,8 +11,10 @@ import pytest
 from promoter import rollback
 from promoter.errors import (
     InvalidRequest,
+    LedgerError,
     LimitExceeded,
     PromoterError,
+    RegistryError,
     SourceNotFound,
     TagChanged,
     Throttled,
@@ -154,3 +156,70 @@ def test_a_rollback_puts_no_tag_that_a_promotion_may_not_put() -> None:
     with pytest.raises(InvalidRequest):
         take_back("p-1", world(ANY_TAG, registry, ledger=ledger), by="p-2")
     assert registry.tags[tag] == NEW
+
+
+def killed(*tags: str) -> tuple[InMemoryLedger, InMemoryRegistry, World, Ticking]:
+    """Return a world in which p-1 has put all of its tags and was killed before it could record it."""
+    registry = InMemoryRegistry({"new": NEW})
+    ledger = InMemoryLedger(now := Ticking())
+    here = world(ANY_TAG, registry, ledger=ledger, now=now)
+    mortals: Any = mortal({"registry": registry, "ledger": ledger}, (len(tags), "after"))
+    with pytest.raises(Killed):
+        put("new", "p-1", replace(here, **mortals), *tags)
+    return ledger, registry, here, now
+
+
+def test_nobody_is_settled_before_the_turn_is_over() -> None:
+    """The promotion may still be putting tags: whoever wants to settle it early finds it as it was."""
+    ledger, _, here, _ = killed("prod")
+
+    assert settle("p-1", here)
+    assert ledger.records["p-1"].outcome is None
+    assert ledger.announced == []
+
+
+def test_tags_that_are_lost_are_not_said_to_be_put() -> None:
+    """A restored table holds `a` for nobody: the promotion is interrupted, with `b` only, if both are there."""
+    ledger, _, here, now = killed("a", "b")
+    now.at += timedelta(minutes=2)
+    del ledger.held[REPOSITORY, "a"]
+
+    settle("p-1", here)
+
+    record = ledger.records["p-1"]
+    assert (record.outcome, record.code, [move.image_tag for move in record.moves]) == (
+        "FAILED",
+        "interrupted",
+        ["b"],
+    )
+    assert (REPOSITORY, "a") not in ledger.heads
+
+
+@dataclass
+class Archiving(InMemoryRegistry):
+    """A registry that fails at the put, after which the tag's image cannot be read."""
+
+    def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
+        self.unreadable = frozenset({image_tag})
+        raise RegistryError("down")
+
+
+def test_a_tag_that_cannot_be_read_after_a_failure_is_settled_later() -> None:
+    """Nobody knows where it is: nothing is recorded that is not known."""
+    ledger = InMemoryLedger()
+
+    with pytest.raises(RegistryError):
+        put("new", "p-1", world(ANY_TAG, Archiving({"new": NEW}), ledger=ledger), "prod")
+
+    assert ledger.announced == []
+    assert "p-1" in ledger.turns
+
+
+def test_a_ledger_that_cannot_be_read_is_asked_once() -> None:
+    """Whether the key was used before cannot be asked either: the first error is told."""
+    ledger = InMemoryLedger()
+    ledger.freezes = lambda: (_ for _ in ()).throw(LedgerError("the table is gone"))  # type: ignore[method-assign]
+
+    with pytest.raises(LedgerError):
+        put("new", "p-1", world(ANY_TAG, InMemoryRegistry({"new": NEW}), ledger=ledger), "prod", fingerprint="f")
+    assert ledger.calls == []
