@@ -10,6 +10,7 @@ import pytest
 
 from promoter import rollback
 from promoter.errors import (
+    Frozen,
     InvalidRequest,
     LedgerError,
     LimitExceeded,
@@ -19,7 +20,8 @@ from promoter.errors import (
     TagChanged,
     Throttled,
 )
-from promoter.model import ImageId, Manifest, Promotion, Repository, Source, Trigger
+from promoter.model import ImageId, Manifest, Outcome, Promotion, Repository, Source, Trigger
+from promoter.policy import Freeze
 from promoter.promote import promote
 from promoter.rollback import Undo
 from promoter.settle import settle
@@ -223,3 +225,19 @@ def test_a_ledger_that_cannot_be_read_is_asked_once() -> None:
     with pytest.raises(LedgerError):
         put("new", "p-1", world(ANY_TAG, InMemoryRegistry({"new": NEW}), ledger=ledger), "prod", fingerprint="f")
     assert ledger.calls == []
+
+
+def test_what_half_a_promotion_has_put_can_be_rolled_back_after_its_retry_was_refused(
+    registry: FailingRegistry,
+) -> None:
+    """The refusal's record keeps what was put, and by which rule: or nobody could say who may take it back."""
+    here = half_done(registry)
+    ledger = here.ledger
+    assert isinstance(ledger, InMemoryLedger)
+    ledger.stops.append(Freeze(here.now(), None, "incident", None, None))
+    with pytest.raises(Frozen):
+        put("new", "p-1", here, "a", "b", fingerprint="f", expected_digests={"a": OLD.digest})
+    ledger.stops.clear()
+
+    assert take_back("p-1", here, by="p-2").outcome is Outcome.PROMOTED
+    assert registry.tags["a"] == OLD
