@@ -241,3 +241,33 @@ def test_what_half_a_promotion_has_put_can_be_rolled_back_after_its_retry_was_re
 
     assert take_back("p-1", here, by="p-2").outcome is Outcome.PROMOTED
     assert registry.tags["a"] == OLD
+
+
+def test_a_rollback_that_is_sent_again_puts_back_what_somebody_has_put_again() -> None:
+    """The ledger has the tag back already; the registry has it on the bad image."""
+    registry = InMemoryRegistry({"new": NEW, "prod": OLD}, untagged=[OLD])
+    here = world(ANY_TAG, registry, ledger=InMemoryLedger())
+    put("new", "p-1", here, "prod")
+    take_back("p-1", here, by="p-2")
+    registry.tags["prod"] = NEW
+
+    assert take_back("p-1", here, by="p-3").outcome is Outcome.PROMOTED
+    assert registry.tags["prod"] == OLD
+
+
+def test_a_settled_rollback_claims_no_move_that_was_made_by_hand() -> None:
+    """Somebody had put the tag back before; the rollback was killed before it could say so."""
+    registry = InMemoryRegistry({"new": NEW, "prod": OLD}, untagged=[OLD])
+    ledger = InMemoryLedger(now := Ticking())
+    here = world(ANY_TAG, registry, ledger=ledger, now=now)
+    put("new", "p-1", here, "prod")
+    registry.tags["prod"] = OLD
+    mortals: Any = mortal({"registry": registry, "ledger": ledger}, (1, "after"))  # the first begins nothing
+    undo = rollback.wish(ledger.records["p-1"], Undo("p-2", "ann", None))
+    with pytest.raises(Killed):
+        promote(undo, replace(here, **mortals))
+    now.at += timedelta(minutes=2)
+
+    settle("p-2", here)
+
+    assert ledger.records["p-2"].outcome is Outcome.UNCHANGED
