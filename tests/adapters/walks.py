@@ -103,7 +103,7 @@ class Walk:
 
     def __init__(self, stage: Stage, number: int) -> None:
         self.at = stage
-        self.dice = random.Random(number)  # noqa: S311 - the same walk for the same number
+        self.dice = random.Random(number)
         self.frozen = False
         self.sent: list[Promotion] = []
         self.by_hand: dict[str, set[str | None]] = {tag: set() for tag in TAGS}

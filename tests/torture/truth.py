@@ -47,8 +47,8 @@ def broken_promises(stage: Stage, load: Load, counts: Counter[str], *, settled: 
 def moves_of(records: Iterable[Record], tag: str) -> list[Move]:
     """Return the moves of a tag in order, from records that come the newest first.
 
-    A promotion that carries on after a crash repeats in its record what the attempt before it has put, unless others
-    have moved the tag in between.
+    A promotion that carries on after a crash repeats in its record what the attempt before it has put, as long as
+    nobody has moved the tag in between.
     """
     found = [
         Move(
