@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,7 +54,7 @@ class Rule:
         if self.source_tag is not None:
             if tag is None:
                 return f"needs a source tag that matches {self.source_tag.pattern}"
-            if not self.source_tag.fullmatch(tag):
+            if not (is_tag(tag) and self.source_tag.fullmatch(tag)):  # the policy's check counts on 128 characters
                 return f"source tag {tag} does not match {self.source_tag.pattern}"
         elif tag is None and any("tag" in names_in(template) for template in self.to):
             return "needs a source tag: its target tags are made from it"
@@ -197,13 +196,21 @@ class Policy:
 
 
 def matches(text: str, glob: str) -> bool:
-    """Say whether a glob matches the whole text; only `*` has a meaning, as in IAM."""
-    return glob == text or _pattern(glob).fullmatch(text) is not None
-
-
-@functools.cache
-def _pattern(glob: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in glob.split("*")), re.DOTALL)
+    """Say whether a glob matches the whole text; only `*` has a meaning, as in IAM. Takes linear time."""
+    head, *parts = glob.split("*")
+    if not parts:
+        return text == glob
+    *middle, tail = parts
+    end = len(text) - len(tail)
+    if len(head) > end or not (text.startswith(head) and text.endswith(tail)):
+        return False
+    at = len(head)
+    for part in middle:  # the first place is as good as any: what comes behind has the most room then
+        found = text.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True
 
 
 def load(document: Mapping[str, Any], *, registry_id: str) -> Policy:
