@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from infra.policy import languages
+from infra.policy import complexity, languages
 from infra.policy.text import cut, shown
 from infra.policy.values import (
     Account,
@@ -154,6 +154,10 @@ class RuleModel(_Model):
 
     def _trigger_mistakes(self) -> Iterator[Mistake]:
         if self.on == "scan":
+            for number, glob in enumerate(self.repositories):
+                if complexity.of_globs([glob]) > complexity.SAFE:
+                    remedy = "use fewer *, and fewer repeated characters behind one, or on: request"
+                    yield ("repositories", number), f"{shown(glob)} is too complex for EventBridge: {remedy}"
             for member in ("to_matching", "callers"):
                 if getattr(self, member):
                     yield (member,), "is for rules with on: request; a scan has no caller who names tags"
