@@ -86,7 +86,7 @@ class Watches(Protocol):
         """Return watches that were last looked at before then, the longest ago first."""
 
     def touch(self, watch: Watch, *, extend: bool) -> None:
-        """Note that the watch was looked at now; its end comes later only with `extend`."""
+        """Note that the watch, if it still stands, was looked at now; its end comes later only with `extend`."""
 
     def remove(self, watch: Watch) -> None:
         """Forget the watch."""
