@@ -149,9 +149,15 @@ def _item(watch: Watch, now: datetime, others: Sequence[str]) -> dict[str, Any]:
 
 
 def _others(watch: Watch, watches: Sequence[Watch]) -> list[str]:
-    """Return the manifests of the watches that come after this one, the first after the last."""
+    """Return the manifests of the watches next to this one, on both sides; the first comes after the last.
+
+    Scans finish in the order of an index, or the other way round: on one side something is awaited still.
+    """
     here = watches.index(watch)
-    return [each.image_digest for each in [*watches[here + 1 :], *watches[:here]]][:BESIDES]
+    after = [each.image_digest for each in [*watches[here + 1 :], *watches[:here]]]
+    return list(dict.fromkeys(each for pair in zip(after, reversed(after), strict=True) for each in pair))[
+        :BESIDES
+    ]
 
 
 def _listing(watch: Watch) -> str:
