@@ -35,7 +35,7 @@ def gather(
     return Evidence(
         subjects=subjects,
         signed=findings.signed(repository, manifest.digest, gate.signing_profiles) if gate.signed else None,
-        pushed_at=findings.pushed(repository, [manifest.digest])[manifest.digest] if soaks else None,
+        pushed_at=findings.pushed(repository, [manifest.digest]).get(manifest.digest) if soaks else None,
         reached_at=reached_at,
     )
 

@@ -64,7 +64,7 @@ class Findings(Protocol):
         """
 
     def pushed(self, repository: Repository, image_digests: Sequence[str]) -> Mapping[str, datetime]:
-        """Return when each image was pushed. Raises SourceNotFound if one is not there."""
+        """Return when each image was pushed, as far as it is told. Raises SourceNotFound if one is not there."""
 
 
 class Watches(Protocol):
