@@ -37,6 +37,8 @@ class Drifts:
     world: World
     found: Callable[[Head], None]
     whole: datetime | None = field(default=None, init=False)
+    _listed: bool = field(default=False, init=False)
+    _open: int = field(default=0, init=False)
 
     def steps(self, rota: Rota, start: datetime) -> Iterator[Step]:
         """Yield the comparisons of a rota: the rest of a round, and all of one that begins at this run.
@@ -49,18 +51,24 @@ class Drifts:
             self.whole = at.whole or at.began or self.world.now()
             for listing in FORMER:
                 for _, heads in self._repositories(listing, None):
-                    yield partial(self._compare, heads, listing)
+                    yield self._step(heads, listing)
         while at.after or at.began is None or at.began <= start - EVERY[rota]:
             if not at.after:
                 at = replace(at, began=self.world.now())
             for key, heads in self._repositories(rota, at.after):
-                yield partial(self._compare, heads, rota)
+                yield self._step(heads, rota)
                 at = replace(at, after=key)
                 ledger.keep_round(rota, at)
             at = Round(began=at.began, whole=at.began)
             ledger.keep_round(rota, at)
             if at.began and at.began >= start:
+                self._listed = self._listed or rota is Rota.MOVING
                 return
+
+    @property
+    def complete(self) -> bool:
+        """Whether this run has compared every tag that moves, or was elsewhere."""
+        return self._listed and not self._open
 
     def interval(self) -> timedelta | None:
         """Return the longest time between two comparisons of a tag that moves, up to now; None: not known."""
@@ -74,10 +82,15 @@ class Drifts:
                 after = keys[-1]
                 yield keys[-1], heads
 
+    def _step(self, heads: Sequence[Head], listing: str) -> Step:
+        self._open += listing != Rota.ONCE
+        return partial(self._compare, heads, listing)
+
     def _compare(self, heads: Sequence[Head], listing: str) -> None:
         """Compare heads of one repository."""
         for head, digest in self._digests(heads).items():
             self._judge(head, digest, listing)
+        self._open -= listing != Rota.ONCE
 
     def _judge(self, head: Head, digest: str | None, listing: str) -> None:
         """Note what is new about a head, and tell of a tag that is elsewhere, of one that is gone once."""
