@@ -15,6 +15,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from infra.policy.text import shown
+
 # SigningProfileArn, Amazon ECR API reference: what DescribeImageSigningStatus answers, to the letter. It names the
 # profile and never a version of it; ARNs are compared as they are.
 PROFILE = r"arn:aws(-[a-z]+)*:signer:[a-z0-9-]+:[0-9]{12}:/signing-profiles/[a-zA-Z0-9_]{2,}"
@@ -27,7 +29,7 @@ def _profile(text: str) -> str:
     if re.fullmatch(f"{PROFILE}/[a-zA-Z0-9]+", text):
         raise ValueError(f"names a version: write {text.rpartition('/')[0]}, which is what Amazon ECR tells")
     raise ValueError(
-        f"{text[:LONGEST]!r} is not the ARN of a signing profile: "
+        f"{shown(text)} is not the ARN of a signing profile: "
         "write it as arn:aws:signer:REGION:ACCOUNT:/signing-profiles/NAME"
     )
 
