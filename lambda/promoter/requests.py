@@ -93,11 +93,6 @@ class RollbackBody(Struct, forbid_unknown_fields=True, rename="camel"):
     image_tags: Annotated[list[Tag], Meta(min_length=1, max_length=MAX_TAGS)] | None = None
     override: OverrideBody | None = None
 
-    @property
-    def reason(self) -> str | None:
-        """The reason of an override."""
-        return self.override.reason if self.override else None
-
 
 class TagRollbackBody(Struct, forbid_unknown_fields=True, rename="camel"):
     """What `POST /rollback` takes: a tag, and the digest from which it is to be taken back."""
@@ -107,11 +102,6 @@ class TagRollbackBody(Struct, forbid_unknown_fields=True, rename="camel"):
     expected_digest: Digest
     registry_id: RegistryId | None = None
     override: OverrideBody | None = None
-
-    @property
-    def reason(self) -> str | None:
-        """The reason of an override."""
-        return self.override.reason if self.override else None
 
 
 def promotion_id(idempotency_key: str | None, principal: str, subject: str) -> str:
