@@ -48,14 +48,14 @@ class DynamoLeftovers:
             for item in islice(items, limit):
                 yield item["pk"]["S"].partition("#")[2]
 
-    def heads_listed(self, listing: str, after: str | None) -> Sequence[tuple[str, Head]]:
+    def heads_listed(self, rota: Rota, after: str | None) -> Sequence[tuple[str, Head]]:
         """Query one page of the index."""
         with dynamo.asking("the ledger could not be read"):
             answer = self._client.query(
                 TableName=self._table,
                 IndexName=dynamo.INDEX,
                 KeyConditionExpression="listing = :listing AND listedAt > :after",
-                ExpressionAttributeValues={":listing": {"S": listing}, ":after": {"S": after or " "}},
+                ExpressionAttributeValues={":listing": {"S": rota}, ":after": {"S": after or " "}},
                 Limit=PAGE,
             )
         return [(item["listedAt"]["S"], head_of(item)) for item in answer["Items"]]

@@ -193,7 +193,7 @@ class Ledger(Protocol):
         They are read page by page, as far as they are asked for: those that stay do not hide those behind them.
         """
 
-    def heads_listed(self, listing: str, after: str | None) -> Sequence[tuple[str, Head]]:
+    def heads_listed(self, rota: Rota, after: str | None) -> Sequence[tuple[str, Head]]:
         """Return some heads of a rota with their keys, in the order of their keys, those that follow `after`.
 
         None is left where there are none. The heads of a repository follow each other.

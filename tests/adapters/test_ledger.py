@@ -461,11 +461,11 @@ def test_a_refusal_is_recorded_with_its_reasons(ledger: Ledger) -> None:
     assert told.reasons == (reason,)
 
 
-def listed(ledger: Ledger, listing: str = Rota.MOVING) -> list[Head]:
-    """Return all heads of a listing, page after page."""
+def listed(ledger: Ledger, rota: Rota = Rota.MOVING) -> list[Head]:
+    """Return all heads of a rota, page after page."""
     found: list[Head] = []
     after = None
-    while page := ledger.heads_listed(listing, after):
+    while page := ledger.heads_listed(rota, after):
         found += [head for _, head in page]
         after = page[-1][0]
     return found
