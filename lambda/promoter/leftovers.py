@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -31,7 +30,7 @@ class DynamoLeftovers:
         self._table = table
         self._now = now
 
-    def abandoned(self, *, limit: int | None = None) -> Iterator[str]:
+    def abandoned(self) -> Iterator[str]:
         """Query the open promotions by the end of their turn."""
         with dynamo.asking("the ledger could not be read"):
             items = dynamo.every(
@@ -45,7 +44,7 @@ class DynamoLeftovers:
                 },
                 Limit=PAGE,
             )
-            for item in islice(items, limit):
+            for item in items:
                 yield item["pk"]["S"].partition("#")[2]
 
     def heads_listed(self, rota: Rota, after: str | None) -> Sequence[tuple[str, Head]]:

@@ -187,7 +187,7 @@ class Ledger(Protocol):
     def head(self, repository: Repository, image_tag: str) -> Head | None:
         """Return where the ledger has a tag."""
 
-    def abandoned(self, *, limit: int | None = None) -> Iterator[str]:
+    def abandoned(self) -> Iterator[str]:
         """Yield promotionIds whose turn is over without an end, the longest ago first.
 
         They are read page by page, as far as they are asked for: those that stay do not hide those behind them.

@@ -149,8 +149,8 @@ class InMemoryLedger:
     def head(self, repository: Repository, image_tag: str) -> Head | None:
         return self.heads.get((repository, image_tag))
 
-    def abandoned(self, *, limit: int | None = None) -> Iterator[str]:
-        yield from [name for name, turn in self.turns.items() if turn.until < self.clock()][:limit]
+    def abandoned(self) -> Iterator[str]:
+        yield from [name for name, turn in self.turns.items() if turn.until < self.clock()]
 
     def heads_listed(self, rota: Rota, after: str | None) -> Sequence[tuple[str, Head]]:
         found = {
