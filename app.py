@@ -16,15 +16,20 @@ from infra.stack import PromoterStack
 
 
 def main() -> None:
-    """Synthesize; a mistake in the policy or the settings is told without a traceback."""
+    """Synthesize; a mistake in the policy or the settings is told without a traceback.
+
+    What is over in the policy is a warning here: an incident must not wait for it.
+    """
     app = cdk.App()
     try:
         settings = Settings.read(app.node)
-        policy = read(Path(settings.policy), account=os.environ.get("CDK_DEFAULT_ACCOUNT"))
+        policy = read(Path(settings.policy), account=os.environ.get("CDK_DEFAULT_ACCOUNT"), deploying=True)
         check_callers(settings, policy)
-        PromoterStack(app, "EcrPromoter", policy=policy, settings=settings)
+        stack = PromoterStack(app, "EcrPromoter", policy=policy, settings=settings)
     except (PolicyError, SettingsError) as error:
         sys.exit(f"{error}")
+    for number, warning in enumerate(policy.warnings):
+        cdk.Annotations.of(stack).add_warning_v2(f"ecr-promoter:policy-{number}", warning)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from aws_cdk import ArnFormat, Duration, Stack
 from aws_cdk import aws_apigatewayv2 as api_
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -20,7 +22,7 @@ from promoter.model import Outcome, Trigger
 NAMESPACE, SERVICE = "EcrPromoter", "ecr-promoter"  # promoter.telemetry's; importing it would start its logger
 RUNBOOK = "docs/operations.md"
 MINUTE, SHORT, LONG = Duration.minutes(1), Duration.minutes(5), Duration.minutes(15)
-HOUR = 3600  # seconds
+HOUR, DAY = 3600, 86_400  # seconds
 
 # What an alarm does while its metric has no data.
 FINE = cloudwatch.TreatMissingData.NOT_BREACHING  # for what is counted only when it happens
@@ -206,14 +208,17 @@ class Alarms(Construct):
         """Watch the runs of reconcile on schedule, over two of them: one may be late, or have bad luck.
 
         CloudWatch takes a day for periods below an hour, and a week for longer ones (API reference,
-        PutMetricAlarm): two runs are two days at most.
+        PutMetricAlarm): two runs are two days at most. Silence counts in short periods: before CloudWatch takes
+        any for missing, it looks at some more than an alarm names (user guide, "Configuring how CloudWatch alarms
+        treat missing data").
         """
         period = Duration.minutes(minutes)
+        silence = MINUTE if 2 * minutes * 60 <= DAY else Duration.hours(1)
         self._alarm(
             "ReconcileMissing",
-            own_metric("ReconcileRuns", trigger="schedule").with_(period=period, statistic="Sum"),
+            own_metric("ReconcileRuns", trigger="schedule").with_(period=silence, statistic="Sum"),
             below=True,
-            periods=2,
+            periods=math.ceil(2 * minutes * 60 / silence.to_seconds()),
             missing=WRONG,
             says="No run of reconcile on schedule has ended for twice its interval.",
             heading="reconcile-does-not-run",

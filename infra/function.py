@@ -54,6 +54,7 @@ class PromoterFunction(Construct):
         memory: int,
         environment: Mapping[str, str],
         concurrency: int | None = None,
+        calls_itself: bool = False,
     ) -> None:
         super().__init__(scope, construct_id)
         arch = architecture(settings)
@@ -75,6 +76,8 @@ class PromoterFunction(Construct):
             environment={**environment, "POWERTOOLS_LOG_LEVEL": settings.logLevel},
             log_group=self.log_group,
             tracing=lambda_.Tracing.ACTIVE,
+            # Lambda ends what looks like a loop after 16 invocations ("Use Lambda recursive loop detection").
+            recursive_loop=lambda_.RecursiveLoop.ALLOW if calls_itself else None,
         )
         acknowledge(
             self.role,

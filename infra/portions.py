@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 
-def portions(entries: Iterable[str], *, room: int, size: Callable[[str], int]) -> list[list[str]]:
-    """Return the entries in their order, in as few lists as hold no more than `room` each."""
+def portions(
+    entries: Iterable[str],
+    *,
+    room: int,
+    size: Callable[[str], int],
+    fit: Callable[[Sequence[str]], bool] = lambda _: True,
+) -> list[list[str]]:
+    """Return the entries in their order, in as few lists as hold no more than `room` each and `fit` together.
+
+    An entry that is too much alone gets a list of its own.
+    """
     parts: list[list[str]] = [[]]
     left = room
     for entry in entries:
         needed = size(entry)
-        if parts[-1] and needed > left:
+        if parts[-1] and (needed > left or not fit([*parts[-1], entry])):
             parts.append([])
             left = room
         parts[-1].append(entry)

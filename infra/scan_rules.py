@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from aws_cdk import Duration, Stack
@@ -11,7 +11,8 @@ from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.policy.file import PolicyFile
+from infra.policy import complexity
+from infra.policy.file import PolicyError, PolicyFile
 from infra.portions import portions
 
 # An event pattern has at most 2,048 characters (EventBridge quotas): so many are for repositories, and each
@@ -20,9 +21,9 @@ ROOM, ARN_ROOM = 1800, 80
 
 
 class ScanRules(Construct):
-    """Rules for both scanners and for pushes, for each registry that the policy's scan rules name.
+    """Rules for both scanners and for pushes, in the repositories of the policy's scan rules.
 
-    More of them where the repositories are too many for one event pattern.
+    More of them where the repositories are too many, or their wildcards too complex, for one event pattern.
     """
 
     def __init__(
@@ -38,21 +39,22 @@ class ScanRules(Construct):
         target = targets.SqsQueue(
             events_queue, dead_letter_queue=undelivered, max_event_age=Duration.hours(24), retry_attempts=185
         )
-        for registry, globs in scanned(policy, Stack.of(self).account).items():
-            own = "" if registry == Stack.of(self).account else registry
-            for number, portion in enumerate(portions(globs, room=ROOM, size=room_of), start=1):
-                suffix = own if number == 1 else f"{own}-{number}"
-                for scanner, pattern in patterns(registry, portion, Stack.of(self)).items():
-                    events.Rule(self, f"{scanner}{suffix}", event_pattern=pattern, targets=[target])
+        divided = portions(scanned(policy), room=ROOM, size=room_of, fit=is_simple)
+        for number, portion in enumerate(divided, start=1):
+            suffix = "" if number == 1 else f"-{number}"
+            for scanner, pattern in patterns(portion, Stack.of(self)).items() if portion else ():
+                events.Rule(self, f"{scanner}{suffix}", event_pattern=pattern, targets=[target])
 
 
-def scanned(policy: PolicyFile, account: str) -> Mapping[str, list[str]]:
-    """Return the repository globs of the scan rules by registry."""
-    globs: dict[str, set[str]] = {}
-    for rule in policy.rules:
-        if rule.on == "scan":
-            globs.setdefault(rule.registry or account, set()).update(rule.repositories)
-    return {registry: sorted(names) for registry, names in globs.items()}
+def scanned(policy: PolicyFile) -> list[str]:
+    """Return the repository globs of the scan rules. Raises PolicyError for those of another account.
+
+    Their events do not come here; what is read for a deployment to a known account has none.
+    """
+    scans = [rule for rule in policy.rules if rule.on == "scan"]
+    if foreign := [rule.name for rule in scans if rule.registry is not None]:
+        raise PolicyError(f"rule {foreign[0]}: scans of another account's registry send no events here")
+    return sorted({complexity.simplest(glob) for rule in scans for glob in rule.repositories})
 
 
 def room_of(glob: str) -> int:
@@ -60,19 +62,21 @@ def room_of(glob: str) -> int:
     return len(glob) + ARN_ROOM
 
 
-def patterns(registry: str, globs: list[str], stack: Stack) -> dict[str, events.EventPattern]:
+def is_simple(globs: Sequence[str]) -> bool:
+    """Say whether EventBridge takes the globs in one pattern; ARNs before them make no difference."""
+    return complexity.of_globs(globs) <= complexity.SAFE
+
+
+def patterns(globs: list[str], stack: Stack) -> dict[str, events.EventPattern]:
     """Return the pattern for each kind of event. ECR names a repository by name, Inspector by ARN.
 
     A push by tag matters because the tag, or the index, may come after the scan.
     """
-    arns = [
-        stack.format_arn(service="ecr", account=registry, resource="repository", resource_name=glob)
-        for glob in globs
-    ]
+    arns = [stack.format_arn(service="ecr", resource="repository", resource_name=glob) for glob in globs]
     names = [matcher(glob) for glob in globs]
     return {
         "Pushed": events.EventPattern(
-            account=[registry],
+            account=[stack.account],
             source=["aws.ecr"],
             detail_type=["ECR Image Action"],
             detail={
@@ -83,13 +87,13 @@ def patterns(registry: str, globs: list[str], stack: Stack) -> dict[str, events.
             },
         ),
         "Basic": events.EventPattern(
-            account=[registry],
+            account=[stack.account],
             source=["aws.ecr"],
             detail_type=["ECR Image Scan"],
             detail={"scan-status": ["COMPLETE"], "repository-name": names},
         ),
         "Enhanced": events.EventPattern(
-            account=[registry],
+            account=[stack.account],
             source=["aws.inspector2"],
             detail_type=["Inspector2 Scan"],
             detail={"scan-status": ["INITIAL_SCAN_COMPLETE"], "repository-name": [matcher(arn) for arn in arns]},
@@ -98,7 +102,10 @@ def patterns(registry: str, globs: list[str], stack: Stack) -> dict[str, events.
 
 
 def matcher(glob: str) -> Any:
-    """Return EventBridge's way to say a name or, with `*`, a wildcard; it allows no two `*` in a row."""
-    while "**" in glob:
-        glob = glob.replace("**", "*")
-    return {"wildcard": glob} if "*" in glob else glob
+    """Return EventBridge's simplest way to say a name: as it is, as a prefix, or with wildcards.
+
+    Prefixes cost nothing where wildcards are counted.
+    """
+    if "*" not in glob:
+        return glob
+    return {"wildcard": glob} if "*" in glob[:-1] else {"prefix": glob[:-1]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from dataclasses import dataclass, fields
@@ -24,6 +25,7 @@ NUMBERS = (
     "apiRate",
     "apiBurst",
 )
+ROOM_FOR_OPERATORS = 3_000  # of the 4 KB that a function's variables may have (AWS Lambda quotas)
 OLDEST, NEWEST = (3, 11), (3, 14)  # of Lambda's Python runtimes
 
 
@@ -82,7 +84,7 @@ class Settings:
                 f"setting concurrency must be more than eventConcurrency, {self.eventConcurrency}, or events that "
                 "are turned away use up their tries"
             )
-        _positive("historyDays", self.historyDays)
+        _between("historyDays", self.historyDays, 1, 36_500)  # a century: its end has to be a date
         _between("reconcileMinutes", self.reconcileMinutes, 2, 1440)
         if self.alarmEmail is not None and "@" not in self.alarmEmail:
             raise SettingsError(f"setting alarmEmail must be an e-mail address, not {self.alarmEmail!r}")
@@ -96,6 +98,11 @@ class Settings:
             )
         if strange := [glob for glob in self.operators if not glob.startswith(CALLER_PREFIXES)]:
             raise SettingsError(f"setting operators holds {strange[0]!r}: write an IAM ARN, github:… or jwt:…")
+        if len(json.dumps(self.operators)) > ROOM_FOR_OPERATORS:
+            raise SettingsError(
+                f"setting operators has more than {ROOM_FOR_OPERATORS} characters, which a function's variables "
+                "cannot hold: use globs"
+            )
         if self.jwtIssuer and not self.jwtIssuer.startswith("https://"):
             raise SettingsError(f"setting jwtIssuer must be an https:// address, not {self.jwtIssuer!r}")
 

@@ -53,6 +53,7 @@ class PromoterStack(Stack):
             timeout=settings.timeout,
             memory=settings.memory,
             concurrency=settings.concurrency,
+            calls_itself=True,  # what there is no time for goes back into its queue, less each time
             environment=of_ledger,
         )
         reconciler = PromoterFunction(

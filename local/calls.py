@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from typing import Any
 
@@ -11,7 +12,10 @@ REMEMBERED = 10_000
 
 
 class Call(Struct, rename="camel", omit_defaults=True):
-    """An AWS API call, or a request to the registry (`service` "registry", `operation` such as "GET blob")."""
+    """An AWS API call, or a request to the registry (`service` "registry", `operation` such as "GET blob").
+
+    `repository` is the one that a call of ECR's JSON API names.
+    """
 
     service: str
     operation: str
@@ -19,6 +23,17 @@ class Call(Struct, rename="camel", omit_defaults=True):
     request_bytes: int
     response_bytes: int
     principal: str | None = None
+    repository: str | None = None
+
+
+def repository_of(service: str, body: bytes) -> str | None:
+    """Return the repository that a call of ECR's JSON API is about."""
+    try:
+        document = json.loads(body) if service == "ecr" and body else None
+    except ValueError:
+        return None
+    name = document.get("repositoryName") if isinstance(document, dict) else None
+    return name if isinstance(name, str) else None
 
 
 class Calls:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from local import control, emulator, hooks
-from local.calls import Call, Calls
+from local.calls import Call, Calls, repository_of
 from local.faults import Faults
 
 
@@ -51,6 +51,7 @@ class Gateway:
                 request_bytes=len(body),
                 response_bytes=len(answered[2]) if isinstance(answered[2], bytes) else 0,
                 principal=None if service == "registry" else emulator.caller(),
+                repository=repository_of(service, body),
             )
         )
         return answered

@@ -12,8 +12,9 @@ from typing import Any
 from ministack import app
 from ministack.core import iam_actions, lambda_runtime
 from ministack.services import ecr, eventbridge, lambda_svc
+from ministack.services.cloudformation import provisioners
 
-from local import delivery, emulator
+from local import delivery, emulator, patterns
 from local.ecr import api, registry, repositories, transfers
 from local.emulator import Answer
 
@@ -29,6 +30,7 @@ def install(around: Around) -> Any:
     _requests(around)
     _permissions()
     _registry()
+    _patterns()
     _deliveries()
     return app.app
 
@@ -115,6 +117,27 @@ def _registry() -> None:
     ecr._v2_head_manifest = registry.head_manifest
     ecr._v2_delete_manifest = registry.delete_manifest
     ecr._v2_list_tags = registry.list_tags
+
+
+def _patterns() -> None:
+    eventbridge._parse_pattern_text = partial(patterns.parse, eventbridge._parse_pattern_text)
+    eventbridge._matches_alternative = patterns.matches
+    eventbridge._event_from_test_payload = partial(patterns.test_payload, eventbridge._event_from_test_payload)
+    create_rule = provisioners._eb_rule_create
+
+    def create(logical_id: str, properties: Mapping[str, Any], stack_name: str) -> Any:
+        """CloudFormation stores a new rule past PutRule, which would have refused its pattern."""
+        pattern = properties.get("EventPattern") or ""
+        if reason := eventbridge._event_pattern_error(
+            pattern if isinstance(pattern, str) else json.dumps(pattern)
+        ):
+            raise ValueError(
+                f"Event pattern is not valid. Reason: {reason} (Service: EventBridge, Status Code: 400)"
+            )
+        return create_rule(logical_id, properties, stack_name)
+
+    provisioners._eb_rule_create = create
+    provisioners._RESOURCE_HANDLERS["AWS::Events::Rule"]["create"] = create
 
 
 def _deliveries() -> None:

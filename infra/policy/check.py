@@ -26,6 +26,8 @@ def main(command_line: Sequence[str]) -> int:
         return 1
     for rule in policy.rules:
         print(summary(rule))
+        if rule.on == "scan" and rule.registry is not None:
+            print(f"  deploys to account {rule.registry} only: other accounts' scans send no events there")
     for freeze in policy.freeze:
         print(f"freeze {written(freeze)}")
     print(f"{file}: {len(policy.rules)} rules, {len(policy.freeze)} freezes, no mistakes")

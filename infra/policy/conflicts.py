@@ -9,6 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 from infra.policy import languages
 from infra.policy.languages import Language
 from infra.policy.model import Mistake, Place, RuleModel
+from infra.policy.text import shown
 
 Rules = Mapping[int, RuleModel]
 """The rules by their number in the file; one that cannot be read at all is left out."""
@@ -43,7 +44,7 @@ def same_tags(rules: Rules, *, account: str | None) -> Iterator[Mistake]:
         for place, text, language in tags[number]:
             for at, other in rivals:
                 if any(languages.meet(language, theirs) for _, _, theirs in tags[at]):
-                    message = f"rule {other.name} may put {text!r} too, in repositories of both"
+                    message = f"rule {other.name} may put {shown(text)} too, in repositories of both"
                     remedy = "a tag has one rule: join the rules, or name other tags"
                     yield ("rules", number, *place), f"{message}; {remedy}"
 
@@ -61,6 +62,25 @@ def circles(rules: Rules, *, account: str | None) -> Iterator[Mistake]:
         remedy = "put tags that the from of these rules does not match"
         yield ("rules", circle[start], "to"), f"starts a circle without end, {' -> '.join(names)}: {remedy}"
         follows[circle[0]].discard(circle[-1])
+
+
+def unheard(rules: Rules, *, account: str | None, deploying: bool) -> Iterator[Mistake]:
+    """Yield the scan rules for accounts whose events do not reach this one; `make policy` does not know which.
+
+    The default event bus takes only its own account's events until its policy admits others, and rules there have
+    to forward them (Amazon EventBridge user guide, "Sending and receiving events between AWS accounts").
+    """
+    for number, rule in rules.items():
+        if rule.on == "request" or rule.registry in (None, account):
+            continue
+        if account is not None:
+            message = f"scans of account {rule.registry} send no events to {account}, so the rule would never fire"
+            remedy = "deploy there too, or use on: request"
+            yield ("rules", number, "registry"), f"{message}: {remedy}"
+        elif deploying:
+            message = "may not be the account to deploy to, and scans of other accounts send no events there"
+            remedy = "leave it out, or deploy with credentials, so that CDK_DEFAULT_ACCOUNT is set"
+            yield ("rules", number, "registry"), f"{message}: {remedy}"
 
 
 def _circle(follows: Mapping[int, set[int]]) -> list[int]:

@@ -8,32 +8,22 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from infra.policy.conflicts import conflicts
-from infra.policy.model import FreezeModel, Mistake, Place, PolicyModel, RuleModel
+from infra.policy.conflicts import conflicts, unheard
+from infra.policy.document import PolicyError, parse
+from infra.policy.model import ExpiredError, FreezeModel, Mistake, Place, PolicyModel, RuleModel
+from infra.policy.text import shown
 
-
-class PolicyError(Exception):
-    """The policy cannot be deployed. Its text is one line a mistake: `file:line:column: place: what to write`."""
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2's booleans only, so that the key `on` stays a word, as `yes`, `no` and `off` do."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool" or first in "tTfF"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+__all__ = ["PolicyError", "PolicyFile", "read"]
 
 
 @dataclass(frozen=True)
 class PolicyFile:
-    """A policy without mistakes."""
+    """A policy without mistakes. `warnings` are lines about what is over, but does not stop a deployment."""
 
     model: PolicyModel
+    warnings: tuple[str, ...] = ()
 
     @property
     def rules(self) -> list[RuleModel]:
@@ -45,47 +35,43 @@ class PolicyFile:
         return self.model.compiled()
 
 
-def read(path: Path, *, account: str | None = None, today: date | None = None) -> PolicyFile:
+def read(
+    path: Path, *, account: str | None = None, today: date | None = None, deploying: bool = False
+) -> PolicyFile:
     """Read and check a policy. Raises PolicyError with all mistakes.
 
-    `account` is the account to deploy to, where that is known; `today` (UTC) decides what has expired.
+    `account` is the account to deploy to, where that is known; a rule that names it as `registry` is returned as
+    if it had left it out. `today` (UTC) decides which exceptions are over. That is a mistake, but only a warning
+    where the policy is read for a deployment (`deploying`): the function counts the finding again anyway, and a
+    rollback must not wait for a new policy.
     """
-    root, document = _parse(path)
-    mistakes = list(_repeated_keys(root))
-    model = None
+    document = parse(path)
+    mistakes: list[Mistake] = list(document.mistakes)
+    expired: list[Mistake] = []
     try:
-        model = PolicyModel.model_validate(document, context={"today": today or datetime.now(UTC).date()})
+        PolicyModel.model_validate(document.values, context={"today": today or datetime.now(UTC).date()})
     except ValidationError as error:
-        mistakes += [(_place(item["loc"]), _sentence(item)) for item in error.errors()]
-    mistakes += _beyond_shape(document, [place for place, _ in mistakes], account)
-    if model is None or mistakes:
-        located = sorted({(_position(root, place), _name(place), message) for place, message in mistakes})
-        raise PolicyError(
-            "\n".join(f"{path}:{line}:{column}: {name}: {text}" for (line, column), name, text in located)
-        )
-    return PolicyFile(model)
+        for item in error.errors(include_url=False):
+            over = isinstance(item.get("ctx", {}).get("error"), ExpiredError)
+            (expired if over else mistakes).append((_place(item["loc"]), _sentence(item)))
+    mistakes += _beyond_shape(document.values, [place for place, _ in mistakes], account, deploying=deploying)
+    if not deploying:
+        mistakes += expired
+    if mistakes:
+        raise PolicyError("\n".join(document.lines(mistakes)))
+    model = PolicyModel.model_validate(document.values)
+    rules = [_without_own_account(rule, account) for rule in model.rules]
+    return PolicyFile(model.model_copy(update={"rules": rules}), tuple(document.lines(expired)))
 
 
-def _parse(path: Path) -> tuple[yaml.Node | None, Any]:
-    """Return the document and the nodes that know where its parts stand."""
-    try:
-        loader = _Loader(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(f"{path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise PolicyError(f"{path}: is no YAML: {error}") from error
-    try:
-        root = loader.get_single_node()
-        return root, loader.construct_document(root) if root else {}
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else f"{path}"
-        raise PolicyError(f"{where}: is no YAML: {getattr(error, 'problem', error)}") from error
-    except (ValueError, TypeError) as error:  # a date that the calendar does not have, a key that is a list
-        raise PolicyError(f"{path}: is no YAML: {error}") from error
+def _without_own_account(rule: RuleModel, account: str | None) -> RuleModel:
+    own = rule.registry is not None and rule.registry == account
+    return rule.model_copy(update={"registry": None}) if own else rule
 
 
-def _beyond_shape(document: Any, damaged: list[Place], account: str | None) -> Iterator[Mistake]:
+def _beyond_shape(
+    document: Any, damaged: list[Place], account: str | None, *, deploying: bool
+) -> Iterator[Mistake]:
     """Yield what the shapes alone do not show, of all entries that can be read at least in part."""
     if not isinstance(document, dict):
         return
@@ -95,6 +81,7 @@ def _beyond_shape(document: Any, damaged: list[Place], account: str | None) -> I
     found = [
         *((("rules", number, *place), text) for number, rule in rules.items() for place, text in rule.mistakes()),
         *conflicts(rules, account=account),
+        *unheard(rules, account=account, deploying=deploying),
         *(
             (("freeze", number, *place), text)
             for number, freeze in freezes.items()
@@ -128,46 +115,9 @@ def _entries(document: dict[Any, Any], member: str) -> dict[int, dict[str, Any]]
     }
 
 
-def _repeated_keys(node: yaml.Node | None, place: Place = ()) -> Iterator[Mistake]:
-    """YAML says that keys are unique; PyYAML would quietly take the last one."""
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                yield (*place, key.value), "stands here twice: keep one"
-            seen.add(key.value)
-            yield from _repeated_keys(value, (*place, key.value))
-    elif isinstance(node, yaml.SequenceNode):
-        for number, value in enumerate(node.value):
-            yield from _repeated_keys(value, (*place, number))
-
-
-def _position(node: yaml.Node | None, place: Place) -> tuple[int, int]:
-    """Return line and column, from 1, of the nearest node that stands in the file."""
-    mark = node.start_mark if node else None
-    for step in place:
-        if isinstance(node, yaml.MappingNode):
-            pairs = [(key, value) for key, value in node.value if key.value == step]
-            if not pairs:
-                break
-            key, node = pairs[-1]
-            mark = key.start_mark
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            node = node.value[step]
-            mark = node.start_mark
-        else:
-            break
-    return (mark.line + 1, mark.column + 1) if mark else (1, 1)
-
-
 def _place(loc: tuple[str | int, ...]) -> Place:
     """Pydantic adds a step of its own for a mapping's key."""
     return tuple(step for step in loc if step != "[key]")
-
-
-def _name(place: Place) -> str:
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
-    return text.lstrip(".") or "policy"
 
 
 def _sentence(item: Any) -> str:
@@ -179,4 +129,4 @@ def _sentence(item: Any) -> str:
             return "is missing: add it"
         case "value_error":
             return str(item["ctx"]["error"])
-    return f"{item['msg'][0].lower()}{item['msg'][1:]}, got {item['input']!r}"
+    return f"{item['msg'][0].lower()}{item['msg'][1:]}, got {shown(item['input'])}"

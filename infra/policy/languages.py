@@ -9,6 +9,7 @@ from functools import cache
 
 from interegular import FSM, InvalidSyntax, Unsupported, parse_pattern
 
+from infra.policy.backtracking import has_small_automaton
 from promoter import templates
 
 # Constructs that the automata do not know, or get wrong: look-around, back-references, flags, atomic groups, a
@@ -34,7 +35,7 @@ def of(pattern: str) -> Language:
     """Return what a pattern of the policy matches as a whole."""
     bare = re.sub(r"^(?:\^|\\A)", "", pattern)
     bare = re.sub(r"(?<!\\)((?:\\\\)*)(?:\$|\\Z)$", r"\1", bare)
-    if UNKNOWN.search(bare):
+    if UNKNOWN.search(bare) or not has_small_automaton(bare):
         return EVERYTHING
     try:
         _automaton(bare)
@@ -71,7 +72,7 @@ def meet(one: Language, other: Language) -> bool:
         return one.text == other.text
     for text, language in ((one.text, other), (other.text, one)):
         if text is not None:
-            return re.fullmatch(language.pattern, text) is not None
+            return bool(_automaton(language.pattern).accepts(text))
     return not (_automaton(one.pattern) & _automaton(other.pattern)).empty()  # isdisjoint is wrong in 0.3.3
 
 

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from infra.policy import languages
+from infra.policy import complexity, languages
 from infra.policy.signing import Signing
+from infra.policy.text import cut, shown
 from infra.policy.values import (
     Account,
     CallerGlob,
@@ -37,6 +38,10 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class ExpiredError(ValueError):
+    """The day until which an exception was good is over."""
+
+
 class IgnoreModel(_Model):
     """A vulnerability that does not count, until when, and why; validated with the context `today`."""
 
@@ -49,7 +54,7 @@ class IgnoreModel(_Model):
     @classmethod
     def _is_not_over(cls, until: date, info: ValidationInfo) -> date:
         if info.context and until < info.context["today"]:
-            raise ValueError(f"{until} is over: take the entry out, or decide anew until when")
+            raise ExpiredError(f"{until} is over: take the entry out, or decide anew until when")
         return until
 
 
@@ -148,7 +153,7 @@ class RuleModel(_Model):
     def mistakes(self) -> Iterator[Mistake]:
         """Yield what is wrong between the rule's members."""
         for name in sorted(BUILT_IN & self._groups()):
-            yield ("from",), f"group {name} hides the template name {{{name}}}: give it another name"
+            yield ("from",), f"group {cut(name)} hides the template name {{{name}}}: give it another name"
         for number, template in enumerate(self.to):
             for message in self._template_mistakes(template):
                 yield ("to", number), message
@@ -170,6 +175,10 @@ class RuleModel(_Model):
 
     def _trigger_mistakes(self) -> Iterator[Mistake]:
         if self.on == "scan":
+            for number, glob in enumerate(self.repositories):
+                if complexity.of_globs([glob]) > complexity.SAFE:
+                    remedy = "use fewer *, and fewer repeated characters behind one, or on: request"
+                    yield ("repositories", number), f"{shown(glob)} is too complex for EventBridge: {remedy}"
             for member in ("to_matching", "callers"):
                 if getattr(self, member):
                     yield (member,), "is for rules with on: request; a scan has no caller who names tags"
@@ -184,11 +193,11 @@ class RuleModel(_Model):
     def _template_mistakes(self, template: str) -> Iterator[str]:
         if unknown := self.unknown_names(template):
             known = ", ".join(sorted(BUILT_IN | self._groups()))
-            yield f"no group of from is named {unknown[0]!r}; known here: {known}"
+            yield f"no group of from is named {shown(unknown[0])}; known here: {cut(known)}"
         elif "{repository}" in template and any("/" in glob or "*" in glob for glob in self.repositories):
             yield "{repository} may contain a slash, which no tag can: name the tag otherwise"
         elif not languages.meet(languages.of_template(template, self.from_, self.repositories), languages.TAG):
-            yield f"{template!r} makes no tag: letters, digits, _ . - (not first), at most 128, and {{names}}"
+            yield f"{shown(template)} makes no tag: letters, digits, _ . - (not first), at most 128, and {{names}}"
 
 
 class FreezeModel(_Model):
@@ -207,7 +216,7 @@ class FreezeModel(_Model):
             yield ("to",), f"{self.to} is not after {self.from_}: the freeze would never hold"
         for number, name in enumerate(self.rules or ()):
             if name not in rules:
-                yield ("rules", number), f"no rule is named {name}: rules are {', '.join(sorted(rules))}"
+                yield ("rules", number), f"no rule is named {name}: rules are {cut(', '.join(sorted(rules)))}"
 
     def compiled(self) -> dict[str, Any]:
         """Return the JSON that promoter.policy.load reads: seconds since 1970, `to` being the first one after."""

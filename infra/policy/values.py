@@ -9,31 +9,46 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, StringConstraints, WithJsonSchema
 
-from infra.policy import languages
+from infra.policy import backtracking, languages
+from infra.policy.positions import TooLargeError
+from infra.policy.text import cut, shown
 
 DURATION = re.compile(r"([0-9]+)([smhd])")
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+SLOW = (
+    "no part that repeats may match the same text in several ways, alone or with the parts behind it; "
+    "write a+ for (a+)+, [^-]* for .* before a -"
+)
 CALLER_PREFIXES = ("arn:", "github:", "jwt:", "*")
 
 
 def _pattern(text: str) -> str:
     try:
         re.compile(text)
-    except re.error as error:
-        raise ValueError(f"is no regular expression: {error}") from error
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"is no regular expression: {cut(str(error))}") from error
     return text
 
 
 def _tag_pattern(text: str) -> str:
-    if not languages.meet(languages.of(_pattern(text)), languages.TAG):
-        raise ValueError(f"{text!r} matches no tag: those have letters, digits, _ . - and at most 128 characters")
+    _pattern(text)
+    try:
+        if backtracking.most_steps(text) > backtracking.MOST_STEPS:
+            raise ValueError(f"{shown(text)} takes too long for some tags: {SLOW}")
+    except TooLargeError as error:
+        message = f"{shown(text)} is too large to be checked: write + or * instead of counts such as {{1,100}}"
+        raise ValueError(message) from error
+    if not languages.meet(languages.of(text), languages.TAG):
+        raise ValueError(
+            f"{shown(text)} matches no tag: those have letters, digits, _ . - and at most 128 characters"
+        )
     return text
 
 
 def _repository_glob(text: str) -> str:
     if len(text) > 256 or not languages.meet(languages.of_glob(text), languages.REPOSITORY):
         raise ValueError(
-            f"{text!r} matches no ECR repository: names have lower-case letters and digits, "
+            f"{shown(text)} matches no ECR repository: names have lower-case letters and digits, "
             "between them one of . _ / or -, and * here stands for any characters"
         )
     return text
@@ -42,7 +57,7 @@ def _repository_glob(text: str) -> str:
 def _caller_glob(text: str) -> str:
     if not text.startswith(CALLER_PREFIXES):
         raise ValueError(
-            f"{text!r} matches no caller: write an IAM ARN, github:OWNER/REPO:… or jwt:SUBJECT, "
+            f"{shown(text)} matches no caller: write an IAM ARN, github:OWNER/REPO:… or jwt:SUBJECT, "
             "with * for any characters"
         )
     return text
@@ -60,12 +75,12 @@ def _duration(value: Any) -> Any:
         return value
     match = DURATION.fullmatch(value) if isinstance(value, str) else None
     if not match:
-        message = f"{value!r} is no duration: write a number and a unit, as 30m, 24h or 7d"
+        message = f"{shown(value)} is no duration: write a number and a unit, as 30m, 24h or 7d"
         raise ValueError(message)
     try:
         return timedelta(**{UNITS[match[2]]: int(match[1])})
     except OverflowError as error:
-        raise ValueError(f"{value!r} is too long a duration") from error
+        raise ValueError(f"{shown(value)} is too long a duration") from error
 
 
 def _written(duration: timedelta) -> str:
@@ -81,7 +96,7 @@ def _day(value: Any) -> Any:
         except ValueError:
             pass
     if not isinstance(value, date) or isinstance(value, datetime):
-        message = f"{value!r} is no day: write it as 2026-12-31"
+        message = f"{shown(value)} is no day: write it as 2026-12-31"
         raise ValueError(message)  # noqa: TRY004
     return value
 
@@ -97,7 +112,7 @@ def _moment(value: Any) -> Any:
         except ValueError:
             pass
     if not isinstance(value, date):
-        message = f"{value!r} is no day or time: write it as 2026-12-24 or 2026-12-24T18:00:00"
+        message = f"{shown(value)} is no day or time: write it as 2026-12-24 or 2026-12-24T18:00:00"
         raise ValueError(message)  # noqa: TRY004
     return value
 
@@ -106,7 +121,9 @@ def _zone(text: str) -> str:
     try:
         ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"{text!r} is no time zone: write a name of the IANA list, as Europe/Berlin") from error
+        raise ValueError(
+            f"{shown(text)} is no time zone: write a name of the IANA list, as Europe/Berlin"
+        ) from error
     return text
 
 

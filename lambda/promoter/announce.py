@@ -173,7 +173,9 @@ def _key(item: Mapping[str, Any]) -> Mapping[str, Any]:
 def _promotion_id(item: Mapping[str, Any]) -> str:
     """Return the promotion that an item tells of, as far as it can be read."""
     key = dynamo.text(item, "pk") or ""
-    return key.removeprefix("promotion#") if key.startswith("promotion#") else dynamo.text(item, "promotion") or ""
+    if key.startswith("promotion#"):
+        return key.removeprefix("promotion#")
+    return str(item.get("promotion", {}).get("S", ""))
 
 
 def _entry_of(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any] | None:

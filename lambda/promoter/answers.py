@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from promoter import records
 from promoter.errors import PromoterError
@@ -28,13 +29,23 @@ def first_answer(
             raise
         answer.image_digest = partly.record.image_digest
         answer.moves = tuple(move for move in partly.record.moves if move.outcome is Outcome.PROMOTED)
-        return first_answer(record, answer, world, partly.record)
+        return first_answer(carrying(record, partly.record), answer, world, partly.record)
     if kept is not ended:
         return replay(kept, world)
     if isinstance(answer, PromoterError):
         answer.recorded = True
         raise answer
     return answer
+
+
+def carrying(record: Record, earlier: Record) -> Record:
+    """Return a refusal's record with what it keeps of an earlier try: or nobody could take that back."""
+    return replace(
+        record,
+        rule=record.rule or earlier.rule,
+        media_type=record.media_type or earlier.media_type,
+        image_tags=record.image_tags or earlier.image_tags,
+    )
 
 
 def keep(ended: Record, world: World, earlier: Record | None) -> Record:

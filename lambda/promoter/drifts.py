@@ -34,6 +34,8 @@ class Drifts:
     world: World
     found: Callable[[Head], None]
     whole: datetime | None = field(default=None, init=False)
+    _listed: bool = field(default=False, init=False)
+    _open: int = field(default=0, init=False)
 
     def steps(self, rota: Rota, start: datetime) -> Iterator[Step]:
         """Yield the comparisons of a rota: the rest of a round, and all of one that begins at this run.
@@ -48,13 +50,19 @@ class Drifts:
             if not at.after:
                 at = replace(at, began=self.world.now())
             for key, heads in self._repositories(rota, at.after):
-                yield partial(self._compare, heads, rota)
+                yield self._step(heads, rota)
                 at = replace(at, after=key)
                 ledger.keep_round(rota, at)
             at = Round(began=at.began, whole=at.began)
             ledger.keep_round(rota, at)
             if at.began and at.began >= start:
+                self._listed = self._listed or rota is Rota.MOVING
                 return
+
+    @property
+    def complete(self) -> bool:
+        """Whether this run has compared every tag that moves, or was elsewhere."""
+        return self._listed and not self._open
 
     def interval(self) -> timedelta | None:
         """Return the longest time between two comparisons of a tag that moves, up to now; None: not known."""
@@ -68,10 +76,15 @@ class Drifts:
                 after = keys[-1]
                 yield keys[-1], heads
 
+    def _step(self, heads: Sequence[Head], rota: Rota) -> Step:
+        self._open += rota is Rota.MOVING
+        return partial(self._compare, heads, rota)
+
     def _compare(self, heads: Sequence[Head], listed: Rota) -> None:
         """Compare heads of one repository."""
         for head, digest in self._digests(heads).items():
             self._judge(head, digest, listed)
+        self._open -= listed is Rota.MOVING
 
     def _judge(self, head: Head, digest: str | None, listed: Rota) -> None:
         """Note what is new about a head. Report a tag that is elsewhere at every run, and a deleted one once."""

@@ -87,7 +87,8 @@ class EcrFindings:
             raise translated(error, repository.name) from error
         except BotoCoreError as error:
             raise unreachable(error) from error
-        return {image["imageDigest"]: image["imagePushedAt"] for image in answer["imageDetails"]}
+        details = answer["imageDetails"]
+        return {each["imageDigest"]: each["imagePushedAt"] for each in details if "imagePushedAt" in each}
 
     def _referrers(self, repository: Repository, image_digest: str) -> tuple[bool, list[str]]:
         """Say whether one of the referrers is listed as a signature; if none is, name those that may be one.

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from promoter.errors import GateRefused, RegistryError, SourceNotFound
 from promoter.gate import Gate
-from promoter.manifest import INDEXES, Child, children, is_stored
+from promoter.manifest import INDEXES, Child, children, is_stored, read_strictly
 from promoter.model import Evidence, ImageId, Manifest, Reason, Repository, Subject, Unreadable
 from promoter.ports import Findings, Found, Missing, Registry
 
@@ -25,7 +25,7 @@ def gather(
     findings: Findings,
     reached_at: datetime | None = None,
 ) -> Evidence:
-    """Return the evidence; `reached_at` comes from the ledger. Raises GateRefused for an opaque index."""
+    """Return the evidence; `reached_at` comes from the ledger. Raises GateRefused for what reads in two ways."""
     subjects = None
     if gate.findings is not None:
         images = platforms(repository, manifest, registry=registry)
@@ -34,7 +34,7 @@ def gather(
     return Evidence(
         subjects=subjects,
         signed=findings.signed(repository, manifest.digest, gate.signing_profiles) if gate.signed else None,
-        pushed_at=findings.pushed(repository, [manifest.digest])[manifest.digest] if soaks else None,
+        pushed_at=findings.pushed(repository, [manifest.digest]).get(manifest.digest) if soaks else None,
         reached_at=reached_at,
     )
 
@@ -45,6 +45,7 @@ def platforms(repository: Repository, manifest: Manifest, *, registry: Registry)
     An index that its parent calls an image stays in: no scanner looks at one, so it is refused.
     """
     if manifest.media_type not in INDEXES:
+        require_one_reading(manifest)
         return (Child(manifest.digest, "image"),)
     images: dict[str, Child] = {}
     seen, level = {manifest.digest}, [manifest]
@@ -60,6 +61,19 @@ def platforms(repository: Repository, manifest: Manifest, *, registry: Registry)
         found = registry.read(repository, [ImageId(image_digest=digest) for digest in sorted(nested)])
         level = [present(answer, image_id) for image_id, answer in found.items()]
     raise refused(f"the index has indexes in indexes, more than {MAX_DEPTH} deep")
+
+
+def require_one_reading(image: Manifest) -> None:
+    """Raise GateRefused for an image that clients may read in another way than its scanner did.
+
+    Of an index only the digests of its images are known: their manifests would take a call of their own.
+    """
+    try:
+        document = read_strictly(image.body)
+    except ValueError as error:
+        raise refused(f"{image.digest} cannot be judged: {error}", code="unreadable_image") from error
+    if isinstance(document, dict) and "manifests" in map(str.casefold, document):  # CVE-2021-41190
+        raise refused(f"{image.digest} has manifests, as an index has", code="unreadable_image")
 
 
 def named(index: Manifest) -> tuple[Child, ...]:
@@ -108,6 +122,6 @@ def aged(repository: Repository, subjects: tuple[Subject, ...], *, findings: Fin
     return tuple(replace(subject, pushed_at=pushed.get(subject.image_digest)) for subject in subjects)
 
 
-def refused(sentence: str) -> GateRefused:
-    """Return the refusal of an index that cannot be looked through."""
-    return GateRefused(sentence, reasons=(Reason("unreadable_index", sentence),))
+def refused(sentence: str, code: str = "unreadable_index") -> GateRefused:
+    """Return the refusal of an index that cannot be looked through, or of an image that reads in two ways."""
+    return GateRefused(sentence, reasons=(Reason(code, sentence),))

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-ENOUGH_TO_PROMOTE = 12_000
-"""Milliseconds that are left for one more promotion of an event: it may wait for others (world.PATIENCE)."""
+ENOUGH_TO_PROMOTE = 23_000
+"""Milliseconds that are left for one more promotion of an event: it may wait for others twice (world.PATIENCE)."""
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -12,7 +12,7 @@ from promoter import gate
 from promoter.errors import Frozen, InvalidRequest, NotAllowed
 from promoter.gate import Gate
 from promoter.model import Promotion, Reason, Repository, Trigger
-from promoter.templates import is_promotable, names_in, render
+from promoter.templates import is_promotable, is_tag, names_in, render
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Rule:
         if self.source_tag is not None:
             if tag is None:
                 return f"needs a source tag that matches {self.source_tag.pattern}"
-            if not self.source_tag.fullmatch(tag):
+            if not (is_tag(tag) and self.source_tag.fullmatch(tag)):  # the policy's check counts on 128 characters
                 return f"source tag {tag} does not match {self.source_tag.pattern}"
         elif tag is None and any("tag" in names_in(template) for template in self.to):
             return "needs a source tag: its target tags are made from it"
@@ -216,21 +216,21 @@ def _former(name: str | None) -> Rule:
 
 
 def matches(text: str, glob: str) -> bool:
-    """Say whether a glob matches the whole text; only `*` has a meaning, as in IAM.
-
-    In linear time, however many `*` there are: callers choose globs too, to list promotions and to freeze.
-    """
-    first, *rest = glob.split("*")
-    if not rest or not text.startswith(first):
+    """Say whether a glob matches the whole text; only `*` has a meaning, as in IAM. Takes linear time."""
+    head, *parts = glob.split("*")
+    if not parts:
         return text == glob
-    *parts, last = rest
-    at = len(first)
-    for part in parts:
-        found = text.find(part, at)
+    *middle, tail = parts
+    end = len(text) - len(tail)
+    if len(head) > end or not (text.startswith(head) and text.endswith(tail)):
+        return False
+    at = len(head)
+    for part in middle:  # the first place is as good as any: what comes behind has the most room then
+        found = text.find(part, at, end)
         if found < 0:
             return False
         at = found + len(part)
-    return at <= len(text) - len(last) and text.endswith(last)
+    return True
 
 
 def load(document: Mapping[str, Any], *, registry_id: str) -> Policy:

@@ -64,7 +64,7 @@ class Findings(Protocol):
         """
 
     def pushed(self, repository: Repository, image_digests: Sequence[str]) -> Mapping[str, datetime]:
-        """Return when each image was pushed. Raises SourceNotFound if one is not there."""
+        """Return when each image was pushed, as far as it is told. Raises SourceNotFound if one is not there."""
 
 
 class Watches(Protocol):
@@ -86,7 +86,7 @@ class Watches(Protocol):
         """Return watches that were last looked at before then, the longest ago first."""
 
     def touch(self, watch: Watch, *, extend: bool) -> None:
-        """Note that the watch was looked at now; its end comes later only with `extend`."""
+        """Note that the watch, if it still stands, was looked at now; its end comes later only with `extend`."""
 
     def remove(self, watch: Watch) -> None:
         """Forget the watch."""

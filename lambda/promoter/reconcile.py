@@ -32,7 +32,7 @@ class Reconciled:
 
     `stale` is how many promotions it found to be settled, `failed` how many steps failed, `unfinished` the kinds
     of work that it had too little time for. `interval` is the longest time between two comparisons of a tag that
-    moves.
+    moves. `compared_all`: none of these was left out, so that what is not among `drifted` has not drifted.
     """
 
     stale: int = 0
@@ -44,6 +44,7 @@ class Reconciled:
     failed: int = 0
     unfinished: tuple[str, ...] = ()
     interval: timedelta | None = field(default=None, compare=False)
+    compared_all: bool = field(default=True, compare=False)
 
 
 @dataclass
@@ -106,6 +107,7 @@ class Reconciler:
             failed=tally.failed,
             unfinished=unfinished,
             interval=heads.interval(),
+            compared_all=heads.complete,
         )
 
     def _stale(self, tally: Tally) -> Iterator[Step]:

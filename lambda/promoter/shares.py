@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from promoter.errors import PromoterError
+from promoter.errors import InternalError, PromoterError
 
 Step = Callable[[], None]
 
@@ -31,7 +31,8 @@ def share_time(
     """Carry out steps, always of the kind that took the least time; return the kinds that are not done.
 
     `in_time` says whether something that takes so long may still begin. A step that fails is told, and so is a
-    kind that cannot say what its next step is.
+    kind that cannot say what its next step is. So is an error that nobody has thought of: one item of the table
+    that cannot be read must not end every run at its place.
     """
     waiting, unfinished = list(kinds), []
     while waiting:
@@ -39,8 +40,8 @@ def share_time(
         began = now()
         try:
             step = next(work.steps, None)
-        except PromoterError as error:
-            failed(error)
+        except Exception as error:  # noqa: BLE001 - as above
+            failed(_told(error))
             step = None
         if step and in_time(work.longest):
             _carry_out(step, failed)
@@ -54,5 +55,9 @@ def share_time(
 def _carry_out(step: Step, failed: Callable[[PromoterError], None]) -> None:
     try:
         step()
-    except PromoterError as error:
-        failed(error)
+    except Exception as error:  # noqa: BLE001 - as above
+        failed(_told(error))
+
+
+def _told(error: Exception) -> PromoterError:
+    return error if isinstance(error, PromoterError) else InternalError(f"{type(error).__name__}: {error}")

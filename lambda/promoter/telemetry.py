@@ -147,11 +147,10 @@ def report_reconciled(done: Reconciled, *, trigger: str) -> None:
         unfinished=done.unfinished,
     )
     metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
-    for name, count_of in (
-        ("StaleIntents", done.stale),
-        ("Drift", len(done.drifted)),
-        ("ReconcileFailures", done.failed),
-    ):
+    counts = {"StaleIntents": done.stale, "ReconcileFailures": done.failed}
+    if done.drifted or done.compared_all:  # a zero ends the alarm: it is said only by who has looked everywhere
+        counts["Drift"] = len(done.drifted)
+    for name, count_of in counts.items():
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=count_of)
     if done.interval is not None:
         seconds = done.interval.total_seconds()

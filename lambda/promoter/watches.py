@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from promoter import dynamo
 from promoter.errors import LedgerError
 from promoter.model import ImageId, Repository, Watch
@@ -93,19 +95,23 @@ class DynamoWatches:
         return answer["Items"]
 
     def touch(self, watch: Watch, *, extend: bool) -> None:
-        """Note in the watch's item that it was looked at now."""
+        """Note in the watch's item, if it is still there, that it was looked at now."""
         now = datetime.now(UTC)
         values: dict[str, Any] = {":at": {"S": _at(now, watch)}}
         if extend:
             values[":expires"] = {"N": dynamo.seconds(now + KEPT)}
         with dynamo.asking("the watch was not written"):
-            self._client.update_item(
-                TableName=self._table,
-                Key=_keys(watch),
-                UpdateExpression="SET listedAt = :at" + (", expires = :expires" if extend else ""),
-                ConditionExpression="attribute_exists(pk)",
-                ExpressionAttributeValues=values,
-            )
+            try:
+                self._client.update_item(
+                    TableName=self._table,
+                    Key=_keys(watch),
+                    UpdateExpression="SET listedAt = :at" + (", expires = :expires" if extend else ""),
+                    ConditionExpression="attribute_exists(pk)",
+                    ExpressionAttributeValues=values,
+                )
+            except ClientError as error:  # its event has ended it meanwhile
+                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                    raise
 
     def remove(self, watch: Watch) -> None:
         """Forget the watch."""
@@ -142,9 +148,15 @@ def _item(watch: Watch, now: datetime, others: Sequence[str]) -> dict[str, Any]:
 
 
 def _others(watch: Watch, watches: Sequence[Watch]) -> list[str]:
-    """Return the manifests of the watches that come after this one, the first after the last."""
+    """Return the manifests of the watches next to this one, on both sides; the first comes after the last.
+
+    Scans finish in the order of an index, or the other way round: on one side something is awaited still.
+    """
     here = watches.index(watch)
-    return [each.image_digest for each in [*watches[here + 1 :], *watches[:here]]][:BESIDES]
+    after = [each.image_digest for each in [*watches[here + 1 :], *watches[:here]]]
+    return list(dict.fromkeys(each for pair in zip(after, reversed(after), strict=True) for each in pair))[
+        :BESIDES
+    ]
 
 
 def _listing(watch: Watch) -> str:

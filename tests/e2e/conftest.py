@@ -128,9 +128,12 @@ class Stack:
         seen: list[dict[str, Any]] = self.local("calls", method="GET")["calls"]
         return seen
 
-    def ecr_calls(self) -> list[str]:
-        """Return the ECR operations among them."""
-        return [call["operation"] for call in self.calls() if call["service"] == "ecr"]
+    def ecr_calls(self, *repositories: str) -> list[str]:
+        """Return the ECR operations among them that are about a test's own repositories.
+
+        Events of other tests may still be served meanwhile.
+        """
+        return [call["operation"] for call in self.calls() if call.get("repository") in repositories]
 
 
 def eventually(look: Callable[[], T], holds: Callable[[T], bool], *, seconds: float = 30) -> T:

@@ -221,7 +221,7 @@ def test_only_the_profile_that_the_rule_names_signs(stack: Stack, image: Image) 
         stack.local("signatures", signature | {"signingProfileArn": profile + name})
         stack.local("calls", method="DELETE")
         assert stack.post(ask(image.repository, imageTag="managed"))[0] == status
-        assert stack.ecr_calls()[:2] == ["BatchGetImage", "DescribeImageSigningStatus"]
+        assert stack.ecr_calls(image.repository)[:2] == ["BatchGetImage", "DescribeImageSigningStatus"]
 
 
 def test_a_scan_that_is_too_old_has_to_be_made_again(stack: Stack, image: Image) -> None:

@@ -76,7 +76,7 @@ def test_a_promotion_makes_two_calls_an_unchanged_one_makes_one_and_n_tags_n_mor
     for tags in (["prod"], ["prod"], ["v1", "v2", "v3"], ["v1", "v4"]):
         stack.local("calls", method="DELETE")
         assert stack.post(body | {"imageTags": tags})[0] == 200
-        counts.append(stack.ecr_calls())
+        counts.append(stack.ecr_calls(repository))
 
     assert counts == [
         ["BatchGetImage", "PutImage"],
@@ -94,7 +94,7 @@ def test_a_dry_run_moves_nothing(stack: Stack, image: Image) -> None:
     _, answer = stack.post(ask(repository, dryRun=True))
 
     assert answer["outcome"] == "PLANNED"
-    assert stack.ecr_calls() == ["BatchGetImage"]
+    assert stack.ecr_calls(repository) == ["BatchGetImage"]
     assert set(stack.tags(repository)) == {"candidate"}
 
 
@@ -212,7 +212,7 @@ def test_garbage_changes_nothing_and_is_never_a_fault_of_the_server(stack: Stack
     assert got == problem["status"] == status
     assert problem["code"] == ("not_allowed" if status == 403 else "invalid_request")
     assert status == 403 or problem["field"]
-    assert stack.ecr_calls() == []
+    assert stack.ecr_calls("team/web", "somebody/elses") == []
 
 
 @pytest.mark.skipif(not shutil.which("skopeo"), reason="skopeo is not installed")

@@ -25,7 +25,8 @@ ACCOUNT, REGION = "123456789012", "eu-central-1"
 POLICY = r"""
 rules:
   - {name: scans, on: scan, repositories: ["team/*", "solo"], from: 'build-.*', to: [staging]}
-  - {name: mirror, on: scan, registry: "999999999999", repositories: ["mirror/web"], from: 'v.*', to: [seen]}
+  - {name: own, on: scan, registry: "123456789012", repositories: ["mirror/web"], from: 'v.*', to: [seen]}
+  - {name: foreign, on: request, registry: "999999999999", repositories: ["far/web"], to: [seen]}
   - {name: prod, on: request, repositories: ["team/*", "apps/*-api"], to: [prod]}
 """
 JWT = {
@@ -45,7 +46,7 @@ def stack_in(app: cdk.App, folder: Path, policy: str = POLICY) -> PromoterStack:
     return PromoterStack(
         app,
         "EcrPromoter",
-        policy=policy_file.read(file),
+        policy=policy_file.read(file, account=ACCOUNT, deploying=True),
         settings=Settings.read(app.node),
         env=cdk.Environment(account=ACCOUNT, region=REGION),
     )

@@ -16,7 +16,7 @@ REGISTRIES = r"""
 rules:
   - {name: all, on: scan, repositories: ["*"], from: 'v.*', to: [seen]}
   - name: named
-    on: scan
+    on: request
     registry: "999999999999"
     repositories: ["mirror/web", "mirror/**"]
     from: 'v.*'

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+import aws_cdk as cdk
 import pytest
 from aws_cdk import assertions
 from ministack.services import eventbridge
 
-from tests.infra.conftest import ACCOUNT, REGION, Synthesize, resources
+from infra.policy import file as policy_file
+from infra.policy.complexity import SAFE, complexity
+from infra.policy.file import PolicyError
+from infra.scan_rules import scanned
+from infra.settings import Settings
+from infra.stack import PromoterStack
+from tests.infra.conftest import ACCOUNT, CONTEXT, REGION, Synthesize, resources
 from tests.infra.test_stack import flat
 
 
@@ -85,8 +93,9 @@ def scan(kind: str, repository: str, *, account: str = ACCOUNT, detail: Any = No
         ("team/web", ACCOUNT, True),
         ("team/sub/web", ACCOUNT, True),
         ("solo", ACCOUNT, True),
-        ("mirror/web", "999999999999", True),
-        ("mirror/web", ACCOUNT, False),
+        ("mirror/web", ACCOUNT, True),  # its rule names the own account
+        ("mirror/web", "999999999999", False),
+        ("far/web", "999999999999", False),  # only a request rule names it
         ("team/web", "999999999999", False),
         ("solo2", ACCOUNT, False),
         ("apps/x-api", ACCOUNT, False),  # only a request rule names it
@@ -138,6 +147,67 @@ def test_a_policy_with_many_repositories_fits_into_event_patterns(synthesize: Sy
         assert let_through(template, scan("basic", name)), name
         assert let_through(template, scan("enhanced", name)), name
         assert let_through(template, push(name)), name
+
+
+@pytest.mark.parametrize(
+    "globs",
+    [
+        [f"team-{number}/*" for number in range(60)],
+        [f"team-{number}/*-api" for number in range(60)],
+        [f"*/service-{number}/*" for number in range(60)],
+        ["*", *(f"*-{number}-*/x**" for number in range(59))],
+    ],
+    ids=["prefixes", "suffixes", "inside", "mixed"],
+)
+def test_a_policy_of_sixty_globs_deploys_in_pieces(synthesize: Synthesize, globs: list[str]) -> None:
+    """Each within the characters and the wildcards that EventBridge takes, and no repository is left out."""
+    document = {"rules": [{"name": "s", "on": "scan", "repositories": globs, "from": "y", "to": ["x"]}]}
+    template = synthesize(json.dumps(document))
+
+    listened = listening(template)
+    for rule in listened:
+        assert len(_resolved(rule["EventPattern"]).replace("arn:aws:", "arn:aws-us-gov:")) <= 2048
+        names = rule["EventPattern"]["detail"]["repository-name"]
+        wildcards = [json.loads(_resolved(name))["wildcard"] for name in names if "wildcard" in name]
+        assert complexity([[wildcard] for wildcard in wildcards]) <= SAFE
+    for glob in globs:
+        name = glob.replace("*", "some")
+        assert let_through(template, scan("basic", name)), name
+        assert let_through(template, scan("enhanced", name)), name
+        assert let_through(template, push(name)), name
+    assert len(listened) <= 3 * 30  # of the 300 that a bus takes
+
+
+def test_the_own_account_written_out_makes_no_event_double(tmp_path: Path) -> None:
+    """Also where the stack itself does not know its account: one rule for each kind of event."""
+    rule = "{name: %s, on: scan, registry: %s, repositories: [web], from: y, to: [%s]}"
+    file = tmp_path / "promotions.yaml"
+    file.write_text(f"""rules: [{rule % ("a", f"'{ACCOUNT}'", "x")}, {rule % ("b", "null", "z")}]""")
+    app = cdk.App(context=CONTEXT | {"aws:cdk:bundling-stacks": []})
+
+    stack = PromoterStack(
+        app,
+        "EcrPromoter",
+        policy=policy_file.read(file, account=ACCOUNT, deploying=True),
+        settings=Settings.read(app.node),
+    )
+
+    listened = listening(assertions.Template.from_stack(stack))
+    assert [rule["EventPattern"]["account"] for rule in listened] == [[{"Ref": "AWS::AccountId"}]] * 3
+    assert {rule["EventPattern"]["detail-type"][0] for rule in listened} == {
+        "ECR Image Action",
+        "ECR Image Scan",
+        "Inspector2 Scan",
+    }
+
+
+def test_a_policy_that_was_not_read_for_a_deployment_does_not_listen_in_vain(tmp_path: Path) -> None:
+    """Scans of another account never reach a rule."""
+    file = tmp_path / "promotions.yaml"
+    file.write_text("rules: [{name: s, on: scan, registry: '999999999999', repositories: [w], from: y, to: [x]}]")
+
+    with pytest.raises(PolicyError, match="rule s: scans of another account's registry send no events here"):
+        scanned(policy_file.read(file))
 
 
 def test_many_rules_need_no_more_of_the_queues(synthesize: Synthesize) -> None:

@@ -72,13 +72,13 @@ def image_rights(template: assertions.Template) -> dict[str, set[str]]:
 SCANNED = {
     f"{ACCOUNT}:repository/team/*",
     f"{ACCOUNT}:repository/solo",
-    "999999999999:repository/mirror/web",
+    f"{ACCOUNT}:repository/mirror/web",
 }
 
 
 def test_the_function_can_touch_images_only_where_a_rule_says(template: assertions.Template) -> None:
     """In the rules' registries and this Region; scans are read only where they are judged."""
-    everywhere = {*SCANNED, f"{ACCOUNT}:repository/apps/*-api"}
+    everywhere = {*SCANNED, f"{ACCOUNT}:repository/apps/*-api", "999999999999:repository/far/web"}
 
     assert image_rights(template) == {
         "ecr:BatchGetImage": everywhere,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.mistakes import EVERY_MISTAKE, MISTAKES
+from infra.policy import check
+from tests.support.mistakes import EVERY_MISTAKE, MISTAKES, OVER
 
 PROJECT = Path(__file__).parents[2]
 
@@ -74,4 +75,52 @@ def test_every_mistake_in_the_policy_stops_the_synth_with_its_line(tmp_path: Pat
     assert done.returncode != 0
     assert "Traceback" not in done.stdout + done.stderr
     told = [line.split(": ")[:2] for line in done.stderr.splitlines() if "promotions.yaml:" in line]
-    assert told == [[f"{tmp_path}/promotions.yaml:{at}", place] for at, place, _ in MISTAKES]
+    assert told == [[f"{tmp_path}/promotions.yaml:{at}", place] for at, place, _ in MISTAKES if place != OVER]
+
+
+EXPIRED = """
+rules:
+  - name: prod
+    on: request
+    repositories: [web]
+    to: [prod]
+    gate:
+      findings: {HIGH: 0}
+      ignore:
+        - {id: CVE-1, until: 2026-01-01, reason: "r"}
+        - {id: CVE-2, until: 2099-01-01, reason: "r"}
+        - {id: CVE-3, until: 2026-01-02, reason: "r"}
+"""
+
+
+def test_an_exception_that_is_over_stops_no_deployment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Synth warns with line and place, so that rollback, diff and destroy go on; `make policy` and CI refuse."""
+    done = synth(tmp_path, policy=EXPIRED)
+
+    assert done.returncode == 0, done.stderr
+    file = tmp_path / "promotions.yaml"
+    expected = [
+        f"{file}:10:23: rules[0].gate.ignore[0].until: 2026-01-01 is over: take the entry out",
+        f"{file}:12:23: rules[0].gate.ignore[2].until: 2026-01-02 is over: take the entry out",
+    ]
+    warned = [line for line in done.stderr.splitlines() if "is over" in line]
+    assert [text in line and "WARNING" in line for line, text in zip(warned, expected, strict=True)] == [
+        True,
+        True,
+    ]
+    assert (tmp_path / "cdk.out" / "EcrPromoter.template.json").is_file()
+
+    assert check.main([f"{file}"]) == 1
+    refused = capsys.readouterr().err.splitlines()
+    assert [line.startswith(text) for line, text in zip(refused, expected, strict=True)] == [True, True]
+
+
+def test_a_scan_rule_for_another_account_is_not_deployed(tmp_path: Path) -> None:
+    """Nor is one that may be for another: here nobody knows the account to deploy to."""
+    policy = "rules: [{name: s, on: scan, registry: '999999999999', repositories: [web], from: y, to: [x]}]"
+
+    done = synth(tmp_path, policy=policy)
+
+    assert done.returncode != 0
+    assert "promotions.yaml:1:29: rules[0].registry: may not be the account to deploy to" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -42,6 +42,10 @@ rules:
   - {name: nowhere, on: request, repositories: ["-*"], to: [e]}
   - {name: never, on: scan, repositories: ["alone/*"], from: '/.*', to: [f]}
   - {name: idle, on: scan, repositories: ["alone/*"], from: 'y', to: [g], gate: {findings: {}, fixable_only: true}}
+  - {name: slow, on: request, repositories: ["alone/*"], from: '(x+)+', to: [h]}
+  - {name: complex, on: scan, repositories: ["*q*q*q*q*q*q"], from: 'z', to: [i]}
+freeze:
+  - {from: 2026-13-01, to: 2027-01-02, reason: "r"}
 """
 MISTAKES = [
     ("6:5", "rules[0].form", "is not a key"),
@@ -57,5 +61,10 @@ MISTAKES = [
     ("38:49", "rules[10].repositories[0]", "'-*' matches no ECR repository"),
     ("39:56", "rules[11].from", "'/.*' matches no tag"),
     ("40:96", "rules[12].gate.fixable_only", "has no effect without limits in findings"),
+    ("41:58", "rules[13].from", "'(x+)+' takes too long for some tags"),
+    ("42:46", "rules[14].repositories[0]", "'*q*q*q*q*q*q' is too complex for EventBridge"),
+    ("44:6", "freeze[0].from", "'2026-13-01' is no day or time"),
 ]
 """Line and column, the place in the document, and a part of the sentence."""
+OVER = "rules[9].gate.ignore[0].until"
+"""The one that does not stop a deployment."""

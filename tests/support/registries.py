@@ -133,7 +133,9 @@ class RememberedWatches:
         for digest in new:
             self.waiting.setdefault(digest, []).append(waiting)
             here = image_digests.index(digest)
-            self.added[digest, waiting] = (*image_digests[here + 1 :], *image_digests[:here])[:BESIDES]
+            after = [*image_digests[here + 1 :], *image_digests[:here]]
+            beside = dict.fromkeys(each for pair in zip(after, reversed(after), strict=True) for each in pair)
+            self.added[digest, waiting] = tuple(beside)[:BESIDES]
         self.written += len(new)
         return bool(new)
 

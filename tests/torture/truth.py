@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
 from tests.torture.load import Load, Sent, may_be_sent_again
@@ -36,7 +36,7 @@ def broken_promises(stage: Stage, load: Load, counts: Counter[str], *, settled: 
             recorded += records
             counts["promotions recorded"] += len(records)
             counts["promotions that moved tags"] += sum(record["outcome"] == "PROMOTED" for record in records)
-            for tag, places in places_of(stage, place.repository, heads, records).items():
+            for tag, places in places_of(stage, wire, place.repository, heads, records).items():
                 counts["tags checked"] += 1
                 yield from tag_that_disagrees(tag, places, counts, settled=settled)
         for sent in load.sent:
@@ -47,7 +47,8 @@ def broken_promises(stage: Stage, load: Load, counts: Counter[str], *, settled: 
 def moves_of(records: Iterable[Record], tag: str) -> list[Move]:
     """Return the moves of a tag in order, from records that come the newest first.
 
-    A promotion that carries on after a crash repeats in its record what the attempt before it has put.
+    A promotion that carries on after a crash repeats in its record what the attempt before it has put, as long as
+    nobody has moved the tag in between.
     """
     found = [
         Move(
@@ -57,7 +58,7 @@ def moves_of(records: Iterable[Record], tag: str) -> list[Move]:
         for image in record.get("images", ())
         if image["imageTag"] == tag and image["outcome"] == "PROMOTED"
     ]
-    return list(dict.fromkeys(reversed(found)))
+    return [move for move, _ in groupby(reversed(found))]
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,23 @@ class Places:
 
 
 def places_of(
-    stage: Stage, repository: str, heads: Iterable[Record], records: Sequence[Record]
+    stage: Stage, wire: Wire, repository: str, heads: Iterable[Record], records: Sequence[Record]
 ) -> dict[str, Places]:
-    """Return the places of every tag that somebody has moved."""
+    """Return the places of every tag that somebody has moved.
+
+    The moves are those of the tag's own history. It keeps every attempt of a promotion. The promotion's record
+    is that of its last attempt: it has a tag that others moved in between as that attempt found it.
+    """
     by_tag = {head["imageTag"]: head["imageDigest"] for head in heads}
     registry = {tag: digest for tag, digest in stage.tags(repository).items() if not tag.startswith("build-")}
     tags = by_tag.keys() | {image["imageTag"] for record in records for image in record.get("images", ())}
+    query = {"repositoryName": repository}
     return {
-        f"{repository}:{tag}": Places(moves_of(records, tag), by_tag.get(tag), registry.get(tag))
+        f"{repository}:{tag}": Places(
+            moves_of(stage.listed(wire, "/promotions", "promotions", **query, imageTag=tag), tag),
+            by_tag.get(tag),
+            registry.get(tag),
+        )
         for tag in sorted(tags | registry.keys())
     }
 

@@ -10,14 +10,18 @@ import pytest
 
 from promoter import rollback
 from promoter.errors import (
+    Frozen,
     InvalidRequest,
+    LedgerError,
     LimitExceeded,
     PromoterError,
+    RegistryError,
     SourceNotFound,
     TagChanged,
     Throttled,
 )
-from promoter.model import ImageId, Manifest, Promotion, Repository, Source, Trigger
+from promoter.model import ImageId, Manifest, Outcome, Promotion, Repository, Source, Trigger
+from promoter.policy import Freeze
 from promoter.promote import promote
 from promoter.rollback import Undo
 from promoter.settle import settle
@@ -154,3 +158,116 @@ def test_a_rollback_puts_no_tag_that_a_promotion_may_not_put() -> None:
     with pytest.raises(InvalidRequest):
         take_back("p-1", world(ANY_TAG, registry, ledger=ledger), by="p-2")
     assert registry.tags[tag] == NEW
+
+
+def killed(*tags: str) -> tuple[InMemoryLedger, InMemoryRegistry, World, Ticking]:
+    """Return a world in which p-1 has put all of its tags and was killed before it could record it."""
+    registry = InMemoryRegistry({"new": NEW})
+    ledger = InMemoryLedger(now := Ticking())
+    here = world(ANY_TAG, registry, ledger=ledger, now=now)
+    mortals: Any = mortal({"registry": registry, "ledger": ledger}, (len(tags), "after"))
+    with pytest.raises(Killed):
+        put("new", "p-1", replace(here, **mortals), *tags)
+    return ledger, registry, here, now
+
+
+def test_nobody_is_settled_before_the_turn_is_over() -> None:
+    """The promotion may still be putting tags: whoever wants to settle it early finds it as it was."""
+    ledger, _, here, _ = killed("prod")
+
+    assert settle("p-1", here)
+    assert ledger.records["p-1"].outcome is None
+    assert ledger.announced == []
+
+
+def test_tags_that_are_lost_are_not_said_to_be_put() -> None:
+    """A restored table holds `a` for nobody: the promotion is interrupted, with `b` only, if both are there."""
+    ledger, _, here, now = killed("a", "b")
+    now.at += timedelta(minutes=2)
+    del ledger.held[REPOSITORY, "a"]
+
+    settle("p-1", here)
+
+    record = ledger.records["p-1"]
+    assert (record.outcome, record.code, [move.image_tag for move in record.moves]) == (
+        "FAILED",
+        "interrupted",
+        ["b"],
+    )
+    assert (REPOSITORY, "a") not in ledger.heads
+
+
+@dataclass
+class Archiving(InMemoryRegistry):
+    """A registry that fails at the put, after which the tag's image cannot be read."""
+
+    def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
+        self.unreadable = frozenset({image_tag})
+        raise RegistryError("down")
+
+
+def test_a_tag_that_cannot_be_read_after_a_failure_is_settled_later() -> None:
+    """Nobody knows where it is: nothing is recorded that is not known."""
+    ledger = InMemoryLedger()
+
+    with pytest.raises(RegistryError):
+        put("new", "p-1", world(ANY_TAG, Archiving({"new": NEW}), ledger=ledger), "prod")
+
+    assert ledger.announced == []
+    assert "p-1" in ledger.turns
+
+
+def test_a_ledger_that_cannot_be_read_is_asked_once() -> None:
+    """Whether the key was used before cannot be asked either: the first error is told."""
+    ledger = InMemoryLedger()
+    ledger.freezes = lambda: (_ for _ in ()).throw(LedgerError("the table is gone"))  # type: ignore[method-assign]
+
+    with pytest.raises(LedgerError):
+        put("new", "p-1", world(ANY_TAG, InMemoryRegistry({"new": NEW}), ledger=ledger), "prod", fingerprint="f")
+    assert ledger.calls == []
+
+
+def test_what_half_a_promotion_has_put_can_be_rolled_back_after_its_retry_was_refused(
+    registry: FailingRegistry,
+) -> None:
+    """The refusal's record keeps what was put, and by which rule: or nobody could say who may take it back."""
+    here = half_done(registry)
+    ledger = here.ledger
+    assert isinstance(ledger, InMemoryLedger)
+    ledger.stops.append(Freeze(here.now(), None, "incident", None, None))
+    with pytest.raises(Frozen):
+        put("new", "p-1", here, "a", "b", fingerprint="f", expected_digests={"a": OLD.digest})
+    ledger.stops.clear()
+
+    assert take_back("p-1", here, by="p-2").outcome is Outcome.PROMOTED
+    assert registry.tags["a"] == OLD
+
+
+def test_a_rollback_that_is_sent_again_puts_back_what_somebody_has_put_again() -> None:
+    """The ledger has the tag back already; the registry has it on the bad image."""
+    registry = InMemoryRegistry({"new": NEW, "prod": OLD}, untagged=[OLD])
+    here = world(ANY_TAG, registry, ledger=InMemoryLedger())
+    put("new", "p-1", here, "prod")
+    take_back("p-1", here, by="p-2")
+    registry.tags["prod"] = NEW
+
+    assert take_back("p-1", here, by="p-3").outcome is Outcome.PROMOTED
+    assert registry.tags["prod"] == OLD
+
+
+def test_a_settled_rollback_claims_no_move_that_was_made_by_hand() -> None:
+    """Somebody had put the tag back before; the rollback was killed before it could say so."""
+    registry = InMemoryRegistry({"new": NEW, "prod": OLD}, untagged=[OLD])
+    ledger = InMemoryLedger(now := Ticking())
+    here = world(ANY_TAG, registry, ledger=ledger, now=now)
+    put("new", "p-1", here, "prod")
+    registry.tags["prod"] = OLD
+    mortals: Any = mortal({"registry": registry, "ledger": ledger}, (1, "after"))  # the first begins nothing
+    undo = rollback.wish(ledger.records["p-1"], Undo("p-2", "ann", None))
+    with pytest.raises(Killed):
+        promote(undo, replace(here, **mortals))
+    now.at += timedelta(minutes=2)
+
+    settle("p-2", here)
+
+    assert ledger.records["p-2"].outcome is Outcome.UNCHANGED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -285,3 +286,49 @@ def test_every_rule_of_a_scan_fires() -> None:
     rules = policy(rule(name="a", on="scan", to=["a"]), rule(name="b", on="scan", to=["b"]))
 
     assert [r.name for r in rules.serving(wish(trigger=Trigger.SCAN))] == ["a", "b"]
+
+
+@pytest.mark.parametrize("tag", ["1" * 129, "1" * 300, "1/1", "1\n"])
+def test_what_is_not_a_tag_matches_no_pattern(tag: str) -> None:
+    """An event may bring tags of 300 characters; the policy's check bounds the steps for 128."""
+    with pytest.raises(NotAllowed) as caught:
+        policy(rule(on="scan", **{"from": r"[\d/\n]+"})).admit(wish(tag, trigger=Trigger.SCAN))
+
+    assert "does not match" in caught.value.reasons[0].sentence
+
+
+@pytest.mark.parametrize(
+    ("glob", "text", "fits"),
+    [
+        ("a*a", "a", False),
+        ("a*a", "aa", True),
+        ("*ab*b*", "abb", True),
+        ("*ab*ab", "abab", True),
+        ("*ab*ab", "xab", False),
+        ("a**b", "a\nb", True),
+        ("", "", True),
+        ("*", "", True),
+        ("a.c", "abc", False),
+    ],
+)
+def test_a_star_stands_for_any_characters(glob: str, text: str, *, fits: bool) -> None:
+    """Also for none, for a line break, and more than once; nothing else has a meaning."""
+    assert matches(text, glob) is fits
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.text(alphabet="ab*", max_size=8), st.text(alphabet="ab", max_size=10))
+def test_globs_match_what_regular_expressions_would(glob: str, text: str) -> None:
+    """Each `*` being `.*`."""
+    pattern = ".*".join(re.escape(part) for part in glob.split("*"))
+
+    assert matches(text, glob) is (re.fullmatch(pattern, text, re.DOTALL) is not None)
+
+
+def test_a_glob_with_many_stars_takes_no_longer() -> None:
+    """A caller's name is as long as the caller likes: `*a` twenty times would take a matcher years."""
+    begun = time.process_time()
+
+    assert not matches("a" * 2000 + "b", "*a" * 20 + "*c")
+    assert not matches("ab" * 1000, "*b*a" * 20 + "c*")
+    assert time.process_time() - begun < 1

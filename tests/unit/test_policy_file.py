@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from infra.policy import check, schema
-from infra.policy import file as policy_file
+from infra.policy.document import parse
 from infra.policy.file import PolicyError, read
 from promoter.gate import Exemption, Gate
 from promoter.policy import Freeze, load
@@ -267,7 +267,7 @@ def test_the_schema_takes_what_the_model_takes(tmp_path: Path, text: str, *, val
     """An editor shows no error in a good policy, and one in a misspelt key."""
     file = tmp_path / "promotions.yaml"
     file.write_text(text)
-    _, document = policy_file._parse(file)
+    document = parse(file).values
 
     as_editors_see_it = json.loads(json.dumps(document, default=str))
 
@@ -317,3 +317,93 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """The path is the first thing in the message."""
     with pytest.raises(PolicyError, match=r"nowhere\.yaml: cannot be read"):
         read(tmp_path / "nowhere.yaml")
+
+
+SCANS = "rules: [{name: s, on: scan, registry: '%s', repositories: [web], from: y, to: [x]}]\n"
+OTHER = "999999999999"
+
+
+def test_the_own_account_written_out_is_as_good_as_left_out(tmp_path: Path) -> None:
+    """So that rights, event rules and the function itself agree on it."""
+    file = tmp_path / "promotions.yaml"
+    file.write_text(SCANS % ACCOUNT)
+
+    assert read(file, account=ACCOUNT, deploying=True).compiled()["rules"][0]["registry"] is None
+
+
+@pytest.mark.parametrize(
+    ("account", "deploying", "message"),
+    [
+        (
+            ACCOUNT,
+            True,
+            f"scans of account {OTHER} send no events to {ACCOUNT}, so the rule would never fire: deploy",
+        ),
+        (ACCOUNT, False, f"scans of account {OTHER} send no events to {ACCOUNT}"),
+        (
+            None,
+            True,
+            "may not be the account to deploy to, and scans of other accounts send no events there: leave",
+        ),
+    ],
+)
+def test_a_scan_rule_for_another_account_is_a_mistake(
+    tmp_path: Path, account: str | None, message: str, *, deploying: bool
+) -> None:
+    """It would deploy, and never fire."""
+    file = tmp_path / "promotions.yaml"
+    file.write_text(SCANS % OTHER)
+
+    with pytest.raises(PolicyError) as caught:
+        read(file, account=account, deploying=deploying)
+
+    assert f"{file}:1:29: rules[0].registry: {message}" in str(caught.value)
+
+
+def test_requests_for_another_accounts_registry_are_served(tmp_path: Path) -> None:
+    """A caller comes by itself; nothing has to be forwarded."""
+    file = tmp_path / "promotions.yaml"
+    file.write_text(SCANS.replace("scan", "request") % OTHER)
+
+    assert read(file, account=ACCOUNT, deploying=True).rules[0].registry == OTHER
+
+
+def test_which_account_is_meant_is_told_where_nobody_knows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`make policy` runs without AWS: it says on which account the rule depends."""
+    file = tmp_path / "promotions.yaml"
+    file.write_text(SCANS % OTHER)
+
+    assert check.main([f"{file}"]) == 0
+    assert f"deploys to account {OTHER} only" in capsys.readouterr().out
+
+
+def test_a_glob_that_is_too_complex_for_an_event_rule_is_a_mistake_of_scan_rules(tmp_path: Path) -> None:
+    """A request rule listens to no events."""
+    rule = "{name: r, on: %s, repositories: ['*q*q*q*q*q*q'], from: y, to: [x]}"
+
+    (line,) = mistakes(tmp_path, f"rules: [{rule % 'scan'}]")
+
+    assert line.startswith(
+        "1:44: rules[0].repositories[0]: '*q*q*q*q*q*q' is too complex for EventBridge: use fewer *"
+    )
+    (tmp_path / "promotions.yaml").write_text(f"rules: [{rule % 'request'}]")
+    read(tmp_path / "promotions.yaml")
+
+
+def test_an_exception_that_is_over_is_a_warning_for_a_deployment(tmp_path: Path) -> None:
+    """With line and place; other mistakes stay mistakes, and the function is told of the day as it was written."""
+    file = tmp_path / "promotions.yaml"
+    file.write_text(WHOLE)
+
+    policy = read(file, today=date(2027, 1, 1), deploying=True)
+
+    (warning,) = policy.warnings
+    assert warning.startswith(
+        f"{file}:12:28: rules[0].gate.ignore[0].until: 2026-12-31 is over: take the entry out"
+    )
+    assert policy.compiled()["rules"][0]["gate"]["ignore"][0]["until"] == "2026-12-31"
+    file.write_text(WHOLE.replace("soak: 7d", "soak: 7"))
+    with pytest.raises(PolicyError, match=r"gate\.soak: 7 is no duration"):
+        read(file, today=date(2027, 1, 1), deploying=True)
