@@ -24,23 +24,24 @@ RUNBOOK = "docs/operations.md"
 MINUTE, SHORT, LONG = Duration.minutes(1), Duration.minutes(5), Duration.minutes(15)
 HOUR, DAY = 3600, 86_400  # seconds
 
-# What an alarm thinks while its metric says nothing.
+# What an alarm does while its metric has no data.
 FINE = cloudwatch.TreatMissingData.NOT_BREACHING  # for what is counted only when it happens
-UNCHANGED = cloudwatch.TreatMissingData.IGNORE  # for what is measured now and then, and stands in between
+UNCHANGED = cloudwatch.TreatMissingData.IGNORE  # for what is measured now and then, and holds in between
 WRONG = cloudwatch.TreatMissingData.BREACHING  # for what has to be there
 
 
 def own_metric(name: str, **dimensions: str) -> cloudwatch.Metric:
-    """Return a metric that the function emits."""
+    """Return a metric that the functions emit."""
     return cloudwatch.Metric(
         namespace=NAMESPACE, metric_name=name, dimensions_map={"service": SERVICE, **dimensions}
     )
 
 
 class Alarms(Construct):
-    """An alarm for everything that mends itself not at all or too often; `topic` is there with an e-mail address.
+    """An alarm for everything that does not recover by itself, or has to too often.
 
-    Every alarm's description names its heading in the runbook. None uses metric math, which the local AWS lacks.
+    `topic` is the SNS topic that alarms notify, None without an e-mail address. Descriptions name their heading
+    in the runbook. No alarm uses metric math, which the local AWS lacks.
     """
 
     def __init__(  # noqa: PLR0913 - what is watched, each by its name
@@ -77,13 +78,13 @@ class Alarms(Construct):
     def _watch_dead_letters(
         self, failed: sqs.IQueue, undelivered: sqs.IQueue, unannounced: sqs.IQueue, runs: sqs.IQueue
     ) -> None:
-        """Watch the queues, by two alarms each: one stands while something is there, one tells of what is new.
+        """Watch the queues, by two alarms each: one lasts while messages are there, one notifies of new ones.
 
-        SQS stops reporting on a queue that nobody uses for hours: what is there stays. An alarm that stands is
-        silent when more comes, since actions are taken when the state changes (CloudWatch user guide, "Using
-        Amazon CloudWatch alarms"): the second one ends after a minute in which nothing was sent. What SQS itself
-        moves to `failed`, after time-outs, is not counted as sent (SQS developer guide, "Using dead-letter queues
-        in Amazon SQS"): then it is the alarm Errors that tells.
+        SQS stops reporting on a queue that nobody uses for hours, so that missing data leaves the first alarm as
+        it is. It does not notify of further messages, since actions are taken when the state changes (CloudWatch
+        user guide, "Using Amazon CloudWatch alarms"). The second one ends after a minute without new messages.
+        What SQS itself moves to `failed`, after time-outs, is not counted as sent (SQS developer guide, "Using
+        dead-letter queues in Amazon SQS"): then the alarm Errors notifies.
         """
         for construct_id, queue, says, heading in (
             ("FailedEvents", failed, "The function failed on an event for good.", "failed-events"),
@@ -195,7 +196,7 @@ class Alarms(Construct):
             )
 
     def _watch_reconcile(self) -> None:
-        """Watch what reconcile finds: it stands until the next run has looked."""
+        """Watch what reconcile finds: the alarm lasts until a later run finds nothing."""
         for name, says, heading in (
             ("StaleIntents", "Promotions broke off in the middle and had to be settled.", "stale-intents"),
             ("Drift", "A tag is not where this service put it: somebody else moved it.", "drift"),

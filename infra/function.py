@@ -33,8 +33,8 @@ RETENTION = {
     3653: DAYS.TEN_YEARS,
 }
 
-# Seconds that the lease of a tag outlasts the invocation: promoter.wiring's LONGEST_CALL, a PutImage with all its
-# tries, and five more, so that who takes the tag next is never overtaken.
+# Seconds that the lease of a tag outlasts an invocation of the promoter: promoter.wiring's LONGEST_CALL, for a
+# PutImage with all its tries, and five more, so that it never overtakes the promotion that leases the tag next.
 MARGIN = 32
 
 

@@ -1,4 +1,4 @@
-"""Where events wait for the function, and where those lie that were not carried out."""
+"""The queue in which events wait for the promoter, and the queues of what could not be done."""
 
 from __future__ import annotations
 

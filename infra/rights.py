@@ -1,4 +1,4 @@
-"""What the function may do with images: made from the policy, so that it is never more than rules need."""
+"""What promoter and reconciler may do with images: made from the policy, never more than its rules need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The function's table: what it remembers between invocations. docs/ledger.md has the items."""
+"""The functions' table: what they remember between invocations. docs/ledger.md has the items."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class PromoterTable(Construct):
         )
 
     def grant(self, role: iam.IRole) -> None:
-        """Give the role what the function does with the table and its index."""
+        """Give the role what promoter and reconciler do with the table and its index."""
         arns = [self.table.table_arn, f"{self.table.table_arn}/index/{INDEX}"]
         role.add_to_principal_policy(iam.PolicyStatement(actions=RIGHTS, resources=arns))
 

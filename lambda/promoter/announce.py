@@ -73,13 +73,6 @@ class Unsent:
     retryable: bool = False
 
 
-def announcements(stream_records: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Yield an entry of PutEvents for each promotion that ended and each tag that was found elsewhere."""
-    for each in read(stream_records):
-        if isinstance(each, Announcement):
-            yield each.entry
-
-
 def read(stream_records: Iterable[Mapping[str, Any]]) -> Iterator[Announcement | Unsent]:
     """Yield what has to be announced, in the stream's order, or why that cannot be read."""
     for stream_record in stream_records:

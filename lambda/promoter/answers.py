@@ -1,4 +1,4 @@
-"""The answer that stands: what was recorded first under a promotionId is told again."""
+"""First answers: what was recorded first under a promotionId is answered again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ def first_answer(
 ) -> Promoted:
     """Record an outcome that moved nothing, and give it; or the earlier one, where the promotion ended before.
 
-    An error keeps what an earlier try had put; an answer has to be found again with it, which is the caller's.
+    A failure inherits the tags that an earlier attempt moved. A success is planned again, because the caller needs
+    the new plan.
     """
     ended = records.ended(record, answer, now=world.now())
     try:
@@ -48,7 +49,7 @@ def carrying(record: Record, earlier: Record) -> Record:
 
 
 def keep(ended: Record, world: World, earlier: Record | None) -> Record:
-    """Record what moved nothing; an earlier promotion of the same id that was given up is settled first."""
+    """Record an outcome that moved nothing; an interrupted promotion of the same id is settled first."""
     try:
         return world.ledger.record(ended, earlier)
     except AbandonedError as abandoned:

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import functools
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 
 from promoter import queries, records, requests, rollback, service, telemetry, wiring
-from promoter.errors import (
-    InternalError,
-    InvalidRequest,
-    NotAllowed,
-    PromoterError,
-    PromotionNotFound,
-    RouteNotFound,
-)
+from promoter.errors import InternalError, InvalidRequest, PromoterError, PromotionNotFound, RouteNotFound
+from promoter.gateway import Event, asking, body, caller, key, parameters
+from promoter.guards import Guard, for_named_operators, for_operators, for_the_known, left_to_the_rules
 from promoter.model import Promotion, Record, Repository
-from promoter.policy import matches
-from promoter.principal import principal
 from promoter.responses import image, promoted, refused, respond
 from promoter.settings import Settings
 from promoter.settle import settle
 
-GITHUB = "https://token.actions.githubusercontent.com"
 JSON = "application/json"
-
-Event = Mapping[str, Any]
-Guard = Callable[[Event], None]
-"""Raises NotAllowed for a caller that a route is not for."""
 
 
 @functools.cache
@@ -67,29 +53,6 @@ def resolver() -> APIGatewayHttpResolver:
         return refused(InternalError("try again; the function's log has the cause"), promotion_id=None)
 
     return app
-
-
-def left_to_the_rules(event: Event) -> None:
-    """Let in whom API Gateway lets in: the policy judges."""
-
-
-def for_the_known(event: Event) -> None:
-    """Let in operators, and the callers that rules name."""
-    globs = {glob for rule in wiring.policy().rules for glob in rule.callers or ()}
-    if not any(matches(caller(event) or "", glob) for glob in globs):
-        for_operators(event)
-
-
-def for_operators(event: Event) -> None:
-    """Let in those whom the setting `operators` names; where it names nobody, all whom API Gateway lets in."""
-    if Settings.read().operators:
-        for_named_operators(event)
-
-
-def for_named_operators(event: Event) -> None:
-    """Let in those whom the setting `operators` names, and nobody where it is left out."""
-    if not any(matches(caller(event) or "", glob) for glob in Settings.read().operators):
-        raise NotAllowed(f"caller {caller(event)} is no operator: the setting operators names who is")
 
 
 def answered(serve: Callable[..., Response[str]], guard: Guard, event: Event, **parameters: str) -> Response[str]:
@@ -129,13 +92,8 @@ def promote(event: Event) -> Response[str]:
 def roll_back(event: Event, promotion_id: str) -> Response[str]:
     """Serve `POST /promotions/{id}/rollback`."""
     asked = requests.rollback(body(event))
-    undo = rollback.Undo(
-        promotion_id=requests.promotion_id(key(event), asking(event), promotion_id),
-        caller=caller(event),
-        image_tags=asked.image_tags,
-        fingerprint=f"{promotion_id} {asked.image_tags}" + (f" {asked.reason}" if asked.reason else ""),
-        override=asked.reason,
-    )
+    what = f"{promotion_id} {asked.image_tags}"
+    undo = undoing(event, promotion_id, what, image_tags=asked.image_tags, override=asked.override)
     return rolled_back(event, wiring.history().promotion(promotion_id), undo)
 
 
@@ -144,15 +102,29 @@ def roll_back_tag(event: Event) -> Response[str]:
     asked = requests.tag_rollback(body(event))
     repository = Repository(asked.registry_id or Settings.read().registry_id, asked.repository_name)
     place = f"{repository.registry_id}/{repository.name}:{asked.image_tag}"
-    undo = rollback.Undo(
-        promotion_id=requests.promotion_id(key(event), asking(event), place),
-        caller=caller(event),
-        image_tags=[asked.image_tag],
-        fingerprint=f"{place}@{asked.expected_digest}" + (f" {asked.reason}" if asked.reason else ""),
-        override=asked.reason,
-    )
+    what = f"{place}@{asked.expected_digest}"
+    undo = undoing(event, place, what, image_tags=[asked.image_tag], override=asked.override)
     record = repeated(event, undo) or last_promotion(repository, asked.image_tag, asked.expected_digest)
     return rolled_back(event, record, undo)
+
+
+def undoing(
+    event: Event,
+    subject: str,
+    what: str,
+    *,
+    image_tags: Sequence[str] | None,
+    override: requests.OverrideBody | None,
+) -> rollback.Undo:
+    """Return who asks for a rollback of `subject`; an Idempotency-Key stands for `what` and the reason."""
+    reason = override.reason if override else None
+    return rollback.Undo(
+        promotion_id=requests.promotion_id(key(event), asking(event), subject),
+        caller=caller(event),
+        image_tags=image_tags,
+        fingerprint=f"{what} {reason}" if reason else what,
+        override=reason,
+    )
 
 
 def repeated(event: Event, undo: rollback.Undo) -> Record | None:
@@ -256,50 +228,3 @@ def put_right(event: Event) -> Response[str]:  # noqa: ARG001 - every route take
     from promoter import runs  # only the reconciler needs it
 
     return respond(200, JSON, queries.reconciled(runs.on_request()))
-
-
-def caller(event: Event) -> str | None:
-    """Return who API Gateway authenticated, as a rule's `callers` name it; None for nobody.
-
-    With SigV4 the IAM ARN. With a token `github:` and the subject of GitHub's OIDC token without its `repo:`,
-    `github:OWNER/REPO:environment:prod`, or `jwt:` and the subject of any other issuer's.
-    """
-    authorizer = event["requestContext"].get("authorizer") or {}
-    if "iam" in authorizer:
-        return (authorizer["iam"] or {}).get("userArn")
-    subject = str(claims(event).get("sub") or "")
-    if not subject or subject != subject.encode(errors="replace").decode():  # half a surrogate pair names nobody
-        return None
-    if claims(event).get("iss") == GITHUB:
-        return f"github:{subject.removeprefix('repo:')}"
-    return f"jwt:{subject}"
-
-
-def claims(event: Event) -> Mapping[str, Any]:
-    """Return what a token says, once API Gateway has verified it; nothing for a signed request."""
-    authorizer = event["requestContext"].get("authorizer") or {}
-    return (authorizer.get("jwt") or {}).get("claims") or {}
-
-
-def asking(event: Event) -> str:
-    """Return the principal that asks: to it the Idempotency-Key belongs."""
-    return principal(caller(event), issuer=claims(event).get("iss"))
-
-
-def key(event: Event) -> str | None:
-    """Return the Idempotency-Key; header names come in lower case."""
-    return (event.get("headers") or {}).get("idempotency-key")
-
-
-def parameters(event: Event) -> Mapping[str, str]:
-    """Return the query string's parameters; one that is given twice comes with a comma between."""
-    return event.get("queryStringParameters") or {}
-
-
-def body(event: Event) -> bytes:
-    """Return the body's bytes; API Gateway encodes what it takes for binary."""
-    text = event.get("body") or ""
-    try:
-        return base64.b64decode(text) if event.get("isBase64Encoded") else text.encode()
-    except ValueError as error:  # half a surrogate pair, or no base64
-        raise InvalidRequest(f"the body is not JSON: {error}", field="body") from error

@@ -1,4 +1,4 @@
-"""What is looked at before a tag moves: the source, the targets, what is expected, the gate, the order."""
+"""What is read and checked before a tag moves: the source, the targets, the expectations, the gate, the order."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def carried_on(earlier: Record | None, images: Mapping[str, Manifest], heads: He
 
 
 def still_ours(carried: Mapping[str, TagMove], wish: Promotion, world: World) -> Mapping[str, TagMove]:
-    """Return the moves of an earlier try that no other promotion has come after, though the tag be there again."""
+    """Return the moves of an earlier attempt after which no other promotion has moved the tag."""
     return {
         tag: move
         for tag, move in carried.items()
@@ -178,10 +178,11 @@ def _is_back(head: Head | None, undone: str, image: Manifest, at: str | None) ->
 
 
 def check_expectations(wish: Promotion, look: Look) -> None:
-    """Hold `expected_digests` against where the tags point; the first that is elsewhere refuses the wish.
+    """Compare `expected_digests` with where the tags point. Raises TagChanged for the first that is elsewhere.
 
-    A tag that an earlier try has put is expected where it was before. A rollback finds a tag that is back already
-    as good as back. The turn is only given where the tags are still there, so that this holds when they are put.
+    A tag that an earlier attempt has put is compared with where it was before that. For a rollback, a tag that was
+    already restored counts as restored. The lease is granted only if the tags are still there, so that this holds
+    until they are put.
     """
     for tag, expected in wish.expected_digests.items():
         if tag not in look.heads:
@@ -196,7 +197,7 @@ def check_expectations(wish: Promotion, look: Look) -> None:
 
 
 def pass_gate(rule: Rule, gate: Gate, wish: Promotion, manifest: Manifest, world: World) -> None:
-    """Raise ScanPending where only what may still come is missing, GateRefused where more is in the way."""
+    """Raise ScanPending if everything that is in the way passes with time, GateRefused otherwise."""
     tag, reached_at = wish.source.image_id.image_tag, None
     if gate.soak and tag and (head := world.ledger.head(wish.repository, tag)):
         reached_at = head.moved_at if head.image_digest == manifest.digest else None

@@ -26,9 +26,6 @@ EVERY = {Rota.MOVING: timedelta(), Rota.ONCE: timedelta(days=1)}
 KEPT = timedelta(days=7)
 """How long a tag that was put once is compared."""
 
-FORMER = ("drifted", "gone")
-"""Where an earlier version listed heads that were elsewhere: they are compared, and listed in a rota again."""
-
 
 @dataclass
 class Drifts:
@@ -49,9 +46,6 @@ class Drifts:
         at = ledger.round(rota)
         if rota is Rota.MOVING:
             self.whole = at.whole or at.began or self.world.now()
-            for listing in FORMER:
-                for _, heads in self._repositories(listing, None):
-                    yield self._step(heads, listing)
         while at.after or at.began is None or at.began <= start - EVERY[rota]:
             if not at.after:
                 at = replace(at, began=self.world.now())
@@ -74,32 +68,32 @@ class Drifts:
         """Return the longest time between two comparisons of a tag that moves, up to now; None: not known."""
         return self.world.now() - self.whole if self.whole else None
 
-    def _repositories(self, listing: str, after: str | None) -> Iterator[tuple[str, Sequence[Head]]]:
+    def _repositories(self, rota: Rota, after: str | None) -> Iterator[tuple[str, Sequence[Head]]]:
         """Yield heads of one repository at a time, each time with the key of the last."""
-        while page := self.world.ledger.heads_listed(listing, after):
+        while page := self.world.ledger.heads_listed(rota, after):
             for _, group in groupby(page, key=lambda listed: listed[1].repository):
                 keys, heads = zip(*group, strict=True)
                 after = keys[-1]
                 yield keys[-1], heads
 
-    def _step(self, heads: Sequence[Head], listing: str) -> Step:
-        self._open += listing != Rota.ONCE
-        return partial(self._compare, heads, listing)
+    def _step(self, heads: Sequence[Head], listed: Rota) -> Step:
+        self._open += listed is Rota.MOVING
+        return partial(self._compare, heads, listed)
 
-    def _compare(self, heads: Sequence[Head], listing: str) -> None:
+    def _compare(self, heads: Sequence[Head], listed: Rota) -> None:
         """Compare heads of one repository."""
         for head, digest in self._digests(heads).items():
-            self._judge(head, digest, listing)
-        self._open -= listing != Rota.ONCE
+            self._judge(head, digest, listed)
+        self._open -= listed is Rota.MOVING
 
-    def _judge(self, head: Head, digest: str | None, listing: str) -> None:
-        """Note what is new about a head, and tell of a tag that is elsewhere, of one that is gone once."""
+    def _judge(self, head: Head, digest: str | None, listed: Rota) -> None:
+        """Note what is new about a head. Report a tag that is elsewhere at every run, and a deleted one once."""
         drift = head.drift if digest is None else digest if digest != head.image_digest else None
         ledger = self.world.ledger
         if digest and drift not in (None, GONE) and ledger.adopt(head, digest):
             return
         rota = self._rota(head, drift)
-        is_new = (drift, rota) != (head.drift, listing)
+        is_new = (drift, rota) != (head.drift, listed)
         if is_new and not ledger.note(head, drift=drift, rota=rota):
             return
         if digest and drift and (drift != GONE or head.drift != GONE):

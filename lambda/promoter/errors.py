@@ -42,9 +42,9 @@ class PromoterError(Exception):
     """The root: `detail` is for people, `code` for programs.
 
     `field` names the member of a request that is wrong, `reasons` why each rule said no; `moves` are the
-    tags that were put on `image_digest` before it happened. `recorded` says that the ledger knows it already,
-    `repeated` that it was told before, `unanswered` that a call may still be carried out, `unsettled` that it is
-    not known whether a tag was put.
+    tags that were put on `image_digest` before it happened. `recorded` says that the ledger has it already,
+    `repeated` that it is an earlier answer, `unanswered` that a call may still be carried out, `unsettled` that it
+    is not known whether a tag was put.
     """
 
     code: ClassVar[str]
@@ -141,7 +141,7 @@ class GateRefused(Refusal):
 
 
 class Frozen(Refusal):
-    """A freeze of the policy is in force."""
+    """A freeze of the policy, or one that an operator set, is in force."""
 
     code = "frozen"
     title = "Promotions are frozen"
@@ -157,7 +157,7 @@ class Superseded(Refusal):
 
 
 class TagChanged(Refusal):
-    """An `expectedDigests` entry does not hold."""
+    """A tag is not where the caller expects it, or a rollback is not of its last promotion."""
 
     code = "tag_changed"
     title = "A target tag is not where the caller expects it"
@@ -246,7 +246,7 @@ class DigestMismatch(Failure):
 
 
 class TagBusy(Failure):
-    """Another promotion has the turn of a target tag, or this one is under way already."""
+    """Another promotion has the lease of a target tag, or this one is under way already."""
 
     code = "tag_busy"
     title = "Another promotion is moving the tag"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from promoter.errors import NotAllowed
+from promoter.manifest import is_stored
 from promoter.model import ImageId, Promotion, Repository, Source, Trigger, Watch
 from promoter.policy import Policy
 
@@ -24,7 +24,6 @@ REST = ("ecr-promoter", "Rest of Image Event")
 """Our own: what is left of an event of more sources than one invocation has time for. It names them one by one."""
 
 AT_ONCE = 500  # sources of a message: 256 KB, which every SQS queue takes, at 450 bytes each
-DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 PROMOTIONS = uuid.UUID("8f3c8c0e-6d0b-5a54-9c7e-4b8b6f0f2a11")
 """The namespace in which an event, a source tag and a rule make a promotionId, the same at every delivery."""
 
@@ -73,7 +72,7 @@ def read(event: Mapping[str, Any], *, registry_id: str, region: str) -> ImageEve
     named, digest = detail.get("repository-name"), detail.get("image-digest")
     if not isinstance(named, str) or not named:
         return Ignored("the scan is not of an image in Amazon ECR")
-    if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
+    if not isinstance(digest, str) or not is_stored(digest):
         return Ignored(f"image-digest {digest} is no sha256 digest")
     name, place = _place(named)
     for account, where in ((event.get("account"), event.get("region")), place or (registry_id, region)):

@@ -7,13 +7,12 @@ from datetime import datetime
 
 from promoter.errors import GateRefused, RegistryError, SourceNotFound
 from promoter.gate import Gate
-from promoter.manifest import INDEXES, Child, children, read_strictly
+from promoter.manifest import INDEXES, Child, children, is_stored, read_strictly
 from promoter.model import Evidence, ImageId, Manifest, Reason, Repository, Subject, Unreadable
 from promoter.ports import Findings, Found, Missing, Registry
 
 MAX_DEPTH = 4  # of indexes in indexes; real ones have one or two
 MAX_IMAGES = 100  # of an index; as many as one BatchGetImage can name
-HEXADECIMAL = frozenset("0123456789abcdef")
 AT_ONCE = 8  # DescribeImageScanFindings calls; AWS publishes no quota for it
 
 
@@ -83,15 +82,9 @@ def named(index: Manifest) -> tuple[Child, ...]:
         entries = children(index.body)
     except ValueError as error:
         raise refused(f"{index.digest} cannot be looked through: {error}") from error
-    if not all(is_digest(entry.digest) for entry in entries):
+    if not all(is_stored(entry.digest) for entry in entries):
         raise refused(f"{index.digest} names an image by something that is not a sha256 digest")
     return entries
-
-
-def is_digest(text: str) -> bool:
-    """Say whether Amazon ECR could have an image by this digest."""
-    algorithm, _, hexadecimal = text.partition(":")
-    return algorithm == "sha256" and len(hexadecimal) == 64 and set(hexadecimal) <= HEXADECIMAL
 
 
 def present(answer: Found, image_id: ImageId) -> Manifest:

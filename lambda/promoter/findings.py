@@ -8,6 +8,7 @@ from typing import Any
 
 from promoter.gate import FINISHED, INCOMPLETE
 from promoter.model import Finding, Scan
+from promoter.texts import shortened
 
 FOUND = frozenset({"findings", "enhancedFindings", "findingSeverityCounts"})
 """Of these a finished scan shows at least one, be it empty."""
@@ -80,8 +81,7 @@ def _enhanced(entry: Mapping[str, Any]) -> Finding:
 
 
 def _text(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return shortened(str(value), LONGEST)
 
 
 def _time(value: Any) -> datetime | None:

@@ -30,7 +30,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         return serve_event(event, context)
     if "requestContext" in event:
         return serve_http(event, context)
-    raise ValueError("this is not an event of EventBridge or of API Gateway: see docs/architecture.md")
+    raise ValueError("this is not an event of SQS, EventBridge or API Gateway: see docs/architecture.md")
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -75,8 +75,8 @@ def serve_queue(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]
 def serve_event(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Promote what a scan or a push asks for; raises the first answer that needs the event again, after all.
 
-    What there is no time for comes again as an event of its own, and what failed before that as another: each is
-    smaller than this one, so that it comes to an end, and has all its tries.
+    What there is no time for is sent to the queue as an event of its own, and what failed before that as another.
+    Each names fewer sources than this one, so that there is an end, and each has all its tries.
     """
     logger.set_correlation_id(event.get("id"))
     settings = Settings.read()

@@ -128,20 +128,21 @@ class DynamoLedger(DynamoLeftovers):
 
     def release(self, repository: Repository, image_tags: Sequence[str], promotion_id: str) -> None:
         """Update each head that is still held for the promotion, beyond its time."""
-        values = {":holder": {"S": promotion_id}, ":now": {"N": dynamo.seconds(self._now())}}
         for tag in image_tags:
-            with dynamo.asking("the tag could not be freed"):
-                try:
-                    self._client.update_item(
-                        TableName=self._table,
-                        Key=dynamo.head_key(repository, tag),
-                        UpdateExpression="REMOVE turn, holder, turnEnds",
-                        ConditionExpression="holder = :holder AND turnEnds < :now",
-                        ExpressionAttributeValues=values,
-                    )
-                except ClientError as error:
-                    if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                        raise
+            self._release(dynamo.head_key(repository, tag), promotion_id)
+
+    def _release(self, key: Any, promotion_id: str) -> None:
+        values = {":holder": {"S": promotion_id}, ":now": {"N": dynamo.seconds(self._now())}}
+        dynamo.succeeds(
+            lambda: self._client.update_item(
+                TableName=self._table,
+                Key=key,
+                UpdateExpression="REMOVE turn, holder, turnEnds",
+                ConditionExpression="holder = :holder AND turnEnds < :now",
+                ExpressionAttributeValues=values,
+            ),
+            "the tag could not be freed",
+        )
 
     def record(self, record: Record, after: Record | None = None) -> Record:
         """Record in one transaction."""

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import ClientError
 
 from promoter import dynamo
 from promoter.items import head_of, record_of
@@ -31,7 +28,7 @@ class DynamoLeftovers:
         self._table = table
         self._now = now
 
-    def abandoned(self, *, limit: int | None = None) -> Iterator[str]:
+    def abandoned(self) -> Iterator[str]:
         """Query the open promotions by the end of their turn."""
         with dynamo.asking("the ledger could not be read"):
             items = dynamo.every(
@@ -45,17 +42,17 @@ class DynamoLeftovers:
                 },
                 Limit=PAGE,
             )
-            for item in islice(items, limit):
+            for item in items:
                 yield item["pk"]["S"].partition("#")[2]
 
-    def heads_listed(self, listing: str, after: str | None) -> Sequence[tuple[str, Head]]:
+    def heads_listed(self, rota: Rota, after: str | None) -> Sequence[tuple[str, Head]]:
         """Query one page of the index."""
         with dynamo.asking("the ledger could not be read"):
             answer = self._client.query(
                 TableName=self._table,
                 IndexName=dynamo.INDEX,
                 KeyConditionExpression="listing = :listing AND listedAt > :after",
-                ExpressionAttributeValues={":listing": {"S": listing}, ":after": {"S": after or " "}},
+                ExpressionAttributeValues={":listing": {"S": rota}, ":after": {"S": after or " "}},
                 Limit=PAGE,
             )
         return [(item["listedAt"]["S"], head_of(item)) for item in answer["Items"]]
@@ -131,7 +128,7 @@ class DynamoLeftovers:
 
     def begin_run(self, holder: str, until: datetime) -> bool:
         """Put the run's item where there is none, or one that is over."""
-        return self._succeeds(
+        return dynamo.succeeds(
             lambda: self._client.put_item(
                 TableName=self._table,
                 Item=RUN | {"holder": {"S": holder}, "ends": {"S": dynamo.sortable(until)}},
@@ -143,7 +140,7 @@ class DynamoLeftovers:
 
     def end_run(self, holder: str) -> None:
         """Delete the run's item."""
-        self._succeeds(
+        dynamo.succeeds(
             lambda: self._client.delete_item(
                 TableName=self._table,
                 Key=RUN,
@@ -155,7 +152,7 @@ class DynamoLeftovers:
 
     def _write_head(self, head: Head, change: str, values: Mapping[str, Any]) -> bool:
         """Update a head's item, which nobody has moved or is about to move; False: somebody has."""
-        return self._succeeds(
+        return dynamo.succeeds(
             lambda: self._client.update_item(
                 TableName=self._table,
                 Key=dynamo.head_key(head.repository, head.image_tag),
@@ -165,17 +162,6 @@ class DynamoLeftovers:
             ),
             "the head could not be written",
         )
-
-    def _succeeds(self, write: Callable[[], object], what: str) -> bool:
-        """Say whether the condition of a write held."""
-        with dynamo.asking(what):
-            try:
-                write()
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                    raise
-                return False
-        return True
 
 
 def _listed(head: Head, rota: Rota) -> dict[str, Any]:

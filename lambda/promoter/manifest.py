@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from promoter.errors import InvalidRequest
+from promoter.texts import shortened
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -35,6 +36,10 @@ MOST_TOLD = 100
 """Characters of a manifest's text that stand in an error: records and announcements have limits of their own."""
 
 
+STORED = re.compile(r"sha256:[0-9a-f]{64}")
+"""A digest by which Amazon ECR can have an image."""
+
+
 @dataclass(frozen=True)
 class Child:
     """One entry of an index. `platform` reads `linux/arm64/v8`, or `unknown` where the entry names none."""
@@ -43,6 +48,11 @@ class Child:
     platform: str
     is_index: bool = False
     is_attestation: bool = False
+
+
+def is_stored(digest: str) -> bool:
+    """Say whether Amazon ECR could have an image by this digest."""
+    return STORED.fullmatch(digest) is not None
 
 
 def children(body: bytes) -> tuple[Child, ...]:
@@ -73,8 +83,7 @@ def read_strictly(body: bytes) -> Any:
 
 def cut(text: str) -> str:
     """Return as much of a manifest's text as may stand in an error, in characters that can be sent anywhere."""
-    short = text if len(text) <= MOST_TOLD else f"{text[: MOST_TOLD - 1]}…"
-    return short.encode(errors="backslashreplace").decode()
+    return shortened(text, MOST_TOLD).encode(errors="backslashreplace").decode()
 
 
 def _unambiguous(members: list[tuple[str, Any]]) -> dict[str, Any]:

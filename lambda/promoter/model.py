@@ -273,12 +273,14 @@ class Turn:
 
 
 GONE = "none"
-"""Where a tag is that the registry no longer has."""
+"""The `drift` of a tag that the registry no longer has."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """Where a tag points by the ledger, since when, by which promotion; `drift`: where it was found instead.
+    """Where a tag points by the ledger, since when, by which promotion.
+
+    `drift` is the digest where `reconcile` found it instead, or GONE.
 
     `moving` says that the tag was moved from one image to another; others were put once.
     `undoes` is the promotion that a rollback took back to get it here.

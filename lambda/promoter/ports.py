@@ -73,7 +73,7 @@ class Watches(Protocol):
     def add(self, repository: Repository, waiting: ImageId, image_digests: Sequence[str]) -> bool:
         """Remember that `waiting`, a pinned tag, waits for the scans of these manifests.
 
-        Returns whether any of it is new. What stands already stays as it is, its end too.
+        Returns whether any of it is new. A watch that exists already is left as it is, with its end.
         """
 
     def waiting_for(self, repository: Repository, image_digest: str) -> tuple[ImageId, ...]:
@@ -159,11 +159,11 @@ class Ledger(Protocol):
     ) -> Turn | Record:
         """Record what is intended and take the turn of the tags in `seen`: all, or nothing at all.
 
-        `seen` is where each tag was seen to be; `versions` are heads whose other digest is known to be out of
-        date; `after` is the earlier try whose moves `record` carries on. Returns the earlier record where this
-        promotion ended before. A rollback gets the turn only of tags that the promotion it takes back, or a
-        rollback of that, was the last to move. Raises TagBusy, IdempotencyConflict, HeadMovedError, MovedOnError,
-        TakenBackError, PartlyDoneError or AbandonedError.
+        `seen` is where each tag was read to be; `versions` are ledger versions to accept although their digest
+        differs from the registry's; `after` is the earlier attempt whose moves `record` inherits. Returns the
+        earlier record where this promotion ended before. A rollback gets the lease only of tags that the promotion
+        it takes back, or a rollback of that, was the last to move. Raises TagBusy, IdempotencyConflict,
+        HeadMovedError, MovedOnError, TakenBackError, PartlyDoneError or AbandonedError.
         """
 
     def finish(self, turn: Turn, record: Record) -> None:
@@ -187,13 +187,13 @@ class Ledger(Protocol):
     def head(self, repository: Repository, image_tag: str) -> Head | None:
         """Return where the ledger has a tag."""
 
-    def abandoned(self, *, limit: int | None = None) -> Iterator[str]:
+    def abandoned(self) -> Iterator[str]:
         """Yield promotionIds whose turn is over without an end, the longest ago first.
 
-        They are read page by page, as far as they are asked for: those that stay do not hide those behind them.
+        They are read page by page while the caller iterates: those that cannot be settled do not hide the others.
         """
 
-    def heads_listed(self, listing: str, after: str | None) -> Sequence[tuple[str, Head]]:
+    def heads_listed(self, rota: Rota, after: str | None) -> Sequence[tuple[str, Head]]:
         """Return some heads of a rota with their keys, in the order of their keys, those that follow `after`.
 
         None is left where there are none. The heads of a repository follow each other.
@@ -219,4 +219,4 @@ class Ledger(Protocol):
         """Give the right to run reconcile back, unless another run has taken it over."""
 
     def adopt(self, head: Head, image_digest: str) -> bool:
-        """Take over where a tag was found, if the last that was asked for it is just that: say whether it was."""
+        """Record where a tag was found, if its last promotion found it just there; say whether it did."""

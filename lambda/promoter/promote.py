@@ -38,11 +38,11 @@ from promoter.world import World
 def promote(wish: Promotion, world: World) -> Promoted:
     """Carry out the wish, or say why not. A repeat is not an error: it gets the first answer.
 
-    One read for the source and all target tags, what the rule's gate asks for, then the turn of the tags that
+    One read for the source and all target tags, what the rule's gate asks for, then the lease of the tags that
     have to move, one write for each, and the record. Raises an InvalidRequest or a Refusal before anything is
-    written, or a Failure whose `moves` are the tags that were put before it happened. What ends it for good is
-    in the ledger; what may be tried again is there only if it came after the turn was taken. An event in a freeze
-    waits for the end of the freeze, so that its promotion has not ended.
+    written, or a Failure whose `moves` are the tags that were put before it happened. Final outcomes are recorded.
+    Retryable failures are recorded only after the lease was taken. A promotion by event waits for the end of a
+    freeze: it has not ended, and is not recorded.
     """
     try:
         return patiently(wish, world)
@@ -55,7 +55,7 @@ def promote(wish: Promotion, world: World) -> Promoted:
 
 
 def told_before(wish: Promotion, error: PromoterError, world: World) -> Promoted:
-    """Give the answer of a request whose key was used before, whatever is in its way now; else raise the error."""
+    """Return the first answer of a request whose Idempotency-Key was used before; otherwise raise the error."""
     if wish.fingerprint and wish.trigger is Trigger.REQUEST and not isinstance(error, LedgerError):
         earlier = world.ledger.earlier(records.opened(wish))
         if earlier is not None and records.is_final(earlier):
@@ -64,7 +64,7 @@ def told_before(wish: Promotion, error: PromoterError, world: World) -> Promoted
 
 
 def patiently(wish: Promotion, world: World) -> Promoted:
-    """Try until nobody is in the way, or patience is at its end."""
+    """Attempt the promotion until no other one is in the way, or until `patience` is over."""
     course, deadline = Course(), world.now() + world.patience
     while True:
         try:
@@ -95,7 +95,7 @@ def patiently(wish: Promotion, world: World) -> Promoted:
 
 
 def attempt(wish: Promotion, course: Course, world: World) -> Promoted:
-    """Go all the way once."""
+    """Read, judge, lease and put, once."""
     pinned = settle_digest(wish, world)
     rule, tags = admit(pinned, world)
     try:
@@ -119,7 +119,7 @@ def attempt(wish: Promotion, course: Course, world: World) -> Promoted:
 
 
 def check(wish: Promotion, look: Look, course: Course, world: World) -> None:
-    """Judge all that stands in the way of moving the tags; the gate only once for the same image."""
+    """Check expectations, gate and order before tags move. The gate judges the same image only once."""
     try:
         check_expectations(wish, look)
     except TagChanged:
@@ -151,7 +151,7 @@ def look_back(wish: Promotion, course: Course, world: World) -> None:
 
 
 def stay(wish: Promotion, look: Look, course: Course, world: World) -> Promoted:
-    """Answer a wish that moves nothing: a dry run, or tags that are there already."""
+    """Answer a promotion that moves nothing: a dry run, or tags that are in place already."""
     moves = tuple(look.carried.get(tag) or look.planned(tag) for tag in look.heads)
     answer = Promoted(wish.promotion_id, look.rule.name, wish.repository, look.manifest, moves, others=look.others)
     if wish.dry_run:

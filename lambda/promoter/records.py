@@ -10,6 +10,7 @@ from typing import Any
 
 from promoter.errors import Frozen, PromoterError, error_of
 from promoter.model import ImageId, Outcome, Promoted, Promotion, Reason, Record, Repository, TagMove, Trigger
+from promoter.texts import shortened
 
 REASON_MEMBERS = {
     "code": "code",
@@ -151,8 +152,7 @@ def cut(text: str | None, most: int = MOST) -> str | None:
     """Return the beginning of a long text, with an ellipsis. No half of a surrogate pair is left in it."""
     if text is None:
         return None
-    kept = text if len(text) <= most else f"{text[: most - 1]}…"
-    return kept.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return shortened(text, most).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def image(move: TagMove) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from msgspec import DecodeError, Meta, Struct, ValidationError, convert, json
 
 from promoter import brought
 from promoter.errors import InvalidRequest
+from promoter.manifest import STORED
 from promoter.model import ImageId, Promotion, Repository, Source, Trigger
-from promoter.templates import REFERRERS, is_promotable
+from promoter.templates import REFERRERS, TAG, is_promotable
 
 T = TypeVar("T", bound=Struct)
 
@@ -36,8 +37,8 @@ RepositoryName = Annotated[
     ),
 ]
 RegistryId = Annotated[str, Meta(pattern=r"\A[0-9]{12}\Z")]
-Tag = Annotated[str, Meta(pattern=r"\A[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}\Z")]
-Digest = Annotated[str, Meta(pattern=r"\Asha256:[0-9a-f]{64}\Z")]
+Tag = Annotated[str, Meta(pattern=rf"\A{TAG.pattern}\Z")]
+Digest = Annotated[str, Meta(pattern=rf"\A{STORED.pattern}\Z")]
 
 
 class SourceBody(Struct, forbid_unknown_fields=True, rename="camel"):
@@ -93,11 +94,6 @@ class RollbackBody(Struct, forbid_unknown_fields=True, rename="camel"):
     image_tags: Annotated[list[Tag], Meta(min_length=1, max_length=MAX_TAGS)] | None = None
     override: OverrideBody | None = None
 
-    @property
-    def reason(self) -> str | None:
-        """The reason of an override."""
-        return self.override.reason if self.override else None
-
 
 class TagRollbackBody(Struct, forbid_unknown_fields=True, rename="camel"):
     """What `POST /rollback` takes: a tag, and the digest from which it is to be taken back."""
@@ -107,11 +103,6 @@ class TagRollbackBody(Struct, forbid_unknown_fields=True, rename="camel"):
     expected_digest: Digest
     registry_id: RegistryId | None = None
     override: OverrideBody | None = None
-
-    @property
-    def reason(self) -> str | None:
-        """The reason of an override."""
-        return self.override.reason if self.override else None
 
 
 def promotion_id(idempotency_key: str | None, principal: str, subject: str) -> str:

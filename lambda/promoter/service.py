@@ -53,7 +53,7 @@ def carry_out(wish: Promotion) -> Answer:
 
 
 def waits(wish: Promotion, answer: Answer) -> bool:
-    """Say whether the wish is not refused but waits: nobody has to ask again."""
+    """Say whether the promotion is not refused but waits, so that nobody has to ask again."""
     return wish.trigger is Trigger.SCAN and isinstance(answer, ScanPending | Frozen)
 
 
@@ -91,7 +91,7 @@ def over(digests: Sequence[str], answer: Answer) -> list[str]:
 def serve(event: events.ImageEvent, in_time: Callable[[], bool]) -> Served | events.Ignored:
     """Carry out what an event asks for, while there is time: for its own tags, and for those that wait for it.
 
-    A source is left as a whole. The first is carried out whatever the time: what is left gets less with each call.
+    A source is left as a whole. The first one is carried out whatever the time, so that each call leaves fewer.
     """
     deferred = deferred_by(event)
     wishes = events.wishes(event, wiring.policy(), waiting=deferred)
@@ -176,6 +176,6 @@ def must_come_again(event: events.ImageEvent, answer: Answer) -> bool:
 
 
 def watched(entry: Watch) -> tuple[Promotion, ...]:
-    """Return what the event would have asked for that never came."""
+    """Return what an event of the awaited scan would ask for: it may have been lost."""
     found = events.watched(entry, wiring.policy())
     return () if isinstance(found, events.Ignored) else found

@@ -18,9 +18,9 @@ PATIENCE = "10"  # seconds
 class Settings:
     """What promotions need: their own account's registry, its Region, the table.
 
-    `lease` is how long a turn lasts, longer than any invocation; `history` how long records are kept. `patience`
-    is how long a promotion waits for others. `operators` are globs on callers; none: everybody whom API Gateway
-    lets in operates.
+    `lease` is how long a promotion may have its tags: longer than an invocation of the promoter, with the PutImage
+    calls that it began. `history` is how long records are kept, `patience` how long a promotion waits for others.
+    `operators` are globs on callers; none: everyone whom API Gateway lets in operates.
     """
 
     registry_id: str
@@ -49,9 +49,9 @@ class Settings:
 
 @dataclass(frozen=True)
 class EventSettings:
-    """Where the promoter's events come from: a queue, `tries` times, `retry` apart; then it is `failed_queue`.
+    """The URL of the promoter's `queue` of events, and of the one for events that failed `tries` times.
 
-    Queues are named by their URL.
+    `retry` is the time between two tries.
     """
 
     queue: str

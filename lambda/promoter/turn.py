@@ -1,4 +1,4 @@
-"""A turn: the tags that have to move are taken, put one after the other, and given back with the record."""
+"""Moves tags: leases those that have to move, puts one after the other, and records how it ended."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ from promoter.world import World
 
 @dataclass
 class Course:
-    """What a promotion learns on its way: heads of the ledger that are out of date, a gate it passed, its past."""
+    """What a promotion has learned from one attempt to the next.
+
+    `versions` are heads of the ledger that are out of date, `passed` is the digest that passed the gate, `earlier`
+    the record of an attempt that put tags.
+    """
 
     versions: Mapping[str, int] = field(default_factory=dict)
     passed: str | None = None

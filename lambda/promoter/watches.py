@@ -8,11 +8,9 @@ DynamoDB may forget it (epoch seconds).
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import ClientError
 
 from promoter import dynamo
 from promoter.errors import LedgerError
@@ -76,18 +74,18 @@ class DynamoWatches:
 
     def oldest(self, before: datetime, *, limit: int) -> tuple[Watch, ...]:
         """Query each key of the index, and merge what it lists."""
-        items = [item for listing in _listings() for item in self._listed(listing, before, limit)]
+        items = [item for shard in range(dynamo.WATCH_SHARDS) for item in self._listed(shard, before, limit)]
         items.sort(key=lambda item: str(item["listedAt"]["S"]))
         return tuple(_watch(item) for item in items[:limit])
 
-    def _listed(self, listing: str, before: datetime, limit: int) -> list[dict[str, Any]]:
+    def _listed(self, shard: int, before: datetime, limit: int) -> list[dict[str, Any]]:
         with dynamo.asking("the watches could not be read"):
             answer = self._client.query(
                 TableName=self._table,
                 IndexName=dynamo.INDEX,
                 KeyConditionExpression="listing = :listing AND listedAt < :before",
                 ExpressionAttributeValues={
-                    ":listing": {"S": listing},
+                    ":listing": {"S": _shard(shard)},
                     ":before": {"S": dynamo.sortable(before)},
                 },
                 Limit=limit,
@@ -97,22 +95,20 @@ class DynamoWatches:
     def touch(self, watch: Watch, *, extend: bool) -> None:
         """Note in the watch's item, if it is still there, that it was looked at now."""
         now = datetime.now(UTC)
-        values: dict[str, Any] = {":at": {"S": _at(now, watch)}, ":listing": {"S": _listing(watch)}}
+        values: dict[str, Any] = {":at": {"S": _at(now, watch)}}
         if extend:
             values[":expires"] = {"N": dynamo.seconds(now + KEPT)}
-        with dynamo.asking("the watch was not written"):
-            try:
-                self._client.update_item(
-                    TableName=self._table,
-                    Key=_keys(watch),
-                    UpdateExpression="SET listing = :listing, listedAt = :at"
-                    + (", expires = :expires" if extend else ""),
-                    ConditionExpression="attribute_exists(pk)",
-                    ExpressionAttributeValues=values,
-                )
-            except ClientError as error:  # its event has ended it meanwhile
-                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                    raise
+        # A watch that its event has ended meanwhile is not made anew.
+        dynamo.succeeds(
+            lambda: self._client.update_item(
+                TableName=self._table,
+                Key=_keys(watch),
+                UpdateExpression="SET listedAt = :at" + (", expires = :expires" if extend else ""),
+                ConditionExpression="attribute_exists(pk)",
+                ExpressionAttributeValues=values,
+            ),
+            "the watch was not written",
+        )
 
     def remove(self, watch: Watch) -> None:
         """Forget the watch."""
@@ -161,12 +157,11 @@ def _others(watch: Watch, watches: Sequence[Watch]) -> list[str]:
 
 
 def _listing(watch: Watch) -> str:
-    return f"{dynamo.WATCHES}#{zlib.crc32(watch.image_digest.encode()) % dynamo.WATCH_SHARDS}"
+    return _shard(zlib.crc32(watch.image_digest.encode()) % dynamo.WATCH_SHARDS)
 
 
-def _listings() -> Iterable[str]:
-    """Return the index's keys: the shards, and the one under which all watches were before there were shards."""
-    return (dynamo.WATCHES, *(f"{dynamo.WATCHES}#{shard}" for shard in range(dynamo.WATCH_SHARDS)))
+def _shard(number: int) -> str:
+    return f"{dynamo.WATCHES}#{number}"
 
 
 def _portions(entries: Sequence[Any], most: int) -> Iterator[list[Any]]:

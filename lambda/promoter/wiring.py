@@ -29,15 +29,16 @@ if TYPE_CHECKING:
     from promoter.retries import EventQueue
 
 # API Gateway waits 30 s at most: three tries of a slow call have to fit in.
+CONNECT, READ, TRIES = 2, 6, 3
+PAUSES = 1 + 2  # seconds between the tries, at most (AWS SDKs reference guide, "Retry behavior")
 CLIENT = Config(
-    connect_timeout=2,
-    read_timeout=6,
-    retries={"mode": "standard", "total_max_attempts": 3},
+    connect_timeout=CONNECT,
+    read_timeout=READ,
+    retries={"mode": "standard", "total_max_attempts": TRIES},
     max_pool_connections=AT_ONCE,
 )
-# Three tries of connecting and reading, and the pauses between them, of 1 and 2 s at most (AWS SDKs reference
-# guide, "Retry behavior"): after that no part of a call is on its way.
-LONGEST_CALL = timedelta(seconds=3 * (2 + 6) + 1 + 2)
+LONGEST_CALL = timedelta(seconds=TRIES * (CONNECT + READ) + PAUSES)
+"""After that no part of a call is on its way."""
 
 
 @functools.cache

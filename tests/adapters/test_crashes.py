@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 from local.aws import LocalAws
-from promoter import announce
 from promoter.ecr import EcrRegistry
 from promoter.history import DynamoHistory
 from promoter.ledger import DynamoLedger
@@ -27,6 +26,7 @@ from promoter.reconcile import Reconciler
 from promoter.world import World
 from tests.adapters.killing import POINTS, Killed, mortal
 from tests.adapters.test_ledger import Clock
+from tests.support.announced import entries_of
 from tests.support.ledgers import world
 from tests.support.policies import policy, rule
 from tests.support.registries import REPOSITORY, InMemoryRegistry, RememberedWatches, manifest
@@ -75,7 +75,7 @@ class Table:
                 StreamArn=stream["StreamArn"], ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
             )["ShardIterator"]
             changes += streams.get_records(ShardIterator=iterator)["Records"]
-        details = [json.loads(entry["Detail"]) for entry in announce.announcements(changes)]
+        details = [json.loads(entry["Detail"]) for entry in entries_of(changes)]
         return [(detail["promotionId"], detail["outcome"]) for detail in details]
 
 
@@ -121,7 +121,7 @@ def test_after_a_crash_at_any_step_everything_agrees(
 
     begun = point != (0, "before")
     assert kept.ledger.turn(crashed.promotion_id) is None
-    assert list(kept.ledger.abandoned(limit=10)) == []
+    assert list(kept.ledger.abandoned()) == []
     for head in kept.history.heads(REPOSITORY).entries:
         assert registry.tags[head.image_tag].digest == head.image_digest
     announced = [outcome for name, outcome in kept.announced() if name == crashed.promotion_id]

@@ -11,13 +11,13 @@ import pytest
 
 from local.aws import LocalAws
 from promoter import queries, telemetry
-from promoter.announce import announcements
 from promoter.dynamo import head_key
 from promoter.history import DynamoHistory
 from promoter.ledger import DynamoLedger
 from promoter.model import ImageId, Promotion, Source, Trigger
 from promoter.promote import promote
 from promoter.reconcile import Reconciler
+from tests.support.announced import entries_of
 from tests.support.ledgers import world
 from tests.support.policies import policy, rule
 from tests.support.registries import REPOSITORY, InMemoryRegistry, RememberedWatches, manifest
@@ -56,7 +56,7 @@ def test_answers_event_and_log_agree_on_where_the_registry_has_a_tag(
 
     telemetry.report_reconciled(done, trigger="schedule")
     changed = {"dynamodb": {"NewImage": client.get_item(**key)["Item"], "OldImage": before}}
-    (event,) = (json.loads(entry["Detail"]) for entry in announcements([changed]))
+    (event,) = (json.loads(entry["Detail"]) for entry in entries_of([changed]))
     (logged,) = (line for line in map(json.loads, stream.getvalue().splitlines()) if "drifted" in line)
     (answered,) = queries.reconciled(done)["drifted"]
     (head,) = queries.compared(DynamoHistory(client, table).heads(REPOSITORY).entries, registry)

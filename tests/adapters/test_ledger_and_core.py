@@ -85,7 +85,7 @@ def test_a_turn_ends_for_its_holder_when_it_ends_for_the_others(ledger: Ledger, 
     assert seen_by_others is not None
     assert turn.until <= seen_by_others.until
     clock.time = turn.until - timedelta(milliseconds=100)
-    assert list(ledger.abandoned(limit=10)) == []
+    assert list(ledger.abandoned()) == []
 
 
 def test_a_key_of_a_half_done_promotion_is_nobody_elses(ledger: Ledger) -> None:

@@ -105,21 +105,6 @@ def test_watches_are_spread_over_the_index(watches: DynamoWatches, local_aws: Lo
     assert watches.oldest(datetime.now(UTC) - timedelta(minutes=1), limit=240) == ()
 
 
-def test_a_watch_of_an_earlier_version_is_found(watches: DynamoWatches, local_aws: LocalAws, table: str) -> None:
-    """Until it ends or is looked at, it is listed where all of them were."""
-    client, watch = local_aws.client("dynamodb"), Watch(PLACE, A, ImageId("build-1", INDEX))
-    watches.add(PLACE, watch.waiting, [A])
-    (item,) = client.scan(TableName=table)["Items"]
-    client.put_item(TableName=table, Item=item | {"listing": {"S": "watches"}})
-    soon = datetime.now(UTC) + timedelta(minutes=1)
-
-    assert watches.oldest(soon, limit=9) == (watch,)
-    watches.touch(watch, extend=False)
-    assert watches.oldest(soon, limit=9) == (watch,)
-    (item,) = client.scan(TableName=table)["Items"]
-    assert item["listing"]["S"].startswith("watches#")
-
-
 def test_a_usual_watch_is_one_write_unit(watches: DynamoWatches, local_aws: LocalAws, table: str) -> None:
     """1 KB, with all that it waits for beside."""
     repository = Repository("123456789012", "a-team/of-usual-name/web")

@@ -116,6 +116,13 @@ def test_every_alarm_says_what_it_means_and_leads_to_the_runbook(silent: asserti
         assert anchor in headings(OPERATIONS.read_text()), name
 
 
+def test_every_alarm_is_in_the_table_of_alarms(silent: assertions.Template) -> None:
+    """And no alarm that does not exist."""
+    table = OPERATIONS.read_text().partition("| alarm |")[2].partition("\n\n")[0]
+    told = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert told == set(alarms_of(silent))
+
+
 def test_nothing_that_went_wrong_goes_unnoticed(silent: assertions.Template) -> None:
     """There is an alarm for each queue, the function, the API, the table and what the function counts."""
     assert {(alarm["Namespace"], alarm["MetricName"]) for alarm in alarms_of(silent).values()} == {

@@ -407,7 +407,7 @@ def test_runs_do_not_pile_up(synthesize: Synthesize, minutes: int, seconds: int,
     assert "FailedRuns" in config["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0]
 
 
-def test_a_turn_lasts_longer_than_any_invocation(template: assertions.Template) -> None:
+def test_a_tag_is_leased_for_longer_than_the_promoter_can_take_to_put_it(template: assertions.Template) -> None:
     """So that nobody settles a promotion that is still running, nor takes a tag while a PutImage is on its way."""
     longest = functions(template)["lambda_handler"]["Timeout"] + LONGEST_CALL.total_seconds()
 

@@ -48,7 +48,7 @@ class InMemoryLedger:
     taken_back: dict[Tag, set[str | None]] = field(default_factory=dict)
     stops: list[Freeze] = field(default_factory=list)
     announced: list[Record] = field(default_factory=list)
-    rotas: dict[Tag, str] = field(default_factory=dict)
+    rotas: dict[Tag, Rota | None] = field(default_factory=dict)
     rounds: dict[Rota, Round] = field(default_factory=dict)
     run: tuple[str, datetime] | None = None
     calls: list[str] = field(default_factory=list)
@@ -149,14 +149,14 @@ class InMemoryLedger:
     def head(self, repository: Repository, image_tag: str) -> Head | None:
         return self.heads.get((repository, image_tag))
 
-    def abandoned(self, *, limit: int | None = None) -> Iterator[str]:
-        yield from [name for name, turn in self.turns.items() if turn.until < self.clock()][:limit]
+    def abandoned(self) -> Iterator[str]:
+        yield from [name for name, turn in self.turns.items() if turn.until < self.clock()]
 
-    def heads_listed(self, listing: str, after: str | None) -> Sequence[tuple[str, Head]]:
+    def heads_listed(self, rota: Rota, after: str | None) -> Sequence[tuple[str, Head]]:
         found = {
             dynamo.head_at(*tag): head
             for tag, head in self.heads.items()
-            if self.rotas.get(tag, Rota.MOVING) == listing
+            if self.rotas.get(tag, Rota.MOVING) == rota
         }
         return [(at, found[at]) for at in sorted(found) if at > (after or "")][:PAGE]
 
@@ -165,7 +165,7 @@ class InMemoryLedger:
         if tag in self.held or self.heads[tag].promotion_id != head.promotion_id:
             return False
         self.heads[tag] = replace(head, drift=drift)
-        self.rotas[tag] = rota or "none"
+        self.rotas[tag] = rota
         return True
 
     def round(self, rota: Rota) -> Round:

@@ -10,10 +10,10 @@ import pytest
 from promoter.errors import GateRefused
 from promoter.evidence import gather
 from promoter.gate import Gate
-from promoter.manifest import OCI_INDEX, OCI_MANIFEST
+from promoter.manifest import OCI_MANIFEST
 from promoter.model import Manifest, Scan
 from tests.support.registries import InMemoryRegistry, KnownFindings, manifest
-from tests.unit.test_evidence import REPOSITORY, entry, index
+from tests.unit.test_evidence import REPOSITORY, entry
 
 CLEAN, EVIL = ("sha256:" + letter * 64 for letter in "ce")
 
@@ -63,12 +63,3 @@ def test_an_image_that_clients_may_read_in_another_way_is_refused(trick: tuple[s
 def test_an_image_that_reads_in_one_way_only_is_judged_by_its_scan() -> None:
     """Keys that nobody knows harm nobody."""
     judged(image(("annotations", {"team": "a"}), ("x-note", 1)))
-
-
-@pytest.mark.xfail(strict=True, reason="the manifests of an index's images are not read: it would cost a call")
-def test_a_platform_that_clients_may_read_in_another_way_is_refused() -> None:
-    """An index is no way around it. Needs the bodies of the platforms: one more BatchGetImage for an index."""
-    platform = image(("Layers", [layer(EVIL)]))
-
-    with pytest.raises(GateRefused):
-        judged(index(entry(platform), media_type=OCI_INDEX), platform)

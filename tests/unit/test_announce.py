@@ -15,10 +15,11 @@ from botocore.exceptions import ClientError
 from ministack.services import eventbridge
 
 from promoter import records
-from promoter.announce import PATIENCE, Announcer, announcements
+from promoter.announce import PATIENCE, Announcer
 from promoter.errors import GateRefused, LedgerError, Throttled
 from promoter.ledger import DynamoLedger
 from promoter.model import ImageId, Outcome, Promoted, Reason, Record, TagMove, Trigger
+from tests.support.announced import entries_of
 from tests.support.registries import REPOSITORY, manifest
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -66,7 +67,7 @@ def change(new: dict[str, Any] | None, old: dict[str, Any] | None = None, *, at:
 
 def entries(*changes: dict[str, Any]) -> list[Any]:
     """Return the entries of PutEvents that tell of changes."""
-    return list(announcements(changes))
+    return entries_of(changes)
 
 
 @pytest.mark.parametrize(("answer", "detail_type", "outcome"), ANSWERS, ids=[each[2] for each in ANSWERS])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -216,7 +216,7 @@ def test_a_tag_put_once_that_is_elsewhere_is_told_by_every_run(
     registry.tags["v1"] = IMAGE
     assert run(here).drifted == ()
     assert ledger.heads[REPOSITORY, "v1"].drift is None
-    assert ledger.rotas[REPOSITORY, "v1"] == "none"
+    assert ledger.rotas[REPOSITORY, "v1"] is None
 
 
 def test_nothing_is_written_about_a_tag_that_is_where_it_was(
@@ -232,19 +232,6 @@ def test_nothing_is_written_about_a_tag_that_is_where_it_was(
 
     assert [head.image_tag for head in run(here).drifted] == ["v1"]
     assert noted == []
-
-
-@pytest.mark.parametrize("listing", ["drifted", "gone"])
-def test_a_head_that_an_earlier_version_put_aside_is_compared_again(
-    here: World, registry: Slow, ledger: InMemoryLedger, listing: str
-) -> None:
-    """It is listed with the others from then on."""
-    ledger.heads[REPOSITORY, "prod"] = replace(head_of("prod"), drift="none")
-    ledger.rotas[REPOSITORY, "prod"] = listing
-    registry.tags["prod"] = OTHER
-
-    assert [head.drift for head in run(here).drifted] == [OTHER.digest]
-    assert ledger.rotas[REPOSITORY, "prod"] == Rota.MOVING
 
 
 def test_the_interval_counts_from_the_last_whole_round(here: World, ledger: InMemoryLedger, clock: Clock) -> None:
