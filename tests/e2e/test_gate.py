@@ -57,15 +57,17 @@ def test_a_finding_that_the_policy_excuses_until_tomorrow_passes(stack: Stack, i
     assert stack.tags(image.repository)["tolerated"] == image.digest
 
 
-def test_an_exemption_that_ended_yesterday_does_not_deploy(stack: Stack, policy: Path, tmp_path: Path) -> None:
-    """The policy is refused before anything changes, with file and line."""
-    yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
-    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date()
-    expired = tmp_path / "expired.yaml"
-    expired.write_text(policy.read_text().replace(str(tomorrow), str(yesterday)))
+def test_a_policy_with_a_mistake_does_not_deploy(stack: Stack, policy: Path, tmp_path: Path) -> None:
+    """It is refused before anything changes, with file and line.
 
-    with pytest.raises(DeployError, match=r"expired\.yaml:\d+:\d+: rules\[3\]\.gate\.ignore\[0\]\.until"):
-        deploy(stack.aws, tmp_path, expired)
+    An exemption that is over is no such mistake: it would stop a rollback (tests/infra/test_synth.py).
+    """
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date()
+    mistaken = tmp_path / "mistaken.yaml"
+    mistaken.write_text(policy.read_text().replace(str(tomorrow), "someday"))
+
+    with pytest.raises(DeployError, match=r"mistaken\.yaml:\d+:\d+: rules\[3\]\.gate\.ignore\[0\]\.until"):
+        deploy(stack.aws, tmp_path, mistaken)
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(["push", "amd64", "arm64"])), ids="-".join)
