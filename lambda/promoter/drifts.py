@@ -7,7 +7,8 @@ compared once a day, and no longer when it is old: there is one more for every b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -123,9 +124,16 @@ class Drifts:
         """Say whether a rule names the tag itself. No tag holds a placeholder: it is written out in `to`."""
         policy = self.world.policy
         return any(
-            head.image_tag in rule.to and rule.reaches(head.repository, registry_id=policy.registry_id)
+            head.image_tag in (*rule.to, *_spelled_out(rule.to_matching))
+            and rule.reaches(head.repository, registry_id=policy.registry_id)
             for rule in policy.rules
         )
+
+
+def _spelled_out(patterns: Iterable[re.Pattern[str]]) -> Iterator[str]:
+    """Yield the alternatives of patterns such as `^(prod|canary)$`; what is no tag among them is of no harm."""
+    for pattern in patterns:
+        yield from pattern.pattern.replace("\\", "").strip("^$").strip("()").removeprefix("?:").split("|")
 
 
 def _digest(answer: Found) -> str | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from promoter import records
 from promoter.errors import NotAllowed
 from promoter.manifest import is_stored
 from promoter.model import ImageId, Promotion, Repository, Source, Trigger, Watch
@@ -130,7 +131,8 @@ def wishes(
     if found:
         return found
     tags = ", ".join(source.image_tag for source in event.sources if source.image_tag) or "no tag"
-    return Ignored(f"no scan rule serves {event.repository.name} with {tags}: {'; '.join(dict.fromkeys(reasons))}")
+    reason = f"no scan rule serves {event.repository.name} with {tags}: {'; '.join(dict.fromkeys(reasons))}"
+    return Ignored(f"{records.cut(reason, records.MOST_DETAIL)}")
 
 
 def watched(watch: Watch, policy: Policy) -> tuple[Promotion, ...] | Ignored:

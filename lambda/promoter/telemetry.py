@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SERVICE = "ecr-promoter"
 NAMESPACE = "EcrPromoter"
+MOST_LOGGED = 300
+"""Tags of one record about drift: CloudWatch takes 256 KB of a record, and all of a repository may be gone."""
 
 logger = Logger(service=SERVICE)
 
@@ -141,7 +143,8 @@ def report_reconciled(done: Reconciled, *, trigger: str) -> None:
         settled=done.settled,
         finished=done.finished,
         waiting=done.waiting,
-        drifted=[drift.document(head) for head in done.drifted],
+        drifted=[drift.document(head) for head in done.drifted[:MOST_LOGGED]],
+        drifted_count=len(done.drifted),
         failures=done.failures,
         failed=done.failed,
         unfinished=done.unfinished,
