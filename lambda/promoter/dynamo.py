@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -102,3 +102,15 @@ def asking(what: str) -> Iterator[None]:
         yield
     except (ClientError, BotoCoreError) as error:
         raise LedgerError(f"{what}: {error}") from error
+
+
+def succeeds(write: Callable[[], object], what: str) -> bool:
+    """Carry out a write; False: its condition did not hold. Raises a LedgerError about `what` for all else."""
+    with asking(what):
+        try:
+            write()
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            return False
+    return True

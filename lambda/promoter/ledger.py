@@ -133,7 +133,7 @@ class DynamoLedger(DynamoLeftovers):
 
     def _release(self, key: Any, promotion_id: str) -> None:
         values = {":holder": {"S": promotion_id}, ":now": {"N": dynamo.seconds(self._now())}}
-        self._succeeds(
+        dynamo.succeeds(
             lambda: self._client.update_item(
                 TableName=self._table,
                 Key=key,

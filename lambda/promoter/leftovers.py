@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from promoter import dynamo
 from promoter.items import head_of, record_of
 from promoter.model import Head, Outcome, Record, Rota, Round
@@ -130,7 +128,7 @@ class DynamoLeftovers:
 
     def begin_run(self, holder: str, until: datetime) -> bool:
         """Put the run's item where there is none, or one that is over."""
-        return self._succeeds(
+        return dynamo.succeeds(
             lambda: self._client.put_item(
                 TableName=self._table,
                 Item=RUN | {"holder": {"S": holder}, "ends": {"S": dynamo.sortable(until)}},
@@ -142,7 +140,7 @@ class DynamoLeftovers:
 
     def end_run(self, holder: str) -> None:
         """Delete the run's item."""
-        self._succeeds(
+        dynamo.succeeds(
             lambda: self._client.delete_item(
                 TableName=self._table,
                 Key=RUN,
@@ -154,7 +152,7 @@ class DynamoLeftovers:
 
     def _write_head(self, head: Head, change: str, values: Mapping[str, Any]) -> bool:
         """Update a head's item, which nobody has moved or is about to move; False: somebody has."""
-        return self._succeeds(
+        return dynamo.succeeds(
             lambda: self._client.update_item(
                 TableName=self._table,
                 Key=dynamo.head_key(head.repository, head.image_tag),
@@ -164,17 +162,6 @@ class DynamoLeftovers:
             ),
             "the head could not be written",
         )
-
-    def _succeeds(self, write: Callable[[], object], what: str) -> bool:
-        """Say whether the condition of a write held."""
-        with dynamo.asking(what):
-            try:
-                write()
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                    raise
-                return False
-        return True
 
 
 def _listed(head: Head, rota: Rota) -> dict[str, Any]:

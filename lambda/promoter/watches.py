@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from promoter import dynamo
 from promoter.errors import LedgerError
 from promoter.model import ImageId, Repository, Watch
@@ -100,18 +98,16 @@ class DynamoWatches:
         values: dict[str, Any] = {":at": {"S": _at(now, watch)}}
         if extend:
             values[":expires"] = {"N": dynamo.seconds(now + KEPT)}
-        with dynamo.asking("the watch was not written"):
-            try:
-                self._client.update_item(
-                    TableName=self._table,
-                    Key=_keys(watch),
-                    UpdateExpression="SET listedAt = :at" + (", expires = :expires" if extend else ""),
-                    ConditionExpression="attribute_exists(pk)",
-                    ExpressionAttributeValues=values,
-                )
-            except ClientError as error:  # its event has ended it meanwhile
-                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                    raise
+        dynamo.succeeds(  # not if its event has ended it meanwhile
+            lambda: self._client.update_item(
+                TableName=self._table,
+                Key=_keys(watch),
+                UpdateExpression="SET listedAt = :at" + (", expires = :expires" if extend else ""),
+                ConditionExpression="attribute_exists(pk)",
+                ExpressionAttributeValues=values,
+            ),
+            "the watch was not written",
+        )
 
     def remove(self, watch: Watch) -> None:
         """Forget the watch."""
