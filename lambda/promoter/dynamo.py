@@ -105,7 +105,7 @@ def asking(what: str) -> Iterator[None]:
 
 
 def succeeds(write: Callable[[], object], what: str) -> bool:
-    """Write under a condition; False: it does not hold. Raises LedgerError as `asking` does."""
+    """Carry out a write; False: its condition did not hold. Raises a LedgerError about `what` for all else."""
     with asking(what):
         try:
             write()

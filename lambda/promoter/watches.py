@@ -98,8 +98,7 @@ class DynamoWatches:
         values: dict[str, Any] = {":at": {"S": _at(now, watch)}}
         if extend:
             values[":expires"] = {"N": dynamo.seconds(now + KEPT)}
-        # A watch that its event has ended meanwhile is not made anew.
-        dynamo.succeeds(
+        dynamo.succeeds(  # not if its event has ended it meanwhile
             lambda: self._client.update_item(
                 TableName=self._table,
                 Key=_keys(watch),
