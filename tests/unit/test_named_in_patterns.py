@@ -12,7 +12,8 @@ from promoter.model import Head, Rota
 from promoter.world import World
 from tests.support.ledgers import world
 from tests.support.policies import policy, rule
-from tests.unit.test_drifts import NOW, InMemoryRegistry, head_of
+from tests.support.registries import InMemoryRegistry
+from tests.unit.test_drifts import NOW, head_of
 
 PATTERNS = ["^prod$", "prod|canary", "^(canary|prod)$", "(?:canary|prod)", r"prod\-eu|prod"]
 
