@@ -229,14 +229,26 @@ def refusal(reasons: Sequence[Reason], trigger: Trigger) -> PromoterError:
 
 
 def keep_order(wish: Promotion, manifest: Manifest, heads: Heads, world: World) -> None:
-    """Raise Superseded where a scan that comes late would move a tag back to an image that was pushed earlier."""
+    """Raise Superseded where a scan that comes late would move a tag back to an image that was pushed earlier.
+
+    What ECR does not say is not proven: without both times the tag stays where it is.
+    """
     others = {head for head in heads.values() if head and head != manifest.digest}
     if wish.trigger is not Trigger.SCAN or not others:
         return
     pushed = world.findings.pushed(wish.repository, [manifest.digest, *sorted(others)])
+    own = pushed.get(manifest.digest)
     for tag, head in heads.items():
-        if head in others and pushed[head] > pushed[manifest.digest]:
+        if head not in others:
+            continue
+        its = pushed.get(head)
+        if own is None or its is None:
             raise Superseded(
-                f"tag {tag} of {wish.repository.name} is at {head}, pushed {pushed[head]:%Y-%m-%dT%H:%M:%SZ}: "
-                f"after {manifest.digest}, {pushed[manifest.digest]:%Y-%m-%dT%H:%M:%SZ}"
+                f"tag {tag} of {wish.repository.name} is at {head}, and Amazon ECR does not say whether that or "
+                f"{manifest.digest} was pushed later; send a request to put the tag"
+            )
+        if its > own:
+            raise Superseded(
+                f"tag {tag} of {wish.repository.name} is at {head}, pushed {its:%Y-%m-%dT%H:%M:%SZ}: "
+                f"after {manifest.digest}, {own:%Y-%m-%dT%H:%M:%SZ}"
             )

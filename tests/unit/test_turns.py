@@ -711,6 +711,25 @@ def test_a_late_scan_of_an_older_image_is_superseded() -> None:
     assert ledger.outcomes() == ["REFUSED"]
 
 
+@dataclass
+class Undated(KnownFindings):
+    """Findings of a registry that does not say when one image was pushed."""
+
+    def pushed(self, repository: Repository, image_digests: Sequence[str]) -> dict[str, datetime]:
+        return {digest: at for digest, at in self.pushes.items() if digest in image_digests}
+
+
+@pytest.mark.parametrize("known", [OLD, NEW])
+def test_a_scan_moves_no_tag_where_the_order_is_not_known(known: Manifest) -> None:
+    """Fail closed: somebody may ask for it."""
+    findings = Undated({NEW.digest: Scan("COMPLETE")}, pushes={known.digest: NOW})
+    registry = InMemoryRegistry({"build-2": NEW, "staging": OLD})
+
+    with pytest.raises(Superseded, match="does not say"):
+        promote(scan_of(NEW, "build-2"), world(SCANS, registry, findings))
+    assert registry.tags["staging"] == OLD
+
+
 def test_a_scan_of_a_newer_image_moves_the_tag() -> None:
     """And a person may go back whenever they like: the order is for scans only."""
     findings = KnownFindings(
