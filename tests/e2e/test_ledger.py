@@ -382,3 +382,26 @@ def test_write_once_tags_do_not_keep_prod_from_being_compared(stack: Stack, imag
         assert (image.repository, "prod") in {
             (each["repositoryName"], each["imageTag"]) for each in done["drifted"]
         }
+
+
+def test_a_tag_on_an_archived_image_stays_and_is_no_drift(stack: Stack, image: Image) -> None:
+    """ECR does not show where it is, and nothing is moved blindly. Other tags go on."""
+    repository = image.repository
+    assert stack.post(ask(repository))[1]["outcome"] == "PROMOTED"
+    newer = pusher.push_image(stack.aws.registry, repository, "newer", seed="newer")
+    ecr = stack.client("ecr")
+    archived = {"repositoryName": repository, "imageId": {"imageDigest": image.digest}}
+    ecr.update_image_storage_class(**archived, targetStorageClass="ARCHIVE")
+
+    status, problem = stack.post(ask(repository, source={"imageTag": "newer"}))
+    assert (status, problem["code"]) == (502, "registry_error")
+    assert "archived" in problem["detail"]
+    assert stack.post(ask(repository, source={"imageTag": "newer"}, imageTag="v1"))[1]["outcome"] == "PROMOTED"
+    prod = heads(stack, repository)["prod"]
+    assert (prod["registryDigest"], prod["drift"]) == (None, None)
+    assert "ImageInaccessible" in prod["unreadable"]
+
+    ecr.update_image_storage_class(**archived, targetStorageClass="STANDARD")
+    stack.local("restores", {"repositoryName": repository, "imageDigest": image.digest})
+    assert stack.post(ask(repository, source={"imageTag": "newer"}))[1]["outcome"] == "PROMOTED"
+    assert stack.tags(repository)["prod"] == newer.digest
