@@ -47,7 +47,10 @@ def test_functions_that_are_killed_lose_nothing(stage: Stage) -> None:
 def test_interleavings_are_explored_from_a_seed(stage: Stage) -> None:
     """One seed at least, however short the time."""
     figures = interleaved.explore(stage.aws, 7, 0)
-    assert (figures.violations, figures.counts) == ([], {"seeds": 1, "examples": interleaved.EXAMPLES})
+    assert (figures.violations, figures.counts) == (
+        [],
+        {"seeds": 1, "examples": interleaved.EXAMPLES, "long walks": interleaved.WALKS},
+    )
 
 
 @pytest.mark.parametrize("entry", found.load(), ids=lambda entry: str(entry)[:80])
