@@ -44,6 +44,8 @@ POLICY = policy(
 FINDINGS = KnownFindings(pushes={image.digest: PUSHED for image in IMAGES.values()})
 MOODS = ("throttled", "immutable", "down", "lost", "done but lost")
 PASSING = {"tag_busy", "throttled", "registry_error", "tag_immutable", "source_not_found", "interrupted"}
+NOT_BEGUN = {"frozen", "gate_refused", "not_allowed", "source_not_found", "superseded", "tag_changed"}
+"""Codes of attempts that end before their lease: their records hold the moves of the attempt before."""
 LEASE = timedelta(seconds=30)
 GRACE = timedelta(seconds=31)
 
@@ -264,8 +266,11 @@ class Walk:
         records = self.at.history.promotions(self.at.place, image_tag=tag, limit=100).entries
         for record in reversed(records):
             for move in record.moves:
-                if move.image_tag != tag or (record.promotion_id, move) in seen:
+                if move.image_tag != tag:
                     continue
+                known = (record.promotion_id, move) in seen
+                if known and (record.code in NOT_BEGUN or move.previous_digest != at):
+                    continue  # what an attempt before has put, told again
                 seen.add((record.promotion_id, move))
                 digest = record.digest_of(move)
                 if record.undoes:

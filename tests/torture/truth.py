@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from tests.torture.load import Load, Sent, may_be_sent_again
@@ -47,18 +47,27 @@ def broken_promises(stage: Stage, load: Load, counts: Counter[str], *, settled: 
 def moves_of(records: Iterable[Record], tag: str) -> list[Move]:
     """Return the moves of a tag in order, from records that come the newest first.
 
-    A promotion that carries on after a crash repeats in its record what the attempt before it has put, as long as
-    nobody has moved the tag in between.
+    A promotion that carries on after a crash repeats in its record what the attempt before it has put; so does one
+    that is refused before it begins. A move that is told again is one only if the tag was back where it begins.
     """
     found = [
-        Move(
-            record["promotionId"], image.get("imageDigest", record.get("imageDigest")), image.get("previousDigest")
+        (
+            Move(
+                record["promotionId"],
+                image.get("imageDigest", record.get("imageDigest")),
+                image.get("previousDigest"),
+            ),
+            record["outcome"] != "REFUSED",
         )
         for record in records
         for image in record.get("images", ())
         if image["imageTag"] == tag and image["outcome"] == "PROMOTED"
     ]
-    return [move for move, _ in groupby(reversed(found))]
+    moves: list[Move] = []
+    for move, begun in reversed(found):
+        if move not in moves or (begun and move.previous == moves[-1].digest):
+            moves.append(move)
+    return moves
 
 
 @dataclass(frozen=True)
