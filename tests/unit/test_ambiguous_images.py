@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from promoter.errors import GateRefused
-from promoter.evidence import gather
-from promoter.gate import Gate
-from promoter.manifest import OCI_MANIFEST
-from promoter.model import Manifest, Scan
+from promoter.domain.errors import GateRefused
+from promoter.domain.gate import Gate
+from promoter.domain.manifest import OCI_MANIFEST
+from promoter.domain.model import Manifest, Scan
+from promoter.promotion.evidence import gather
 from tests.support.registries import InMemoryRegistry, KnownFindings, manifest
 from tests.unit.test_evidence import REPOSITORY, entry
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,11 +14,12 @@ import pytest
 from botocore.exceptions import ClientError
 from ministack.services import eventbridge
 
-from promoter import records
-from promoter.announce import PATIENCE, Announcer
-from promoter.errors import GateRefused, LedgerError, Throttled
-from promoter.ledger import DynamoLedger
-from promoter.model import ImageId, Outcome, Promoted, Reason, Record, TagMove, Trigger
+from promoter.aws.dynamodb.ledger import DynamoLedger
+from promoter.aws.event_bus import PATIENCE, Announcer, Unsent
+from promoter.domain import documents
+from promoter.domain.errors import GateRefused, LedgerError, Throttled
+from promoter.domain.model import ImageId, Outcome, Promoted, Reason, Record, TagMove, Trigger
+from promoter.entrypoints.stream import read
 from tests.support.announced import entries_of
 from tests.support.registries import REPOSITORY, manifest
 
@@ -73,7 +74,7 @@ def entries(*changes: dict[str, Any]) -> list[Any]:
 @pytest.mark.parametrize(("answer", "detail_type", "outcome"), ANSWERS, ids=[each[2] for each in ANSWERS])
 def test_every_end_is_announced(answer: Any, detail_type: str, outcome: str) -> None:
     """By a detail-type of its own, with the documented detail; not with what is only the ledger's business."""
-    (entry,) = entries(change(item(records.ended(OPEN, answer, now=NOW))))
+    (entry,) = entries(change(item(documents.ended(OPEN, answer, now=NOW))))
 
     detail = json.loads(entry["Detail"])
     assert (entry["Source"], entry["DetailType"], detail["outcome"]) == ("ecr-promoter", detail_type, outcome)
@@ -84,7 +85,7 @@ def test_every_end_is_announced(answer: Any, detail_type: str, outcome: str) -> 
 
 def test_what_has_not_ended_is_not_announced() -> None:
     """An open record, a history, a watch, an item that expired."""
-    ended = item(records.ended(OPEN, ANSWERS[0][0], now=NOW))
+    ended = item(documents.ended(OPEN, ANSWERS[0][0], now=NOW))
     opened = {name: value for name, value in ended.items() if name != "outcome"}
     history = ended | {"pk": {"S": "history#x#prod"}}
 
@@ -117,7 +118,7 @@ def test_the_documented_rule_of_a_consumer_matches() -> None:
     pattern = text.split("## A consumer's rule")[1].split("```json")[1].split("```")[0]
 
     def heard(answer: Any) -> bool:
-        (entry,) = entries(change(item(records.ended(OPEN, answer, now=NOW))))
+        (entry,) = entries(change(item(documents.ended(OPEN, answer, now=NOW))))
         event = {
             "id": "e",
             "account": "123456789012",
@@ -176,15 +177,22 @@ class Aside:
 def announced(bus: Bus, *changes: dict[str, Any], now: datetime = NOW) -> Aside:
     """Announce changes; return what was put aside."""
     aside = Aside()
-    sent, unsent = Announcer(bus, aside, lambda: now).announce(changes)  # type: ignore[arg-type]
+    sent, unsent = announce(bus, aside, changes, now=now)
     assert (sent, len(unsent)) == (sum(map(len, bus.taken)), len(aside.messages))
     return aside
+
+
+def announce(
+    bus: Bus, aside: Aside, changes: Sequence[dict[str, Any]], *, now: datetime = NOW
+) -> tuple[int, tuple[Unsent, ...]]:
+    """Read changes as the stream brings them, and announce what they tell."""
+    return Announcer(bus, aside, lambda: now).announce(list(read(changes)))  # type: ignore[arg-type]
 
 
 def ended(name: str, detail: str = "no", **members: Any) -> dict[str, Any]:
     """Return the change of a promotion that was refused."""
     answer = GateRefused(detail)
-    record = records.ended(replace(OPEN, promotion_id=name), answer, now=NOW)
+    record = documents.ended(replace(OPEN, promotion_id=name), answer, now=NOW)
     return change(item(record) | members)
 
 
@@ -218,7 +226,7 @@ def test_large_announcements_go_out_in_smaller_portions() -> None:
 def test_every_record_of_this_version_fits() -> None:
     """A refusal whose texts are giant is announced with the rest."""
     bus = Bus()
-    record = records.ended(OPEN, GateRefused("\U0001f4a5" * 500_000), now=NOW)
+    record = documents.ended(OPEN, GateRefused("\U0001f4a5" * 500_000), now=NOW)
 
     assert announced(bus, ended("p-0"), change(item(record)), ended("p-2")).messages == []
 
@@ -262,7 +270,7 @@ def test_an_announcement_that_may_be_taken_later_comes_again(code: str) -> None:
     bus, aside = Bus({"p-1": code}), Aside()
 
     with pytest.raises(LedgerError, match=code):
-        Announcer(bus, aside, lambda: NOW).announce([unreadable("p-0"), ended("p-1")])  # type: ignore[arg-type]
+        announce(bus, aside, [unreadable("p-0"), ended("p-1")])
 
     assert aside.messages == []  # or it would be there once more after each try
     aside = announced(Bus({"p-1": code}), ended("p-1"), ended("p-2"), now=NOW + PATIENCE)
@@ -274,7 +282,7 @@ def test_a_bus_out_of_order_gets_everything_later() -> None:
     bus, aside = Bus(failure="AccessDeniedException"), Aside()
 
     with pytest.raises(LedgerError, match="AccessDenied"):
-        Announcer(bus, aside, lambda: NOW).announce([ended("p-1")])  # type: ignore[arg-type]
+        announce(bus, aside, [ended("p-1")])
 
     assert aside.messages == []
     assert announced(bus, ended("p-1"), now=NOW + PATIENCE).messages == [

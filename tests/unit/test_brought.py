@@ -9,9 +9,16 @@ from typing import Any
 
 import pytest
 
-from promoter.brought import parse
-from promoter.errors import InvalidRequest
-from promoter.manifest import DOCKER_LIST, DOCKER_MANIFEST, DOCKER_SIGNED_V1, DOCKER_V1, OCI_INDEX, OCI_MANIFEST
+from promoter.domain.brought_manifest import parse
+from promoter.domain.errors import InvalidRequest
+from promoter.domain.manifest import (
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    DOCKER_SIGNED_V1,
+    DOCKER_V1,
+    OCI_INDEX,
+    OCI_MANIFEST,
+)
 
 CONFIG = {"mediaType": "application/vnd.oci.image.config.v1+json"}
 SUBJECT = {"mediaType": OCI_MANIFEST, "digest": "sha256:" + "a" * 64, "size": 7}

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from promoter.errors import RepositoryNotFound
-from promoter.model import Head, ImageId, Promotion, Repository, Rota, Watch
-from promoter.reconcile import Reconciled, Reconciler
-from promoter.world import World
+from promoter.domain.errors import RepositoryNotFound
+from promoter.domain.model import Head, ImageId, Promotion, Repository, Rota, Watch
+from promoter.promotion.dependencies import World
+from promoter.promotion.reconcile import Reconciled, Reconciler
 from tests.support.ledgers import InMemoryLedger, world
 from tests.support.policies import policy, rule
 from tests.support.registries import REPOSITORY, InMemoryRegistry, RememberedWatches, manifest

@@ -9,8 +9,8 @@ import pytest
 from botocore.exceptions import ConnectTimeoutError
 from botocore.stub import ANY, Stubber
 
-from promoter.ecr import EcrRegistry
-from promoter.errors import (
+from promoter.aws.ecr.registry import EcrRegistry
+from promoter.domain.errors import (
     ChildrenMissing,
     DigestMismatch,
     InvalidRequest,
@@ -22,8 +22,8 @@ from promoter.errors import (
     TagImmutable,
     Throttled,
 )
-from promoter.model import ImageId, Manifest, Repository, Unreadable
-from promoter.ports import Missing
+from promoter.domain.model import ImageId, Manifest, Repository, Unreadable
+from promoter.domain.ports import Missing
 from tests.support.policies import ACCOUNT
 from tests.support.registries import manifest
 

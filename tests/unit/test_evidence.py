@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from promoter.errors import Frozen, GateRefused, RegistryError, ScanPending, Throttled
-from promoter.evidence import gather
-from promoter.findings import read
-from promoter.gate import Gate
-from promoter.manifest import DOCKER_LIST, OCI_INDEX
-from promoter.model import (
+from promoter.aws.ecr.scan_results import read
+from promoter.domain.errors import Frozen, GateRefused, RegistryError, ScanPending, Throttled
+from promoter.domain.gate import Gate
+from promoter.domain.manifest import DOCKER_LIST, OCI_INDEX
+from promoter.domain.model import (
     Finding,
     ImageId,
     Manifest,
@@ -26,7 +25,8 @@ from promoter.model import (
     Source,
     Trigger,
 )
-from promoter.promote import promote
+from promoter.promotion.evidence import gather
+from promoter.promotion.promote import promote
 from tests.support.ledgers import InMemoryLedger, world
 from tests.support.policies import ACCOUNT, gate, policy, rule
 from tests.support.registries import FailingFindings, InMemoryRegistry, KnownFindings, manifest

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from promoter.findings import read, read_pages
-from promoter.gate import Exemption
-from promoter.model import Finding, Scan
+from promoter.aws.ecr.scan_results import read, read_pages
+from promoter.domain.gate import Exemption
+from promoter.domain.model import Finding, Scan
 
 DONE = datetime(2026, 11, 2, tzinfo=UTC)
 

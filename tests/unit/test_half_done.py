@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from promoter import rollback
-from promoter.errors import (
+from promoter.domain import rollback
+from promoter.domain.errors import (
     Frozen,
     InvalidRequest,
     LedgerError,
@@ -20,12 +20,12 @@ from promoter.errors import (
     TagChanged,
     Throttled,
 )
-from promoter.model import ImageId, Manifest, Outcome, Promotion, Repository, Source, Trigger
-from promoter.policy import Freeze
-from promoter.promote import promote
-from promoter.rollback import Undo
-from promoter.settle import settle
-from promoter.world import World
+from promoter.domain.model import ImageId, Manifest, Outcome, Promotion, Repository, Source, Trigger
+from promoter.domain.policy import Freeze
+from promoter.domain.rollback import Undo
+from promoter.promotion.dependencies import World
+from promoter.promotion.promote import promote
+from promoter.promotion.recovery import settle
 from tests.adapters.killing import Killed, mortal
 from tests.support.ledgers import InMemoryLedger, world
 from tests.support.policies import gate, policy, rule

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.policy import languages
-from promoter.templates import render
+from promoter.domain.templates import render
 
 TEXTS = ["".join(letters) for length in range(5) for letters in itertools.product("ab1-.", repeat=length)]
 ATOMS = [

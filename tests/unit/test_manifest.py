@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from promoter.manifest import (
+from promoter.domain.manifest import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
     DOCKER_SIGNED_V1,

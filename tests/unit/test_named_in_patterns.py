@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from promoter.drifts import Drifts
-from promoter.model import Head, Rota
-from promoter.world import World
+from promoter.domain.model import Head, Rota
+from promoter.promotion.dependencies import World
+from promoter.promotion.drift_checks import Drifts
 from tests.support.ledgers import world
 from tests.support.policies import policy, rule
 from tests.support.registries import InMemoryRegistry

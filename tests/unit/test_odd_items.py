@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from promoter.announce import Unsent, read
+from promoter.aws.event_bus import Unsent
+from promoter.entrypoints.stream import read
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from promoter.errors import PromoterError
-from promoter.shares import Step, Work, share_time
+from promoter.domain.errors import PromoterError
+from promoter.promotion.time_shares import Step, Work, share_time
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 

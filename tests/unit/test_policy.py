@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promoter import events
-from promoter.errors import InvalidRequest, NotAllowed
-from promoter.model import ImageId, Promotion, Repository, Source, Trigger
-from promoter.policy import matches
+from promoter.domain.errors import InvalidRequest, NotAllowed
+from promoter.domain.model import ImageId, Promotion, Repository, Source, Trigger
+from promoter.domain.policy import matches
+from promoter.entrypoints import image_events
 from tests.support.policies import ACCOUNT, policy, rule
 
 DIGEST = "sha256:" + "0123456789ab" + "0" * 52
@@ -139,7 +139,7 @@ def test_what_makes_no_tag_is_the_objection_of_its_rule_alone(
 def test_an_event_is_served_by_the_rules_whose_templates_make_tags() -> None:
     """Each rule is a promotion of its own; where none makes a tag, the event is ignored with the reason."""
     doubles, serves = rule(name="doubles", on="scan", **DOUBLED), rule(name="serves", on="scan", **{"from": ".*"})
-    scanned = events.ImageEvent(
+    scanned = image_events.ImageEvent(
         "e-1",
         Repository(ACCOUNT, "team/web"),
         DIGEST,
@@ -148,12 +148,12 @@ def test_an_event_is_served_by_the_rules_whose_templates_make_tags() -> None:
         is_scan=True,
     )
 
-    wishes = events.wishes(scanned, policy(doubles, serves))
-    ignored = events.wishes(scanned, policy(doubles))
+    wishes = image_events.wishes(scanned, policy(doubles, serves))
+    ignored = image_events.wishes(scanned, policy(doubles))
 
-    assert not isinstance(wishes, events.Ignored)
+    assert not isinstance(wishes, image_events.Ignored)
     assert [each.rule for each in wishes] == ["serves"]
-    assert isinstance(ignored, events.Ignored)
+    assert isinstance(ignored, image_events.Ignored)
     assert "is not a tag" in ignored.reason
 
 

@@ -12,8 +12,8 @@ import pytest
 from infra.policy import check, schema
 from infra.policy.document import parse
 from infra.policy.file import PolicyError, read
-from promoter.gate import Exemption, Gate
-from promoter.policy import Freeze, load
+from promoter.domain.gate import Exemption, Gate
+from promoter.domain.policy import Freeze, load
 from tests.support.mistakes import EVERY_MISTAKE, MISTAKES
 from tests.support.policies import ACCOUNT
 
@@ -39,7 +39,7 @@ def mistakes(folder: Path, text: str) -> list[str]:
 
 
 def test_what_is_compiled_is_what_the_function_loads(tmp_path: Path) -> None:
-    """The one model writes, promoter.policy reads: nothing is lost between them."""
+    """The one model writes, promoter.domain.policy reads: nothing is lost between them."""
     file = tmp_path / "promotions.yaml"
     file.write_text(GOOD)
 

@@ -12,8 +12,8 @@ import yaml
 
 from infra.policy import check, schema
 from infra.policy.file import PolicyError, read
-from promoter.gate import Gate
-from promoter.policy import load
+from promoter.domain.gate import Gate
+from promoter.domain.policy import load
 from tests.support.policies import ACCOUNT
 
 PROFILE = "arn:aws:signer:us-east-1:123456789012:/signing-profiles/release_1"

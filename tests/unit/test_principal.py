@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from promoter.principal import principal
+from promoter.domain.principal import principal
 
 PERSON = "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Release_0123456789abcdef/ann@example.com"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from promoter.errors import (
+from promoter.domain.errors import (
     InvalidRequest,
     NotAllowed,
     RegistryError,
@@ -16,9 +16,9 @@ from promoter.errors import (
     TagChanged,
     TagImmutable,
 )
-from promoter.model import ImageId, Outcome, Promoted, Promotion, Repository, Source, Trigger
-from promoter.policy import Policy
-from promoter.promote import promote as carry_out
+from promoter.domain.model import ImageId, Outcome, Promoted, Promotion, Repository, Source, Trigger
+from promoter.domain.policy import Policy
+from promoter.promotion.promote import promote as carry_out
 from tests.support.ledgers import world
 from tests.support.policies import ACCOUNT, policy, rule
 from tests.support.registries import FailingRegistry, InMemoryRegistry, RacedRegistry, manifest

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from promoter import queries
-from promoter.errors import RegistryError, SourceNotFound, Superseded, TagBusy
-from promoter.model import Head, ImageId, Outcome, Promotion, Repository, Scan, Source, Trigger
-from promoter.ports import Found
-from promoter.promote import promote
+from promoter.domain.errors import RegistryError, SourceNotFound, Superseded, TagBusy
+from promoter.domain.model import Head, ImageId, Outcome, Promotion, Repository, Scan, Source, Trigger
+from promoter.domain.ports import Found
+from promoter.entrypoints.http import views
+from promoter.promotion.drift_checks import read_tags
+from promoter.promotion.promote import promote
 from tests.support.ledgers import InMemoryLedger, world
 from tests.support.policies import policy, rule
 from tests.support.registries import REPOSITORY, InMemoryRegistry, KnownFindings, manifest
@@ -139,7 +140,7 @@ def test_an_unreadable_tag_is_no_drift_to_who_looks_at_heads() -> None:
     heads = [Head(REPOSITORY, tag, OLD.digest, "p-1", moved) for tag in ("prod", "canary")]
     registry = InMemoryRegistry({"prod": OLD, "canary": NEW}, unreadable=frozenset({"prod"}))
 
-    prod, canary = queries.compared(heads, registry)
+    prod, canary = views.compared(read_tags(heads, registry))
 
     assert (prod["registryDigest"], prod["drift"]) == (None, None)
     assert "archived" in prod["unreadable"]

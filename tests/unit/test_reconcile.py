@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from promoter import events, records, rollback
-from promoter.errors import PromoterError, RegistryError, RepositoryNotFound, ScanPending, Superseded
-from promoter.model import (
+from promoter.domain import documents, rollback
+from promoter.domain.errors import PromoterError, RegistryError, RepositoryNotFound, ScanPending, Superseded
+from promoter.domain.model import (
     Finding,
     Head,
     ImageId,
@@ -27,10 +27,11 @@ from promoter.model import (
     Turn,
     Watch,
 )
-from promoter.policy import Freeze
-from promoter.promote import promote
-from promoter.reconcile import Reconciled, Reconciler
-from promoter.settle import settle
+from promoter.domain.policy import Freeze
+from promoter.entrypoints import image_events
+from promoter.promotion.promote import promote
+from promoter.promotion.reconcile import Reconciled, Reconciler
+from promoter.promotion.recovery import settle
 from tests.support.ledgers import InMemoryLedger, world
 from tests.support.policies import gate, policy, rule
 from tests.support.registries import (
@@ -84,8 +85,8 @@ def run(
             return error
 
     def wishes(watch: Watch) -> tuple[Promotion, ...]:
-        found = events.watched(watch, POLICY)
-        return () if isinstance(found, events.Ignored) else found
+        found = image_events.watched(watch, POLICY)
+        return () if isinstance(found, image_events.Ignored) else found
 
     def once(steps: int = 100) -> Reconciled:
         left = iter([True] * steps)
@@ -260,7 +261,9 @@ def test_what_was_taken_back_stays_taken_back(
 
 def wishes_of(event_id: str) -> tuple[Promotion, ...]:
     """Return what a finished scan of IMAGE asks for."""
-    found = events.wishes(events.ImageEvent(event_id, REPOSITORY, IMAGE.digest, ("build-1",), NOW, True), POLICY)
+    found = image_events.wishes(
+        image_events.ImageEvent(event_id, REPOSITORY, IMAGE.digest, ("build-1",), NOW, True), POLICY
+    )
     assert isinstance(found, tuple)
     return found
 
@@ -378,7 +381,7 @@ def test_a_hundred_intents_that_cannot_be_settled_do_not_block_the_next(ledger: 
         place = good if number == 100 else REPOSITORY
         crashed = Promotion(f"p-{number:03}", Trigger.REQUEST, place, Source(ImageId("build-1")), ("prod",))
         move = TagMove("prod", Outcome.PLANNED, None)
-        intent = replace(records.opened(crashed), image_digest=IMAGE.digest, image_tags=("prod",), moves=(move,))
+        intent = replace(documents.opened(crashed), image_digest=IMAGE.digest, image_tags=("prod",), moves=(move,))
         ledger.turns[intent.promotion_id] = Turn(f"t-{number}", intent, NOW - timedelta(minutes=1))
 
     here = world(POLICY, registry, ledger=ledger, now=lambda: NOW)

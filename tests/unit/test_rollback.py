@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from promoter import records, rollback
-from promoter.errors import (
+from promoter.domain import documents, rollback
+from promoter.domain.errors import (
     Frozen,
     InvalidRequest,
     NotAllowed,
@@ -18,7 +18,7 @@ from promoter.errors import (
     Superseded,
     TagChanged,
 )
-from promoter.model import (
+from promoter.domain.model import (
     Finding,
     Head,
     ImageId,
@@ -32,10 +32,10 @@ from promoter.model import (
     TagMove,
     Trigger,
 )
-from promoter.policy import Freeze
-from promoter.promote import promote
-from promoter.rollback import Undo
-from promoter.world import World
+from promoter.domain.policy import Freeze
+from promoter.domain.rollback import Undo
+from promoter.promotion.dependencies import World
+from promoter.promotion.promote import promote
 from tests.support.ledgers import InMemoryLedger, world
 from tests.support.policies import gate, policy, rule
 from tests.support.registries import REPOSITORY, FailingRegistry, InMemoryRegistry, KnownFindings, manifest
@@ -227,7 +227,7 @@ def test_tags_go_back_to_different_images_in_one_call(registry: InMemoryRegistry
     assert [answer.manifest_of(move) for move in answer.moves] == [OLD, OTHER]
     done = ledger.records["p-9"]
     assert [done.digest_of(move) for move in done.moves] == [OLD.digest, OTHER.digest]
-    assert records.read(records.document(done)) == replace(done, fingerprint="")
+    assert documents.read(documents.document(done)) == replace(done, fingerprint="")
     take_back("p-9", here, by="p-10")
     assert registry.tags["a"] == registry.tags["b"] == NEW
 
@@ -272,7 +272,7 @@ def test_a_freeze_holds_a_rollback_but_for_an_operators_override(registry: InMem
     take_back("p-1", here, by="p-10", override="NEW deletes data")
 
     assert registry.tags["prod"] == OLD
-    assert records.document(ledger.records["p-10"])["override"] == {"reason": "NEW deletes data"}
+    assert documents.document(ledger.records["p-10"])["override"] == {"reason": "NEW deletes data"}
 
 
 def test_an_override_needs_no_rule_any_longer(registry: InMemoryRegistry) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from promoter.errors import RegistryError
-from promoter.model import ImageId, Manifest, Outcome, Promotion, Repository, Source, Trigger
-from promoter.promote import promote
-from promoter.settle import settle
-from promoter.world import World
+from promoter.domain.errors import RegistryError
+from promoter.domain.model import ImageId, Manifest, Outcome, Promotion, Repository, Source, Trigger
+from promoter.promotion.dependencies import World
+from promoter.promotion.promote import promote
+from promoter.promotion.recovery import settle
 from tests.support.ledgers import InMemoryLedger, world
 from tests.support.policies import policy, rule
 from tests.support.registries import REPOSITORY, InMemoryRegistry, manifest

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from promoter.signatures import listed, stored
+from promoter.aws.ecr.signatures import listed, stored
 
 IMAGE = "sha256:" + "a" * 64
 NOTATION = "application/vnd.cncf.notary.signature"

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from promoter import rollback
-from promoter.errors import (
+from promoter.domain import rollback
+from promoter.domain.errors import (
     DigestMismatch,
     Frozen,
     GateRefused,
@@ -25,7 +25,7 @@ from promoter.errors import (
     TagChanged,
     Throttled,
 )
-from promoter.model import (
+from promoter.domain.model import (
     Finding,
     ImageId,
     Manifest,
@@ -38,11 +38,11 @@ from promoter.model import (
     Trigger,
     Turn,
 )
-from promoter.policy import Freeze
-from promoter.ports import Found, HeadMovedError
-from promoter.promote import promote
-from promoter.settle import settle
-from promoter.world import World
+from promoter.domain.policy import Freeze
+from promoter.domain.ports import Found, HeadMovedError
+from promoter.promotion.dependencies import World
+from promoter.promotion.promote import promote
+from promoter.promotion.recovery import settle
 from tests.support.ledgers import InMemoryLedger, world
 from tests.support.policies import gate, policy, rule
 from tests.support.registries import REPOSITORY, FailingRegistry, InMemoryRegistry, KnownFindings, manifest

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from promoter.ecr_findings import EcrFindings
-from promoter.evidence import gather
-from promoter.gate import Gate
-from promoter.model import Repository
+from promoter.aws.ecr.image_facts import EcrFindings
+from promoter.domain.gate import Gate
+from promoter.domain.model import Repository
+from promoter.promotion.evidence import gather
 from tests.support.registries import InMemoryRegistry, KnownFindings, manifest
 from tests.unit.test_evidence import REPOSITORY
 
