@@ -12,7 +12,7 @@ from promoter.aws.dynamodb.ledger import DynamoLedger
 from promoter.domain import documents
 from promoter.domain.errors import GateRefused
 from promoter.domain.model import Reason
-from tests.unit.test_records import OPEN, TAGS
+from tests.unit.domain.test_documents import OPEN, TAGS
 
 
 @pytest.mark.parametrize("tags", [TAGS, ()], ids=["40 tags", "no tag"])

@@ -13,7 +13,7 @@ from promoter.domain.manifest import OCI_MANIFEST
 from promoter.domain.model import Manifest, Scan
 from promoter.promotion.evidence import gather
 from tests.support.registries import InMemoryRegistry, KnownFindings, manifest
-from tests.unit.test_evidence import REPOSITORY, entry
+from tests.unit.promotion.test_evidence import REPOSITORY, entry
 
 CLEAN, EVIL = ("sha256:" + letter * 64 for letter in "ce")
 

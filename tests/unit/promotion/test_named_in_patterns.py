@@ -13,7 +13,7 @@ from promoter.promotion.drift_checks import Drifts
 from tests.support.ledgers import world
 from tests.support.policies import policy, rule
 from tests.support.registries import InMemoryRegistry
-from tests.unit.test_drifts import NOW, head_of
+from tests.unit.promotion.test_drift_checks import NOW, head_of
 
 PATTERNS = ["^prod$", "prod|canary", "^(canary|prod)$", "(?:canary|prod)", r"prod\-eu|prod"]
 

@@ -30,8 +30,8 @@ from tests.adapters.killing import Killed, mortal
 from tests.support.ledgers import InMemoryLedger, world
 from tests.support.policies import gate, policy, rule
 from tests.support.registries import REPOSITORY, FailingRegistry, InMemoryRegistry, KnownFindings, manifest
-from tests.unit.test_rollback import moved, record
-from tests.unit.test_turns import Ticking
+from tests.unit.promotion.test_rollback import moved, record
+from tests.unit.promotion.test_turns import Ticking
 
 OLD, NEW, OTHER = (manifest(f'{{"{name}": 1}}') for name in ("old", "new", "other"))
 ANY_TAG = policy(rule(to_matching=[".*"]))

@@ -23,7 +23,7 @@ from promoter.entrypoints.stream import read
 from tests.support.announced import entries_of
 from tests.support.registries import REPOSITORY, manifest
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 SCHEMA = jsonschema.Draft202012Validator(
     json.loads((DOCS / "events.schema.json").read_text()), format_checker=jsonschema.FormatChecker()
 )

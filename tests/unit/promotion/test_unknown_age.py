@@ -12,7 +12,7 @@ from promoter.domain.gate import Gate
 from promoter.domain.model import Repository
 from promoter.promotion.evidence import gather
 from tests.support.registries import InMemoryRegistry, KnownFindings, manifest
-from tests.unit.test_evidence import REPOSITORY
+from tests.unit.promotion.test_evidence import REPOSITORY
 
 IMAGE = manifest("{}")
 

@@ -59,7 +59,7 @@ def test_what_is_compiled_is_what_the_function_loads(tmp_path: Path) -> None:
 
 def test_the_projects_own_policy_is_good() -> None:
     """What a stranger clones can be deployed."""
-    assert read(Path(__file__).parents[2] / "promotions.yaml").rules
+    assert read(Path(__file__).parents[4] / "promotions.yaml").rules
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_rules_of_two_registries_do_not_meet(tmp_path: Path) -> None:
 
 def test_the_schema_for_editors_is_the_models(tmp_path: Path) -> None:
     """docs/policy.schema.json is what `make schema` writes."""
-    assert (Path(__file__).parents[2] / "docs" / "policy.schema.json").read_text() == schema.text()
+    assert (Path(__file__).parents[4] / "docs" / "policy.schema.json").read_text() == schema.text()
 
 
 @pytest.mark.parametrize(("text", "valid"), [(GOOD, True), (WHOLE, True), (GOOD.replace("to:", "too:"), False)])
@@ -305,7 +305,7 @@ def test_the_projects_own_policy_is_checked_where_none_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As `make policy` does; what is more than one file is a question of how to use it."""
-    monkeypatch.chdir(Path(__file__).parents[2])
+    monkeypatch.chdir(Path(__file__).parents[4])
 
     assert check.main([]) == 0
     assert "promotions.yaml: 3 rules, 0 freezes, no mistakes" in capsys.readouterr().out
