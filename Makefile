@@ -26,10 +26,11 @@ test: lint ## style, types and every test, on a local AWS
 torture: $(SET_UP) ## kill, fuzz and interleave for SECONDS=600, with new examples each time
 	@PYTHONPATH=.:lambda $(BIN)/python -m tests.torture --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
-lint: $(SET_UP) ## style, types, format
-	@echo "== style, format, types"
+lint: $(SET_UP) ## style, format, arrows between packages, types
+	@echo "== style, format, arrows, types"
 	@$(BIN)/python -m ruff check $(CODE)
 	@$(BIN)/python -m ruff format --check $(CODE)
+	@PYTHONPATH=lambda $(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/python -m mypy
 
 format: $(SET_UP) ## rewrite the formatting

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from bench.lab import Lab
-from promoter import dynamo
-from promoter.manifest import OCI_MANIFEST
-from promoter.model import Repository
+from promoter.aws.dynamodb import table
+from promoter.domain.manifest import OCI_MANIFEST
+from promoter.domain.model import Repository
 
 EVENTS, QUOTA = 1_000, 10
 PATIENCE = 300  # seconds
@@ -121,7 +121,7 @@ def heads(lab: Lab, repository: str) -> Mapping[str, tuple[str, int]]:
         .paginate(
             TableName=lab.variables["PROMOTER_TABLE"],
             KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": dynamo.head_key(place, "")["pk"]},
+            ExpressionAttributeValues={":pk": table.head_key(place, "")["pk"]},
             ConsistentRead=True,
         )
     )

@@ -19,7 +19,7 @@ from typing import Any
 
 from bench.lab import Lab, Samples, interleaved
 from local import pusher
-from promoter.manifest import OCI_MANIFEST
+from promoter.domain.manifest import OCI_MANIFEST
 
 ROUNDS = 15
 SDK = ("boto3", "botocore", "s3transfer", "jmespath", "urllib3", "python-dateutil", "six")

@@ -14,9 +14,10 @@ from typing import Any, ClassVar
 
 from bench.lab import Lab, Samples, interleaved
 from local import pusher
-from promoter import dynamo, events, records
-from promoter.manifest import MEDIA_TYPES, OCI_MANIFEST
-from promoter.model import (
+from promoter.aws.dynamodb import table
+from promoter.domain import documents
+from promoter.domain.manifest import MEDIA_TYPES, OCI_MANIFEST
+from promoter.domain.model import (
     ImageId,
     Manifest,
     Outcome,
@@ -28,9 +29,10 @@ from promoter.model import (
     TagMove,
     Trigger,
 )
-from promoter.policy import Policy
-from promoter.promote import promote
-from promoter.world import World
+from promoter.domain.policy import Policy
+from promoter.entrypoints import image_events
+from promoter.promotion.dependencies import World
+from promoter.promotion.promote import promote
 
 BARE, PROMOTE = "boto3, the same calls", "promote, ledger"
 ROUNDS = 30
@@ -258,8 +260,8 @@ def scans(mover: Mover, world: World) -> Callable[[int], object]:
         if not waiting:
             waiting.extend(scanned(mover))
         digest, tag = waiting.pop()
-        came = events.ImageEvent(uuid.uuid4().hex, place, digest, (tag,), datetime.now(UTC), is_scan=True)
-        for wish in events.wishes(came, world.policy):  # type: ignore[union-attr]  # the rule serves every build
+        came = image_events.ImageEvent(uuid.uuid4().hex, place, digest, (tag,), datetime.now(UTC), is_scan=True)
+        for wish in image_events.wishes(came, world.policy):  # type: ignore[union-attr]  # the rule serves every build
             promote(wish, world)
 
     return event
@@ -314,13 +316,13 @@ def past(place: Repository, at: datetime) -> Record:
     opened = Record(uuid.uuid4().hex, Trigger.REQUEST, place, ImageId("source"), at, rule="bench")
     move = TagMove(Mover.TAG, Outcome.PROMOTED, digest)
     answer = Promoted(opened.promotion_id, "bench", place, Manifest(b"", OCI_MANIFEST, digest), (move,))
-    return records.ended(opened, answer, now=at)
+    return documents.ended(opened, answer, now=at)
 
 
 def items(record: Record) -> list[dict[str, Any]]:
     """Return a record's item and the one of its tag's history, as the ledger writes them."""
-    document = {"document": {"S": json.dumps(records.document(record))}, "outcome": {"S": "PROMOTED"}}
-    at = f"{dynamo.sortable(record.asked_at)}#{record.promotion_id}"
-    listed = {"listing": {"S": dynamo.history_of(record.repository)}, "listedAt": {"S": at}}
-    history = {"pk": {"S": dynamo.history_of(record.repository, Mover.TAG)}, "sk": {"S": at}}
-    return [dynamo.promotion_key(record.promotion_id) | document | listed, history | document]
+    document = {"document": {"S": json.dumps(documents.document(record))}, "outcome": {"S": "PROMOTED"}}
+    at = f"{table.sortable(record.asked_at)}#{record.promotion_id}"
+    listed = {"listing": {"S": table.history_of(record.repository)}, "listedAt": {"S": at}}
+    history = {"pk": {"S": table.history_of(record.repository, Mover.TAG)}, "sk": {"S": at}}
+    return [table.promotion_key(record.promotion_id) | document | listed, history | document]

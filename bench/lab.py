@@ -12,14 +12,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import promoter.handler  # noqa: F401 - slows the garbage collector down here too, as it does in the function
 from local.aws import LocalAws
-from promoter.ecr import EcrRegistry
-from promoter.ecr_findings import EcrFindings
-from promoter.ledger import DynamoLedger
-from promoter.policy import Policy, load
-from promoter.ports import Ledger
+from promoter.aws.dynamodb.ledger import DynamoLedger
+from promoter.aws.ecr.image_facts import EcrFindings
+from promoter.aws.ecr.registry import EcrRegistry
+from promoter.domain.policy import Policy, load
+from promoter.domain.ports import Ledger
+from promoter.promotion.dependencies import World
 from promoter.wiring import CLIENT
-from promoter.world import World
 
 REGISTRY_ID = "123456789012"
 

@@ -20,12 +20,12 @@ from botocore.credentials import Credentials
 
 from bench.lab import Lab, Samples, interleaved
 from local import pusher
-from promoter.ledger import DynamoLedger
-from promoter.manifest import MEDIA_TYPES
-from promoter.model import ImageId, Promotion, Record, Repository, Source, Trigger, Turn
-from promoter.policy import Freeze
-from promoter.promote import promote
-from promoter.world import World
+from promoter.aws.dynamodb.ledger import DynamoLedger
+from promoter.domain.manifest import MEDIA_TYPES
+from promoter.domain.model import ImageId, Promotion, Record, Repository, Source, Trigger, Turn
+from promoter.domain.policy import Freeze
+from promoter.promotion.dependencies import World
+from promoter.promotion.promote import promote
 
 ROUNDS = 24
 PLATFORMS = [

@@ -16,8 +16,8 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from promoter.dynamo import INDEX
-from promoter.model import Outcome, Trigger
+from promoter.aws.dynamodb.table import INDEX
+from promoter.domain.model import Outcome, Trigger
 
 NAMESPACE, SERVICE = "EcrPromoter", "ecr-promoter"  # promoter.telemetry's; importing it would start its logger
 RUNBOOK = "docs/operations.md"

@@ -68,7 +68,7 @@ def build(target: Path, *, policy: str, architecture: str) -> None:
     install(target, architecture)
     for file in sources():
         copy = target / file.relative_to(SOURCE)
-        copy.parent.mkdir(exist_ok=True)
+        copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)
     (target / "requirements.txt").unlink()
     (target / "promoter" / "policy.json").write_text(policy, encoding="utf-8")

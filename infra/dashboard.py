@@ -13,8 +13,8 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.alarms import NAMESPACE, SERVICE, own_metric
-from promoter.dynamo import INDEX
-from promoter.model import Outcome, Trigger
+from promoter.aws.dynamodb.table import INDEX
+from promoter.domain.model import Outcome, Trigger
 
 WIDTH, HEIGHT = 8, 6  # three graphs in a row of 24
 PERIOD = Duration.minutes(5)

@@ -11,7 +11,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.settings import Settings
-from promoter.dynamo import INDEX
+from promoter.aws.dynamodb.table import INDEX
 
 # Only what the code calls; a transaction needs the rights of its parts (DynamoDB developer guide, "IAM and
 # transactions").

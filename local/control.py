@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import ValidationError
 
 from local import emulator, failures, scanner, signer, stored
+from local.calls import Calls
 from local.ecr import archive
 from local.ecr.errors import EcrError, InvalidParameter
-
-if TYPE_CHECKING:
-    from local.gateway import Gateway
+from local.faults import Faults
 
 Document = tuple[int, dict[str, Any]]
 
@@ -30,17 +29,17 @@ def refused(scope: dict[str, Any]) -> Document | None:
     return None
 
 
-def answer(gateway: Gateway, scope: dict[str, Any], body: bytes) -> Document:
-    """Serve one route."""
+def answer(scope: dict[str, Any], body: bytes, *, calls: Calls, faults: Faults) -> Document:
+    """Serve one route; `calls` and `faults` are the emulator's."""
     call = f"{scope['method']} {scope['path'].removeprefix('/_local')}"
     simple = {
         "GET /ready": lambda: {"pid": os.getpid()},
-        "GET /calls": gateway.calls.listed,
-        "DELETE /calls": gateway.calls.clear,
-        "DELETE /faults": gateway.faults.clear,
+        "GET /calls": calls.listed,
+        "DELETE /calls": calls.clear,
+        "DELETE /faults": faults.clear,
     }
     taking = {
-        "POST /faults": gateway.faults.add,
+        "POST /faults": faults.add,
         "POST /failures": failures.fail,
         "POST /images": stored.put,
         "POST /restores": archive.finish_restore,

@@ -25,7 +25,9 @@ class Gateway:
         if scope["type"] != "http" or not scope["path"].startswith("/_local/"):
             await self._aws(scope, receive, send)
             return
-        status, document = control.refused(scope) or control.answer(self, scope, await _body(receive))
+        status, document = control.refused(scope) or control.answer(
+            scope, await _body(receive), calls=self.calls, faults=self.faults
+        )
         body = json.dumps(document).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})

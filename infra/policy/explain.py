@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from infra.policy import file
-from promoter import findings
-from promoter.checks import refusal
-from promoter.errors import InvalidRequest, NotAllowed, PromoterError
-from promoter.gate import Gate
-from promoter.model import Evidence, ImageId, Promotion, Reason, Repository, Scan, Source, Subject, Trigger
-from promoter.policy import Policy, Rule, load
+from promoter.aws.ecr import scan_results
+from promoter.domain.errors import InvalidRequest, NotAllowed, PromoterError
+from promoter.domain.gate import Gate
+from promoter.domain.model import Evidence, ImageId, Promotion, Reason, Repository, Scan, Source, Subject, Trigger
+from promoter.domain.policy import Policy, Rule, load
+from promoter.promotion.preflight import refusal
 
 NAMELESS = "an image without a tag"
 OWN_ACCOUNT = "000000000000"  # stands for the function's, which a policy does not know
@@ -119,7 +119,7 @@ def image(argument: str) -> tuple[str, str | None, Scan]:
     platform, _, path = argument.rpartition("=")
     answer = json.loads(Path(path).read_text(encoding="utf-8"))
     try:
-        return platform or "the image", answer.get("imageId", {}).get("imageDigest"), findings.read(answer)
+        return platform or "the image", answer.get("imageId", {}).get("imageDigest"), scan_results.read(answer)
     except (AttributeError, TypeError) as error:
         raise ValueError(f"{path} is no answer of describe-image-scan-findings") from error
 

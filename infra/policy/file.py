@@ -31,7 +31,7 @@ class PolicyFile:
         return self.model.rules
 
     def compiled(self) -> dict[str, Any]:
-        """Return the plain JSON that promoter.policy.load reads."""
+        """Return the plain JSON that promoter.domain.policy.load reads."""
         return self.model.compiled()
 
 

@@ -10,7 +10,7 @@ from functools import cache
 from interegular import FSM, InvalidSyntax, Unsupported, parse_pattern
 
 from infra.policy.backtracking import has_small_automaton
-from promoter import templates
+from promoter.domain import templates
 
 # Constructs that the automata do not know, or get wrong: look-around, back-references, flags, atomic groups, a
 # bracket that begins its own class, anchors inside.

@@ -25,7 +25,7 @@ from infra.policy.values import (
     Zone,
     instant,
 )
-from promoter.templates import BUILT_IN, names_in
+from promoter.domain.templates import BUILT_IN, names_in
 
 MAX_TAGS = 40  # as for a request: each is a PutImage
 Severity = Literal["CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNTRIAGED", "UNDEFINED"]
@@ -96,7 +96,7 @@ class GateModel(_Model):
                 yield (member,), "has no effect without limits in findings: add some, or take it out"
 
     def compiled(self, *, trigger: str) -> dict[str, Any]:
-        """Return the JSON that promoter.gate.load reads; durations are seconds."""
+        """Return the JSON that promoter.domain.gate.load reads; durations are seconds."""
         return {
             "findings": {} if self.findings is None and trigger == "scan" else self.findings,
             "fixable_only": self.fixable_only,
@@ -166,7 +166,7 @@ class RuleModel(_Model):
         return [name for name in names_in(template) if name not in BUILT_IN | self._groups()]
 
     def compiled(self) -> dict[str, Any]:
-        """Return the JSON that promoter.policy.load reads."""
+        """Return the JSON that promoter.domain.policy.load reads."""
         gate = self.gate or GateModel()
         return {
             **self.model_dump(mode="json", by_alias=True, exclude={"gate", "target"}),
@@ -219,7 +219,7 @@ class FreezeModel(_Model):
                 yield ("rules", number), f"no rule is named {name}: rules are {cut(', '.join(sorted(rules)))}"
 
     def compiled(self) -> dict[str, Any]:
-        """Return the JSON that promoter.policy.load reads: seconds since 1970, `to` being the first one after."""
+        """Return the JSON that domain.policy.load reads: seconds since 1970, `to` being the first one after."""
         return {
             "from": int(instant(self.from_, self.timezone, end=False).timestamp()),
             "to": int(instant(self.to, self.timezone, end=True).timestamp()),
@@ -234,7 +234,7 @@ class PolicyModel(_Model):
     freeze: Annotated[list[FreezeModel], Field(description="times in which rules rest")] = []
 
     def compiled(self) -> dict[str, Any]:
-        """Return the plain JSON that promoter.policy.load reads."""
+        """Return the plain JSON that promoter.domain.policy.load reads."""
         return {
             "rules": [rule.compiled() for rule in self.rules],
             "freeze": [freeze.compiled() for freeze in self.freeze],

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+
+# Before anything else is loaded: what loading makes stays, and looking for garbage in it, again and again, takes a
+# tenth of a cold start. The default is 700 new objects.
+gc.set_threshold(200_000)
+
 import json
 from typing import TYPE_CHECKING, Any
 
-from promoter import events, service, telemetry, wiring
+from promoter import telemetry, wiring
+from promoter.entrypoints import image_events, service
 from promoter.settings import Settings
 from promoter.telemetry import logger
 
@@ -14,7 +21,7 @@ if TYPE_CHECKING:
 
 
 ENOUGH_TO_PROMOTE = 23_000
-"""Milliseconds that are left for one more promotion of an event: it may wait for others twice (world.PATIENCE)."""
+"""Milliseconds that are left for one more promotion of an event: it may wait for others twice (PATIENCE)."""
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -53,10 +60,10 @@ def announce_handler(event: dict[str, Any], context: LambdaContext) -> dict[str,
 
 def serve_http(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Serve a request of API Gateway."""
-    from promoter import api  # what HTTP needs is not loaded for events
+    from promoter.entrypoints.http import routes  # what HTTP needs is not loaded for events
 
     logger.set_correlation_id(event["requestContext"]["requestId"])
-    return api.resolver().resolve(event, context)
+    return routes.resolver().resolve(event, context)
 
 
 def serve_queue(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -80,16 +87,18 @@ def serve_event(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]
     """
     logger.set_correlation_id(event.get("id"))
     settings = Settings.read()
-    image_event = events.read(event, registry_id=settings.registry_id, region=settings.region)
-    if isinstance(image_event, events.Ignored):
+    image_event = image_events.read(event, registry_id=settings.registry_id, region=settings.region)
+    if isinstance(image_event, image_events.Ignored):
         return ignored(image_event)
     served = service.serve(image_event, lambda: context.get_remaining_time_in_millis() > ENOUGH_TO_PROMOTE)
-    if isinstance(served, events.Ignored):
+    if isinstance(served, image_events.Ignored):
         return ignored(served)
     if served.left:
         logger.info("handed on", left=len(served.left), failed=len(served.failed))
-        wiring.event_queue().add(events.rest_of(image_event, served.left, region=settings.region))
-        wiring.event_queue().add(events.rest_of(image_event, served.failed, region=settings.region), later=True)
+        wiring.event_queue().add(image_events.rest_of(image_event, served.left, region=settings.region))
+        wiring.event_queue().add(
+            image_events.rest_of(image_event, served.failed, region=settings.region), later=True
+        )
     elif served.error:
         raise served.error
     return {
@@ -100,7 +109,7 @@ def serve_event(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]
     }
 
 
-def ignored(event: events.Ignored) -> dict[str, Any]:
+def ignored(event: image_events.Ignored) -> dict[str, Any]:
     """Tell why an event asks for nothing."""
     logger.info("event ignored", reason=event.reason)
     return {"outcome": "IGNORED", "reason": event.reason}
@@ -108,7 +117,9 @@ def ignored(event: events.Ignored) -> dict[str, Any]:
 
 def serve_stream(event: dict[str, Any]) -> dict[str, Any]:
     """Announce what the table's stream tells of; raises if that fails, and the stream brings it again."""
-    sent, unsent = wiring.announcer().announce(event["Records"])
+    from promoter.entrypoints import stream  # the other functions do not need it
+
+    sent, unsent = wiring.announcer().announce(list(stream.read(event["Records"])))
     for each in unsent:
         logger.error("put aside", promotion_id=each.promotion_id, key=each.key, code=each.code, detail=each.cause)
     logger.info("announced", count=sent)
@@ -117,9 +128,9 @@ def serve_stream(event: dict[str, Any]) -> dict[str, Any]:
 
 def serve_schedule() -> dict[str, Any]:
     """Put right what was left behind, as much as there is time for."""
-    from promoter import runs  # the other functions do not need it
+    from promoter.entrypoints import reconcile_runs  # the other functions do not need it
 
-    done = runs.on_schedule()
+    done = reconcile_runs.on_schedule()
     if done is None:
         return {"outcome": "SKIPPED"}
     return {"settled": len(done.settled), "finished": done.finished, "drifted": len(done.drifted)}

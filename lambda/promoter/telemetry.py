@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-from promoter import records
-from promoter.errors import PromoterError
-from promoter.model import Outcome, Promoted, Promotion, Trigger
+from promoter.domain import documents
+from promoter.domain.errors import PromoterError
+from promoter.domain.model import Outcome, Promoted, Promotion, Trigger
 
 if TYPE_CHECKING:
-    from promoter.model import Watch
-    from promoter.reconcile import Reconciled
+    from promoter.domain.model import Watch
+    from promoter.promotion.reconcile import Reconciled
 
 SERVICE = "ecr-promoter"
 NAMESPACE = "EcrPromoter"
@@ -52,8 +52,8 @@ def report(wish: Promotion, answer: Promoted | PromoterError, *, milliseconds: f
         record |= {
             "rule": wish.rule,
             "code": answer.code,
-            "detail": records.cut(answer.detail, records.MOST_DETAIL),
-            "reasons": records.fitting(answer.reasons, room=records.MOST_BYTES),
+            "detail": documents.cut(answer.detail, documents.MOST_DETAIL),
+            "reasons": documents.fitting(answer.reasons, room=documents.MOST_BYTES),
         }
         if waits:
             logger.info("promotion waits", **record)
@@ -135,7 +135,7 @@ def report_refused(error: PromoterError, *, route: str, caller: str | None) -> N
 
 def report_reconciled(done: Reconciled, *, trigger: str) -> None:
     """Log what a run of reconcile did, and count what operators have to know of."""
-    from promoter import drift  # events need none of this
+    from promoter.domain import drift  # events need none of this
 
     log = logger.warning if done.settled or done.drifted or done.failures else logger.info
     log(

@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
-from promoter.ecr import EcrRegistry
-from promoter.ecr_findings import EcrFindings
-from promoter.evidence import AT_ONCE
-from promoter.freezes import DynamoFreezes
-from promoter.ledger import DynamoLedger
-from promoter.policy import Policy, load
+from promoter.aws.dynamodb.deferred import DynamoWatches
+from promoter.aws.dynamodb.freezes import DynamoFreezes
+from promoter.aws.dynamodb.ledger import DynamoLedger
+from promoter.aws.ecr.image_facts import EcrFindings
+from promoter.aws.ecr.registry import EcrRegistry
+from promoter.domain.policy import Policy, load
+from promoter.promotion.dependencies import World
+from promoter.promotion.evidence import AT_ONCE
 from promoter.settings import AnnouncerSettings, EventSettings, Settings
-from promoter.watches import DynamoWatches
-from promoter.world import World
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ecr import ECRClient
 
-    from promoter.announce import Announcer
-    from promoter.history import DynamoHistory
-    from promoter.retries import EventQueue
+    from promoter.aws.dynamodb.history import DynamoHistory
+    from promoter.aws.event_bus import Announcer
+    from promoter.aws.event_queue import EventQueue
 
 # API Gateway waits 30 s at most: three tries of a slow call have to fit in.
 CONNECT, READ, TRIES = 2, 6, 3
@@ -82,7 +82,7 @@ def world() -> World:
 @functools.cache
 def history() -> DynamoHistory:
     """Read the same table, for those who ask."""
-    from promoter.history import DynamoHistory  # not loaded for events
+    from promoter.aws.dynamodb.history import DynamoHistory  # not loaded for events
 
     return DynamoHistory(_dynamodb(), Settings.read().table)
 
@@ -96,8 +96,8 @@ def freezes() -> DynamoFreezes:
 @functools.cache
 def announcer() -> Announcer:
     """Connect to EventBridge, and to the queue of what it does not take; only the table's stream needs it."""
-    from promoter.announce import Announcer
-    from promoter.retries import PutAside
+    from promoter.aws.event_bus import Announcer
+    from promoter.aws.event_queue import PutAside
 
     queue = PutAside(boto3.client("sqs", config=CLIENT), url=AnnouncerSettings.read().unannounced_queue)
     return Announcer(boto3.client("events", config=CLIENT), queue)
@@ -106,7 +106,7 @@ def announcer() -> Announcer:
 @functools.cache
 def event_queue() -> EventQueue:
     """Connect to the queue that events come from; only one that fails needs it."""
-    from promoter.retries import EventQueue
+    from promoter.aws.event_queue import EventQueue
 
     settings = EventSettings.read()
     return EventQueue(

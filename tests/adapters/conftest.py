@@ -19,7 +19,7 @@ from botocore.model import OperationModel
 from local import process
 from local.aws import LocalAws
 from local.pusher import PushedImage, push_image
-from promoter.dynamo import INDEX
+from promoter.aws.dynamodb.table import INDEX
 
 Control = Callable[..., tuple[int, dict[str, Any]]]
 

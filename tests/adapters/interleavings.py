@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from local.aws import LocalAws
-from promoter import rollback
-from promoter.errors import Frozen, InvalidRequest, TagChanged
-from promoter.freezes import DynamoFreezes
-from promoter.history import DynamoHistory
-from promoter.ledger import DynamoLedger
-from promoter.model import ImageId, Outcome, Promotion, Repository, Source, Trigger
-from promoter.policy import Freeze
-from promoter.promote import promote
-from promoter.world import World
+from promoter.aws.dynamodb.freezes import DynamoFreezes
+from promoter.aws.dynamodb.history import DynamoHistory
+from promoter.aws.dynamodb.ledger import DynamoLedger
+from promoter.domain import rollback
+from promoter.domain.errors import Frozen, InvalidRequest, TagChanged
+from promoter.domain.model import ImageId, Outcome, Promotion, Repository, Source, Trigger
+from promoter.domain.policy import Freeze
+from promoter.promotion.dependencies import World
+from promoter.promotion.promote import promote
 from tests.adapters.conftest import new_table
 from tests.adapters.killing import POINTS, Killed, mortal
 from tests.adapters.test_crashes import ANY_TAG, reconcile

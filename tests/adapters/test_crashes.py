@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 
 from local.aws import LocalAws
-from promoter.ecr import EcrRegistry
-from promoter.history import DynamoHistory
-from promoter.ledger import DynamoLedger
-from promoter.model import ImageId, Outcome, Promoted, Promotion, Repository, Source, Trigger
-from promoter.promote import promote
-from promoter.reconcile import Reconciler
-from promoter.world import World
+from promoter.aws.dynamodb.history import DynamoHistory
+from promoter.aws.dynamodb.ledger import DynamoLedger
+from promoter.aws.ecr.registry import EcrRegistry
+from promoter.domain.model import ImageId, Outcome, Promoted, Promotion, Repository, Source, Trigger
+from promoter.promotion.dependencies import World
+from promoter.promotion.promote import promote
+from promoter.promotion.reconcile import Reconciler
 from tests.adapters.killing import POINTS, Killed, mortal
 from tests.adapters.test_ledger import Clock
 from tests.support.announced import entries_of

@@ -10,13 +10,15 @@ from datetime import timedelta
 import pytest
 
 from local.aws import LocalAws
-from promoter import queries, telemetry
-from promoter.dynamo import head_key
-from promoter.history import DynamoHistory
-from promoter.ledger import DynamoLedger
-from promoter.model import ImageId, Promotion, Source, Trigger
-from promoter.promote import promote
-from promoter.reconcile import Reconciler
+from promoter import telemetry
+from promoter.aws.dynamodb.history import DynamoHistory
+from promoter.aws.dynamodb.ledger import DynamoLedger
+from promoter.aws.dynamodb.table import head_key
+from promoter.domain.model import ImageId, Promotion, Source, Trigger
+from promoter.entrypoints.http import views
+from promoter.promotion.drift_checks import read_tags
+from promoter.promotion.promote import promote
+from promoter.promotion.reconcile import Reconciler
 from tests.support.announced import entries_of
 from tests.support.ledgers import world
 from tests.support.policies import policy, rule
@@ -58,8 +60,8 @@ def test_answers_event_and_log_agree_on_where_the_registry_has_a_tag(
     changed = {"dynamodb": {"NewImage": client.get_item(**key)["Item"], "OldImage": before}}
     (event,) = (json.loads(entry["Detail"]) for entry in entries_of([changed]))
     (logged,) = (line for line in map(json.loads, stream.getvalue().splitlines()) if "drifted" in line)
-    (answered,) = queries.reconciled(done)["drifted"]
-    (head,) = queries.compared(DynamoHistory(client, table).heads(REPOSITORY).entries, registry)
+    (answered,) = views.reconciled(done)["drifted"]
+    (head,) = views.compared(read_tags(DynamoHistory(client, table).heads(REPOSITORY).entries, registry))
 
     assert answered == {
         "registryId": REPOSITORY.registry_id,

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from local.aws import LocalAws
 from local.pusher import PushedImage, push_index
-from promoter.ecr import EcrRegistry
-from promoter.errors import PromoterError, RegistryError, RepositoryNotFound, TagImmutable, Throttled
-from promoter.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, digest_of
-from promoter.model import ImageId, Manifest, Repository
-from promoter.ports import Missing
+from promoter.aws.ecr.registry import EcrRegistry
+from promoter.domain.errors import PromoterError, RegistryError, RepositoryNotFound, TagImmutable, Throttled
+from promoter.domain.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, digest_of
+from promoter.domain.model import ImageId, Manifest, Repository
+from promoter.domain.ports import Missing
 
 CONFIG = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": "sha256:" + "0" * 64, "size": 2}
 

@@ -11,9 +11,9 @@ import pytest
 
 from local.aws import LocalAws
 from local.pusher import OCI_MANIFEST, PushedImage, push_blob, push_manifest
-from promoter.ecr_findings import EcrFindings
-from promoter.errors import RegistryError, SourceNotFound, Throttled
-from promoter.model import Finding, Repository, Scan
+from promoter.aws.ecr.image_facts import EcrFindings
+from promoter.domain.errors import RegistryError, SourceNotFound, Throttled
+from promoter.domain.model import Finding, Repository, Scan
 
 SEEN = "2026-11-01T00:00:00Z"
 

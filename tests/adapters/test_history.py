@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from local.aws import LocalAws
-from promoter.errors import InvalidRequest
-from promoter.history import AT_ONCE, READS, DynamoHistory, Filter
-from promoter.ledger import DynamoLedger
-from promoter.model import ImageId, Outcome, Record, Repository, TagMove, Trigger, Turn
+from promoter.aws.dynamodb.history import AT_ONCE, READS, DynamoHistory, Filter
+from promoter.aws.dynamodb.ledger import DynamoLedger
+from promoter.domain.errors import InvalidRequest
+from promoter.domain.model import ImageId, Outcome, Record, Repository, TagMove, Trigger, Turn
 
 PLACE = Repository("123456789012", "team/web")
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)

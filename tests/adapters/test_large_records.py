@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from local.aws import LocalAws
-from promoter import records
-from promoter.errors import GateRefused
-from promoter.ledger import DynamoLedger
-from promoter.model import Reason
-from tests.unit.test_records import OPEN, TAGS
+from promoter.aws.dynamodb.ledger import DynamoLedger
+from promoter.domain import documents
+from promoter.domain.errors import GateRefused
+from promoter.domain.model import Reason
+from tests.unit.domain.test_documents import OPEN, TAGS
 
 
 @pytest.mark.parametrize("tags", [TAGS, ()], ids=["40 tags", "no tag"])
@@ -23,7 +23,7 @@ def test_a_refusal_with_a_giant_text_is_recorded(local_aws: LocalAws, table: str
     )
     giant = "\U0001f4a5" * 500_000
     error = GateRefused(giant, reasons=(Reason("unreadable_index", giant, platform=giant),) * 51)
-    ended = records.ended(replace(OPEN, image_tags=tags), error, now=datetime(2026, 11, 23, 12, tzinfo=UTC))
+    ended = documents.ended(replace(OPEN, image_tags=tags), error, now=datetime(2026, 11, 23, 12, tzinfo=UTC))
 
     ledger.record(ended)
 

@@ -13,12 +13,12 @@ import pytest
 from botocore.config import Config
 
 from local.aws import LocalAws
-from promoter import dynamo as dynamo_keys
-from promoter import records
-from promoter.errors import GateRefused, IdempotencyConflict, LedgerError, TagBusy, Throttled
-from promoter.ledger import DynamoLedger
-from promoter.manifest import OCI_MANIFEST
-from promoter.model import (
+from promoter.aws.dynamodb import table as dynamo_keys
+from promoter.aws.dynamodb.ledger import DynamoLedger
+from promoter.domain import documents
+from promoter.domain.errors import GateRefused, IdempotencyConflict, LedgerError, TagBusy, Throttled
+from promoter.domain.manifest import OCI_MANIFEST
+from promoter.domain.model import (
     GONE,
     Head,
     ImageId,
@@ -34,7 +34,7 @@ from promoter.model import (
     Trigger,
     Turn,
 )
-from promoter.ports import (
+from promoter.domain.ports import (
     AbandonedError,
     HeadMovedError,
     LeaseLostError,
@@ -111,7 +111,7 @@ def ended(record: Record, outcome: Outcome | None = Outcome.PROMOTED, *, at: dat
     moves = tuple(replace(move, outcome=outcome or move.outcome) for move in record.moves)
     manifest = Manifest(b"", OCI_MANIFEST, record.image_digest or "")
     answer = Promoted(record.promotion_id, "prod", PLACE, manifest, moves)
-    return records.ended(record, answer, now=at or datetime(2026, 11, 23, 12, tzinfo=UTC))
+    return documents.ended(record, answer, now=at or datetime(2026, 11, 23, 12, tzinfo=UTC))
 
 
 def begin(ledger: Ledger, record: Record, seen: str | None = OLD, **versions: int) -> Any:
@@ -249,7 +249,7 @@ def test_what_may_be_tried_again_is_replaced_by_the_next_try(ledger: Ledger) -> 
     record = intent()
     failure = Throttled("slow down")
     turn = begin(ledger, record)
-    ledger.finish(turn, records.ended(record, failure, now=datetime(2026, 11, 23, 12, tzinfo=UTC)))
+    ledger.finish(turn, documents.ended(record, failure, now=datetime(2026, 11, 23, 12, tzinfo=UTC)))
     assert ledger.head(PLACE, "prod") is None
 
     carry_out(ledger, record)
@@ -265,7 +265,7 @@ def partly_done(ledger: Ledger) -> tuple[Record, Record]:
     turn = begin(ledger, record)
     failure = Throttled("slow down")
     failure.moves, failure.image_digest = (replace(record.moves[0], outcome=Outcome.PROMOTED),), NEW
-    failed = records.ended(record, failure, now=datetime(2026, 11, 23, 12, tzinfo=UTC))
+    failed = documents.ended(record, failure, now=datetime(2026, 11, 23, 12, tzinfo=UTC))
     ledger.finish(turn, failed)
     return record, failed
 
@@ -450,12 +450,12 @@ def test_who_lost_a_tag_is_told_which(ledger: Ledger, clock: Clock) -> None:
 def test_a_refusal_is_recorded_with_its_reasons(ledger: Ledger) -> None:
     """And told again as it was."""
     reason = Reason("finding", "bad", rule="prod", platform="linux/amd64", vulnerability="CVE-1", fixed_in="2")
-    refused = records.ended(
+    refused = documents.ended(
         intent(moves=()), GateRefused("bad", reasons=(reason,)), now=datetime(2026, 11, 23, tzinfo=UTC)
     )
     assert ledger.record(refused) == refused
 
-    told = records.error(ledger.record(refused))
+    told = documents.error(ledger.record(refused))
 
     assert isinstance(told, GateRefused)
     assert told.reasons == (reason,)
@@ -586,7 +586,7 @@ def test_drift_is_taken_over_by_what_was_found_there(ledger: Ledger) -> None:
     found, put = both.moves
     moves = (replace(found, outcome=Outcome.UNCHANGED), replace(put, outcome=Outcome.PROMOTED))
     ledger.finish(turn, ended(replace(both, moves=moves), None, at=LATER))
-    ledger.record(records.ended(intent(NEW, moves=()), GateRefused("bad"), now=LATER + timedelta(hours=1)))
+    ledger.record(documents.ended(intent(NEW, moves=()), GateRefused("bad"), now=LATER + timedelta(hours=1)))
 
     assert ledger.adopt(head, OTHER) is True
     assert ledger.adopt(head, NEW) is False

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from promoter.errors import IdempotencyConflict
-from promoter.model import ImageId, Outcome, Promotion, Source, TagMove, Trigger, Turn
-from promoter.ports import Ledger
-from promoter.promote import promote
-from promoter.settle import settle
+from promoter.domain.errors import IdempotencyConflict
+from promoter.domain.model import ImageId, Outcome, Promotion, Source, TagMove, Trigger, Turn
+from promoter.domain.ports import Ledger
+from promoter.promotion.promote import promote
+from promoter.promotion.recovery import settle
 from tests.adapters.killing import Killed, mortal
 from tests.adapters.test_ledger import (
     LATER,

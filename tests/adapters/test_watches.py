@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from local.aws import LocalAws
-from promoter import dynamo
-from promoter.errors import LedgerError
-from promoter.model import ImageId, Repository, Watch
-from promoter.ports import Watches
-from promoter.watches import DynamoWatches
+from promoter.aws.dynamodb.deferred import DynamoWatches
+from promoter.aws.dynamodb.table import WATCH_SHARDS
+from promoter.domain.errors import LedgerError
+from promoter.domain.model import ImageId, Repository, Watch
+from promoter.domain.ports import Watches
 from tests.support.registries import RememberedWatches
 
 PLACE, ELSEWHERE = Repository("123456789012", "team/web"), Repository("123456789012", "team/api")
@@ -95,8 +95,8 @@ def test_watches_are_spread_over_the_index(watches: DynamoWatches, local_aws: Lo
 
     items = local_aws.client("dynamodb").scan(TableName=table)["Items"]
     keys = Counter(item["listing"]["S"] for item in items)
-    assert len(keys) == dynamo.WATCH_SHARDS
-    assert max(keys.values()) < 3 * len(items) / dynamo.WATCH_SHARDS
+    assert len(keys) == WATCH_SHARDS
+    assert max(keys.values()) < 3 * len(items) / WATCH_SHARDS
     soon = datetime.now(UTC) + timedelta(minutes=1)
     assert {watch.image_digest for watch in watches.oldest(soon, limit=120)} == set(digests[200:])
     first, *others = watches.oldest(soon, limit=240)

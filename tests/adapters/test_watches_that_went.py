@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from promoter.model import ImageId, Watch
-from promoter.ports import Watches
+from promoter.domain.model import ImageId, Watch
+from promoter.domain.ports import Watches
 from tests.adapters.test_watches import INDEX, PLACE, A, either, watches
 
 __all__ = ["either", "watches"]

@@ -9,8 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from local.aws import LocalAws
-from promoter import dynamo, rollback
-from promoter.errors import (
+from promoter.aws.dynamodb import table
+from promoter.aws.dynamodb.freezes import DynamoFreezes
+from promoter.aws.dynamodb.history import DynamoHistory
+from promoter.aws.dynamodb.ledger import DynamoLedger
+from promoter.domain import rollback
+from promoter.domain.errors import (
     Frozen,
     PromoterError,
     RegistryError,
@@ -19,13 +23,20 @@ from promoter.errors import (
     TagImmutable,
     Throttled,
 )
-from promoter.freezes import DynamoFreezes
-from promoter.history import DynamoHistory
-from promoter.ledger import DynamoLedger
-from promoter.model import ImageId, Manifest, Outcome, Promoted, Promotion, Repository, Source, TagMove, Trigger
-from promoter.policy import Freeze
-from promoter.promote import promote
-from promoter.world import World
+from promoter.domain.model import (
+    ImageId,
+    Manifest,
+    Outcome,
+    Promoted,
+    Promotion,
+    Repository,
+    Source,
+    TagMove,
+    Trigger,
+)
+from promoter.domain.policy import Freeze
+from promoter.promotion.dependencies import World
+from promoter.promotion.promote import promote
 from tests.adapters.conftest import new_table
 from tests.adapters.interleavings import IMAGES, TAGS
 from tests.adapters.killing import POINTS, Killed, mortal
@@ -244,9 +255,9 @@ class Walk:
         """Return the items of promotions under way."""
         answer = self.at.client.query(
             TableName=self.at.table,
-            IndexName=dynamo.INDEX,
+            IndexName=table.INDEX,
             KeyConditionExpression="listing = :open",
-            ExpressionAttributeValues={":open": {"S": dynamo.OPEN}},
+            ExpressionAttributeValues={":open": {"S": table.OPEN}},
         )
         return list(answer["Items"])
 

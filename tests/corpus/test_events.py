@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from promoter import events
-from promoter.policy import Policy
+from promoter.domain.policy import Policy
+from promoter.entrypoints import image_events
 from tests.corpus.conftest import files, name
 from tests.support.policies import policy, rule
 
@@ -41,15 +41,15 @@ def test_every_event_is_read_right(file: Path) -> None:
     """A finished scan or a push by tag is a wish for its digest; all else is ignored and says why."""
     event = json.loads(file.read_bytes())
 
-    read = events.read(event, registry_id=event["account"], region=event["region"])
+    read = image_events.read(event, registry_id=event["account"], region=event["region"])
 
-    if isinstance(read, events.Ignored):
+    if isinstance(read, image_events.Ignored):
         assert IGNORED.get(file.name, "is no finished image scan") in read.reason
         return
     repository, tag = READ[file.name]
     assert read.repository.name == repository
-    wishes = events.wishes(read, all_of(event["account"]))
-    assert not isinstance(wishes, events.Ignored)
+    wishes = image_events.wishes(read, all_of(event["account"]))
+    assert not isinstance(wishes, image_events.Ignored)
     assert [wish.source.image_id.image_tag for wish in wishes] == [tag]
     assert wishes[0].source.image_digest == event["detail"]["image-digest"]
 
@@ -60,9 +60,9 @@ def test_the_documents_own_scans_promote_once_their_digest_is_one(file: Path) ->
     event = json.loads(file.read_bytes())
     event["detail"]["image-digest"] = "sha256:" + "7" * 64
 
-    read = events.read(event, registry_id=event["account"], region=event["region"])
+    read = image_events.read(event, registry_id=event["account"], region=event["region"])
 
-    assert isinstance(read, events.ImageEvent)
-    wishes = events.wishes(read, all_of(event["account"]))
-    assert not isinstance(wishes, events.Ignored)
+    assert isinstance(read, image_events.ImageEvent)
+    wishes = image_events.wishes(read, all_of(event["account"]))
+    assert not isinstance(wishes, image_events.Ignored)
     assert wishes[0].source.image_id.image_tag is None

@@ -14,11 +14,11 @@ import pytest
 
 from local import process
 from local.aws import LocalAws
-from promoter import brought, manifest
-from promoter.ecr import EcrRegistry
-from promoter.errors import InvalidRequest
-from promoter.model import ImageId, Manifest, Outcome, Promotion, Repository, Source, Trigger
-from promoter.promote import promote
+from promoter.aws.ecr.registry import EcrRegistry
+from promoter.domain import brought_manifest, manifest
+from promoter.domain.errors import InvalidRequest
+from promoter.domain.model import ImageId, Manifest, Outcome, Promotion, Repository, Source, Trigger
+from promoter.promotion.promote import promote
 from tests.corpus.conftest import CORPUS, files, name
 from tests.support.ledgers import world
 from tests.support.policies import ACCOUNT, policy, rule
@@ -104,7 +104,7 @@ def test_a_stored_manifest_is_promoted_byte_for_byte(aws: LocalAws, repository: 
 @pytest.mark.parametrize("file", [f for f in MANIFESTS if f.name not in NOT_TAKEN], ids=name)
 def test_a_brought_manifest_is_read_as_what_it_is(file: Path) -> None:
     """As PutImage's input: media type by the body or by its shape, the digest that the corpus states."""
-    read = brought.parse(file.read_bytes())
+    read = brought_manifest.parse(file.read_bytes())
 
     assert read.body == file.read_bytes()
     assert read.digest == stated_digest(file)
@@ -117,7 +117,7 @@ def test_a_brought_manifest_is_read_as_what_it_is(file: Path) -> None:
 def test_what_a_request_may_not_bring_is_refused(file: Path) -> None:
     """With the reason, and a message that names the field."""
     with pytest.raises(InvalidRequest, match=NOT_TAKEN.get(file.name, "")) as caught:
-        brought.parse(file.read_bytes())
+        brought_manifest.parse(file.read_bytes())
     assert caught.value.field == "imageManifest"
 
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from promoter.errors import Throttled
-from promoter.model import Head, Repository
+from promoter.domain.errors import Throttled
+from promoter.domain.model import Head, Repository
 from tests.handler.test_reconcile import SCHEDULE, Invoke, Logs, metrics, reconcile, request
 from tests.support.ledgers import InMemoryLedger
 from tests.support.policies import ACCOUNT

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from promoter import wiring
-from promoter.errors import PromoterError, RegistryError, Throttled
-from promoter.manifest import OCI_INDEX
-from promoter.model import Finding, ImageId, Scan
-from promoter.policy import Freeze
+from promoter.domain.errors import PromoterError, RegistryError, Throttled
+from promoter.domain.manifest import OCI_INDEX
+from promoter.domain.model import Finding, ImageId, Scan
+from promoter.domain.policy import Freeze
 from tests.support.ledgers import InMemoryLedger
 from tests.support.policies import ACCOUNT, gate, policy, rule
 from tests.support.registries import (

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from promoter import wiring
-from promoter.errors import RegistryError, Throttled
-from promoter.manifest import DOCKER_SIGNED_V1
-from promoter.model import ImageId, Outcome, Record, TagMove, Trigger
-from promoter.policy import Freeze
+from promoter.domain.errors import RegistryError, Throttled
+from promoter.domain.manifest import DOCKER_SIGNED_V1
+from promoter.domain.model import ImageId, Outcome, Record, TagMove, Trigger
+from promoter.domain.policy import Freeze
 from tests.handler.conftest import CALLER, http_event
 from tests.support.ledgers import InMemoryLedger
 from tests.support.policies import ACCOUNT

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from promoter.handler import ENOUGH_TO_PROMOTE
-from promoter.reconcile import CALLS
-from promoter.world import PATIENCE
+from promoter.promotion.dependencies import PATIENCE
+from promoter.promotion.reconcile import CALLS
 
 
 def test_a_promotion_is_begun_only_where_its_waits_fit_in() -> None:

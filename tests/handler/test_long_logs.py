@@ -7,9 +7,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from promoter import events, telemetry
-from promoter.model import GONE, Head, Repository
-from promoter.reconcile import Reconciled
+from promoter import telemetry
+from promoter.domain.model import GONE, Head, Repository
+from promoter.entrypoints import image_events
+from promoter.promotion.reconcile import Reconciled
 from tests.handler.conftest import REGION
 from tests.handler.test_events import basic
 from tests.support.policies import ACCOUNT, policy, rule
@@ -41,10 +42,10 @@ def test_an_event_of_many_tags_is_ignored_in_few_words() -> None:
     """An image may have a thousand of them, of 300 characters each."""
     event = basic()
     event["detail"]["image-tags"] = [f"{number:0300}" for number in range(1_000)]
-    read = events.read(event, registry_id=ACCOUNT, region=REGION)
-    assert isinstance(read, events.ImageEvent)
+    read = image_events.read(event, registry_id=ACCOUNT, region=REGION)
+    assert isinstance(read, image_events.ImageEvent)
 
-    ignored = events.wishes(read, policy(rule(name="prod", to=["prod"])))
+    ignored = image_events.wishes(read, policy(rule(name="prod", to=["prod"])))
 
-    assert isinstance(ignored, events.Ignored)
+    assert isinstance(ignored, image_events.Ignored)
     assert len(ignored.reason) <= 2_000

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from promoter import wiring
-from promoter.freezes import DynamoFreezes
-from promoter.history import DynamoHistory
+from promoter.aws.dynamodb.freezes import DynamoFreezes
+from promoter.aws.dynamodb.history import DynamoHistory
 from tests.handler.conftest import CALLER, http_event
 from tests.support.policies import ACCOUNT
 from tests.support.registries import InMemoryRegistry, manifest

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from promoter import wiring
-from promoter.errors import RegistryError, TagImmutable
-from promoter.model import Scan
-from promoter.retries import EventQueue
+from promoter.aws.event_queue import EventQueue
+from promoter.domain.errors import RegistryError, TagImmutable
+from promoter.domain.model import Scan
 from tests.handler.conftest import EVENTS_QUEUE, FAILED_QUEUE
 from tests.handler.test_events import IMAGE, basic
 from tests.support.registries import FailingRegistry, InMemoryRegistry, KnownFindings

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from promoter import handler, wiring
-from promoter.errors import LedgerError
-from promoter.model import Head, Repository
-from promoter.reconcile import Reconciler
+from promoter.domain.errors import LedgerError
+from promoter.domain.model import Head, Repository
+from promoter.promotion.reconcile import Reconciler
 from tests.handler.conftest import Context, http_event
 from tests.support.ledgers import InMemoryLedger
 from tests.support.policies import ACCOUNT

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from promoter import events, handler, service, wiring
-from promoter.errors import RegistryError
-from promoter.model import ImageId, Promotion, Repository, Scan
-from promoter.retries import EventQueue
+from promoter import handler, wiring
+from promoter.aws.event_queue import EventQueue
+from promoter.domain.errors import RegistryError
+from promoter.domain.model import ImageId, Promotion, Repository, Scan
+from promoter.entrypoints import image_events, service
 from tests.handler.conftest import EVENTS_QUEUE, FAILED_QUEUE, REGION, Context
 from tests.handler.test_events import IMAGE, basic, enhanced
 from tests.handler.test_queue import TRIES
@@ -204,12 +205,12 @@ def test_what_fails_has_its_own_tries_beside_the_rest(
 def test_the_rest_is_read_as_the_event_was() -> None:
     """It is of the same account and Region, and small enough for a queue whatever is in it."""
     tags = [f"build-{number}" + "x" * 100 for number in range(1_200)]
-    event = events.read(basic(**{"image-tags": tags}), registry_id=ACCOUNT, region=REGION)
-    assert isinstance(event, events.ImageEvent)
-    bodies = list(events.rest_of(event, event.sources, region=REGION))
+    event = image_events.read(basic(**{"image-tags": tags}), registry_id=ACCOUNT, region=REGION)
+    assert isinstance(event, image_events.ImageEvent)
+    bodies = list(image_events.rest_of(event, event.sources, region=REGION))
 
     assert all(len(body.encode()) < 256 * 1024 for body in bodies)
-    again = [events.read(json.loads(body), registry_id=ACCOUNT, region=REGION) for body in bodies]
+    again = [image_events.read(json.loads(body), registry_id=ACCOUNT, region=REGION) for body in bodies]
     assert [source for each in again for source in each.sources] == list(event.sources)  # type: ignore[union-attr]
-    elsewhere = events.read(json.loads(bodies[0]), registry_id=ACCOUNT, region="us-east-1")
-    assert isinstance(elsewhere, events.Ignored)
+    elsewhere = image_events.read(json.loads(bodies[0]), registry_id=ACCOUNT, region="us-east-1")
+    assert isinstance(elsewhere, image_events.Ignored)

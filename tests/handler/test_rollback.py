@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from promoter import wiring
-from promoter.errors import PromotionNotFound
-from promoter.model import ImageId, Outcome, Record, TagMove, Trigger
-from promoter.policy import Freeze
+from promoter.domain.errors import PromotionNotFound
+from promoter.domain.model import ImageId, Outcome, Record, TagMove, Trigger
+from promoter.domain.policy import Freeze
 from tests.handler.conftest import CALLER
 from tests.support.ledgers import InMemoryLedger
 from tests.support.policies import ACCOUNT

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from promoter.model import ImageId, Outcome, TagMove, Turn
+from promoter.domain.model import ImageId, Outcome, TagMove, Turn
 from tests.handler.test_rollback import BY_TAG, NEW, OLD, OPERATOR, OTHER, Call, done, history
 from tests.support.ledgers import InMemoryLedger
 from tests.support.registries import REPOSITORY, InMemoryRegistry

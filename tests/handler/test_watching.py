@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from promoter import wiring
-from promoter.manifest import OCI_INDEX
-from promoter.model import ImageId, Manifest, Repository, Scan
-from promoter.watches import BESIDES
+from promoter.aws.dynamodb.deferred import BESIDES
+from promoter.domain.manifest import OCI_INDEX
+from promoter.domain.model import ImageId, Manifest, Repository, Scan
 from tests.handler.test_events import enhanced, pushed
 from tests.support.ledgers import InMemoryLedger
 from tests.support.registries import InMemoryRegistry, KnownFindings, RememberedWatches, manifest

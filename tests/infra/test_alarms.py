@@ -22,7 +22,7 @@ from infra import alarms
 from infra.alarms import Alarms
 from infra.dashboard import Dashboard
 from promoter import telemetry
-from promoter.model import Outcome, Trigger
+from promoter.domain.model import Outcome, Trigger
 from tests.infra.conftest import ACCOUNT, REGION, resources
 
 EMAIL = "ops@example.com"

@@ -65,7 +65,7 @@ def test_the_users_shell_leaves_no_trace(asset: Path, tmp_path: Path, monkeypatc
         assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644), path
 
 
-@pytest.mark.parametrize("file", ["promoter/promote.py", "requirements.txt"])
+@pytest.mark.parametrize("file", ["promoter/promotion/promote.py", "requirements.txt"])
 def test_a_change_of_code_or_pins_is_another_asset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from promoter.announce import Announcement, read
+from promoter.aws.event_bus import Announcement
+from promoter.entrypoints.stream import read
 
 
 def entries_of(changes: Iterable[Mapping[str, Any]]) -> list[Any]:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from promoter import dynamo, records
-from promoter.errors import IdempotencyConflict, LedgerError, TagBusy
-from promoter.leftovers import PAGE, asked_for
-from promoter.model import Head, Outcome, Record, Repository, Rota, Round, Trigger, Turn
-from promoter.policy import Freeze, Policy
-from promoter.ports import (
+from promoter.aws.dynamodb import table
+from promoter.aws.dynamodb.reconcile_index import PAGE, asked_for
+from promoter.domain import documents
+from promoter.domain.errors import IdempotencyConflict, LedgerError, TagBusy
+from promoter.domain.model import Head, Outcome, Record, Repository, Rota, Round, Trigger, Turn
+from promoter.domain.policy import Freeze, Policy
+from promoter.domain.ports import (
     AbandonedError,
     Findings,
     HeadMovedError,
@@ -23,7 +24,7 @@ from promoter.ports import (
     Registry,
     TakenBackError,
 )
-from promoter.world import World
+from promoter.promotion.dependencies import World
 from tests.support.registries import KnownFindings
 
 Tag = tuple[Repository, str]
@@ -154,7 +155,7 @@ class InMemoryLedger:
 
     def heads_listed(self, rota: Rota, after: str | None) -> Sequence[tuple[str, Head]]:
         found = {
-            dynamo.head_at(*tag): head
+            table.head_at(*tag): head
             for tag, head in self.heads.items()
             if self.rotas.get(tag, Rota.MOVING) == rota
         }
@@ -200,7 +201,7 @@ class InMemoryLedger:
         earlier = self.records.get(record.promotion_id)
         if earlier is None:
             return None
-        may_come_again = earlier.outcome and not records.is_final(earlier)
+        may_come_again = earlier.outcome and not documents.is_final(earlier)
         partly = any(move.outcome is Outcome.PROMOTED for move in earlier.moves)
         if may_come_again and (earlier == after or not partly):
             return None

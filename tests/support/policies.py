@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from promoter.policy import Policy, load
+from promoter.domain.policy import Policy, load
 
 ACCOUNT = "123456789012"
 

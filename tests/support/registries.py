@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from promoter.errors import PromoterError, SourceNotFound, TagImmutable
-from promoter.manifest import OCI_MANIFEST, digest_of
-from promoter.model import ImageId, Manifest, Repository, Scan, Unreadable, Watch
-from promoter.ports import Found, Missing
-from promoter.watches import BESIDES
+from promoter.aws.dynamodb.deferred import BESIDES
+from promoter.domain.errors import PromoterError, SourceNotFound, TagImmutable
+from promoter.domain.manifest import OCI_MANIFEST, digest_of
+from promoter.domain.model import ImageId, Manifest, Repository, Scan, Unreadable, Watch
+from promoter.domain.ports import Found, Missing
 
 REPOSITORY = Repository("123456789012", "team/web")
 """The one repository of most tests."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from promoter import errors
+from promoter.domain import errors
 
 PROJECT = Path(__file__).parents[2]
 PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])

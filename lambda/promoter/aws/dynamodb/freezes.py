@@ -1,0 +1,94 @@
+"""Freezes that operators set over HTTP: the stop button.
+
+A freeze is one item: `pk` is `freezes`, `sk` is `GLOB#RULE`, the repositories and the rule that rest; `*` is all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from promoter.aws.dynamodb import table
+from promoter.domain.policy import Freeze
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+FRESH = 5
+"""Seconds for which an invocation goes by what an earlier one read: so that no promotion pays for the reading."""
+
+ALL = "*"
+
+
+class DynamoFreezes:
+    """Freezes in the function's table."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._client = client
+        self._table = table
+        self._read_at: float | None = None
+        self._known: tuple[Freeze, ...] = ()
+
+    def known(self) -> Sequence[Freeze]:
+        """Return the freezes; one that was set more than FRESH seconds ago is among them."""
+        now = time.time()  # goes on while Lambda lets the function rest
+        if self._read_at is None or not 0 <= now - self._read_at < FRESH:
+            self._known, self._read_at = self.all(), now
+        return self._known
+
+    def all(self) -> tuple[Freeze, ...]:
+        """Read the freezes as they are now."""
+        with table.asking("the freezes could not be read"):
+            items = table.every(
+                self._client,
+                TableName=self._table,
+                KeyConditionExpression="pk = :pk",
+                ExpressionAttributeValues={":pk": {"S": table.FREEZES}},
+                ConsistentRead=True,
+            )
+            return tuple(_freeze(item) for item in items)
+
+    def put(self, freeze: Freeze) -> None:
+        """Set a freeze, in place of the one for the same repositories and rule. DynamoDB forgets it at its end."""
+        item = _key(freeze) | {
+            "reason": {"S": freeze.reason},
+            "by": {"S": freeze.by or ""},
+            "since": {"S": freeze.start.isoformat()},
+        }
+        if freeze.end:
+            item |= {"until": {"S": freeze.end.isoformat()}, "expires": {"N": table.seconds(freeze.end)}}
+        with table.asking("the freeze could not be set"):
+            self._client.put_item(TableName=self._table, Item=item)
+        self._read_at = None
+
+    def spread(self) -> None:
+        """Wait until nobody goes by what was read before."""
+        time.sleep(FRESH)
+
+    def lift(self, freeze: Freeze) -> bool:
+        """Lift the freeze for these repositories and this rule; False: there was none."""
+        with table.asking("the freeze could not be lifted"):
+            answer = self._client.delete_item(TableName=self._table, Key=_key(freeze), ReturnValues="ALL_OLD")
+        self._read_at = None
+        return "Attributes" in answer
+
+
+def _key(freeze: Freeze) -> dict[str, Any]:
+    glob = freeze.repositories[0] if freeze.repositories else ALL
+    rule = freeze.rules[0] if freeze.rules else ALL
+    return {"pk": {"S": table.FREEZES}, "sk": {"S": f"{glob}#{rule}"}}
+
+
+def _freeze(item: Any) -> Freeze:
+    glob, _, rule = item["sk"]["S"].partition("#")
+    until = table.text(item, "until")
+    return Freeze(
+        start=datetime.fromisoformat(item["since"]["S"]).astimezone(UTC),
+        end=datetime.fromisoformat(until).astimezone(UTC) if until else None,
+        reason=item["reason"]["S"],
+        rules=None if rule == ALL else (rule,),
+        repositories=None if glob == ALL else (glob,),
+        by=table.text(item, "by"),
+    )

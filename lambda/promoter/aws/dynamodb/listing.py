@@ -1,0 +1,78 @@
+"""Listings of the table, page by page: what a query asks for, and the token that asks for the next page."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from promoter.aws.dynamodb import table
+from promoter.domain.errors import InvalidRequest
+
+LONGEST = 2048  # bytes of a key (Amazon DynamoDB developer guide, "Quotas")
+NOT_OURS = "nextToken is not one that this question was answered with"
+Item = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One way to read the table: where the attribute `by` is `name`. `keys` tell where a page ended."""
+
+    by: str
+    name: str
+    keys: tuple[str, ...]
+
+    def only(self, at: str, value: str | None) -> dict[str, Any]:
+        """Return the condition of all its items, or of the one that is at `value`."""
+        return self._where() if value is None else self._where(f"{at} = :at", values={":at": value})
+
+    def between(self, at: str, since: datetime | None, until: datetime | None) -> dict[str, Any]:
+        """Return the condition of its items from `since` on and before `until`.
+
+        Each is at a moment and more text. So an item of just that moment is greater than the moment alone.
+        """
+        bounds = {":since": since, ":until": until}
+        values = {name: table.sortable(moment) for name, moment in bounds.items() if moment}
+        if len(values) == len(bounds):
+            return self._where(f"{at} BETWEEN :since AND :until", values=values)
+        conditions = {":since": f"{at} >= :since", ":until": f"{at} < :until"}
+        return self._where(*(conditions[name] for name in values), values=values)
+
+    def _where(self, *conditions: str, values: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+        """Return a key condition."""
+        texts = {":value": self.name, **values}
+        return {
+            "KeyConditionExpression": " AND ".join((f"{self.by} = :value", *conditions)),
+            "ExpressionAttributeValues": {name: {"S": text} for name, text in texts.items()},
+        }
+
+    def closed(self, item: Item) -> str:
+        """Return the token of the page that begins after the item."""
+        key = {name: item[name] for name in self.keys}
+        return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
+
+    def opened(self, token: str | None) -> Any:
+        """Return where the page begins. Raises InvalidRequest for what is not a token of this listing."""
+        if not token:
+            return None
+        try:
+            key = json.loads(base64.urlsafe_b64decode(token))
+        except (ValueError, RecursionError):
+            key = None
+        match key:
+            case dict() if set(key) == set(self.keys) and all(map(_is_text, key.values())):
+                if key[self.by] == {"S": self.name}:
+                    return key
+        raise InvalidRequest(NOT_OURS, field="nextToken")
+
+
+def _is_text(value: Any) -> bool:
+    """Say whether a part of a key is one of ours: a short text of printable ASCII."""
+    match value:
+        case {"S": str(text)}:
+            return len(value) == 1 and 0 < len(text) <= LONGEST and text.isascii() and text.isprintable()
+    return False

@@ -1,0 +1,1 @@
+"""Amazon ECR: images, scan findings, signatures."""

@@ -1,0 +1,217 @@
+"""What is kept of a promotion, as a document: for the ledger, the API and the announcements alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from promoter.domain.errors import Frozen, PromoterError, error_of
+from promoter.domain.model import (
+    ImageId,
+    Outcome,
+    Promoted,
+    Promotion,
+    Reason,
+    Record,
+    Repository,
+    TagMove,
+    Trigger,
+)
+from promoter.domain.texts import shortened
+
+REASON_MEMBERS = {
+    "code": "code",
+    "detail": "sentence",
+    "rule": "rule",
+    "platform": "platform",
+    "imageDigest": "image_digest",
+    "vulnerability": "vulnerability",
+    "package": "package",
+    "severity": "severity",
+    "fixedIn": "fixed_in",
+}
+
+MOST = 400
+"""Characters of one text in a document: of a member of a reason, a name."""
+
+MOST_DETAIL = 1_000
+"""Characters of the `detail` and the caller of a document: an ARN with a path is longer than other names."""
+
+MOST_BYTES = 60_000
+"""Bytes of a document in JSON.
+
+The record and the histories of 40 tags fit into a transaction's 4 MB (DynamoDB, TransactWriteItems), the item into
+400 KB, and the announcement into the 256 KB of PutEvents.
+"""
+
+MORE_ROOM = 200
+"""Bytes for the reason `more`, and for the name of the member."""
+
+
+def opened(wish: Promotion, *, rule: str | None = None) -> Record:
+    """Return the record of a wish that is under way."""
+    return Record(
+        promotion_id=wish.promotion_id,
+        trigger=wish.trigger,
+        repository=wish.repository,
+        source=wish.source.image_id,
+        asked_at=wish.asked_at,
+        rule=rule or wish.rule,
+        caller=wish.caller,
+        undoes=wish.undoes,
+        undone=wish.expected_digests if wish.undoes else {},
+        override=wish.override,
+        fingerprint=wish.fingerprint,
+        image_digest=wish.source.image_digest,
+        image_tags=wish.image_tags or (),
+    )
+
+
+def ended(record: Record, answer: Promoted | PromoterError, *, now: datetime) -> Record:
+    """Return the record with how it ended."""
+    if isinstance(answer, Promoted):
+        return replace(
+            record,
+            rule=answer.rule,
+            image_digest=answer.manifest.digest,
+            media_type=answer.manifest.media_type,
+            image_tags=tuple(move.image_tag for move in answer.moves),
+            moves=answer.moves,
+            outcome=answer.outcome,
+            ended_at=now,
+        )
+    return replace(
+        record,
+        image_digest=answer.image_digest or record.image_digest,
+        moves=answer.moves,
+        outcome=answer.outcome,
+        code=answer.code,
+        detail=answer.detail,
+        reasons=answer.reasons,
+        ended_at=now,
+    )
+
+
+def error(record: Record) -> PromoterError | None:
+    """Return the error that ended a promotion, as it was told then; None if none did."""
+    if record.code is None:
+        return None
+    told = error_of(record.code)(record.detail or "", reasons=record.reasons)
+    told.moves, told.image_digest = record.moves, record.image_digest
+    return told
+
+
+def is_final(record: Record) -> bool:
+    """Say whether the record's answer stands: it ended, and not with what the same promotion may overcome."""
+    told = error(record)
+    passes = told is not None and (told.retryable or isinstance(told, Frozen))
+    return record.outcome is not None and not passes
+
+
+def document(record: Record) -> dict[str, Any]:
+    """Return the record as JSON in the API's names, MOST_BYTES at most; members that do not apply are left out.
+
+    Long texts are cut. Reasons that do not fit are left out, and the last one, `more`, says how many. Not in it is
+    the fingerprint, which is nobody's business but the ledger's.
+    """
+    members = {
+        "promotionId": record.promotion_id,
+        "outcome": record.outcome,
+        "trigger": record.trigger,
+        "rule": cut(record.rule),
+        "caller": cut(record.caller, MOST_DETAIL),
+        "undoes": record.undoes,
+        "undone": dict(record.undone),
+        "override": {"reason": record.override} if record.override else None,
+        "registryId": record.repository.registry_id,
+        "repositoryName": record.repository.name,
+        "source": _filled(
+            {"imageTag": cut(record.source.image_tag), "imageDigest": cut(record.source.image_digest)}
+        ),
+        "imageDigest": record.image_digest,
+        "imageManifestMediaType": cut(record.media_type),
+        "imageTags": list(record.image_tags),
+        "images": [image(move) for move in record.moves],
+        "code": record.code,
+        "detail": cut(record.detail, MOST_DETAIL),
+        "askedAt": record.asked_at.isoformat(),
+        "endedAt": record.ended_at.isoformat() if record.ended_at else None,
+    }
+    return _filled(members | {"reasons": fitting(record.reasons, room=MOST_BYTES - _size(members))})
+
+
+def fitting(reasons: Sequence[Reason], *, room: int) -> list[dict[str, str]]:
+    """Return the documents of as many reasons as fit into so many bytes of JSON; the last says how many do not."""
+    told: list[dict[str, str]] = []
+    left = room - MORE_ROOM
+    for each in map(reason, reasons):
+        left -= _size(each) + len(", ")
+        if left < 0:
+            break
+        told.append(each)
+    if len(told) < len(reasons):
+        more = f"and {len(reasons) - len(told)} more reasons that are too long to be listed"
+        told.append(reason(Reason("more", more)))
+    return told
+
+
+def cut(text: str | None, most: int = MOST) -> str | None:
+    """Return the beginning of a long text, with an ellipsis. No half of a surrogate pair is left in it."""
+    if text is None:
+        return None
+    return shortened(text, most).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def image(move: TagMove) -> dict[str, Any]:
+    """Return what became of one tag; it names its image where that is not the promotion's."""
+    own = {"imageDigest": move.image_digest} if move.image_digest else {}
+    return {"imageTag": move.image_tag, "outcome": move.outcome, "previousDigest": move.previous_digest, **own}
+
+
+def read(members: Mapping[str, Any]) -> Record:
+    """Read a document; the inverse of `document`, but for the fingerprint."""
+    source = members.get("source", {})
+    return Record(
+        promotion_id=members["promotionId"],
+        trigger=Trigger(members["trigger"]),
+        repository=Repository(members["registryId"], members["repositoryName"]),
+        source=ImageId(source.get("imageTag"), source.get("imageDigest")),
+        asked_at=datetime.fromisoformat(members["askedAt"]),
+        rule=members.get("rule"),
+        caller=members.get("caller"),
+        undoes=members.get("undoes"),
+        undone=members.get("undone", {}),
+        override=members.get("override", {}).get("reason"),
+        image_digest=members.get("imageDigest"),
+        media_type=members.get("imageManifestMediaType"),
+        image_tags=tuple(members.get("imageTags", ())),
+        moves=tuple(
+            TagMove(each["imageTag"], Outcome(each["outcome"]), each["previousDigest"], each.get("imageDigest"))
+            for each in members.get("images", ())
+        ),
+        outcome=Outcome(members["outcome"]) if "outcome" in members else None,
+        code=members.get("code"),
+        detail=members.get("detail"),
+        reasons=tuple(_read_reason(each) for each in members.get("reasons", ())),
+        ended_at=datetime.fromisoformat(members["endedAt"]).astimezone(UTC) if "endedAt" in members else None,
+    )
+
+
+def reason(each: Reason) -> dict[str, str]:
+    """Return a reason's document: `code`, `detail`, and what applies of the rest; long texts are cut."""
+    return _filled({name: cut(getattr(each, member)) for name, member in REASON_MEMBERS.items()})
+
+
+def _read_reason(members: Mapping[str, str]) -> Reason:
+    return Reason(**{member: members[name] for name, member in REASON_MEMBERS.items() if name in members})
+
+
+def _size(members: object) -> int:
+    return len(json.dumps(members))  # escaped, as it is stored and sent: a byte a character
+
+
+def _filled(members: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value not in (None, "", [], {})}

@@ -1,0 +1,222 @@
+"""What the use case needs from the world, by role."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import Protocol
+
+from promoter.domain.model import (
+    Head,
+    ImageId,
+    Manifest,
+    Record,
+    Repository,
+    Rota,
+    Round,
+    Scan,
+    Turn,
+    Unreadable,
+    Watch,
+)
+from promoter.domain.policy import Freeze
+
+
+class Missing(Enum):
+    """Why a registry has no image for an ImageId."""
+
+    NOT_FOUND = auto()
+    TAG_IS_ELSEWHERE = auto()  # the tag and the digest exist, but not together
+
+
+Found = Manifest | Missing | Unreadable
+"""What a registry says about one ImageId."""
+
+
+class Registry(Protocol):
+    """Images by tag or digest. Methods raise the Failures of promoter.domain.errors."""
+
+    @property
+    def longest_put(self) -> timedelta:
+        """The longest that one `put` can take, with all its tries: after it no part of the call is on its way."""
+
+    def read(self, repository: Repository, image_ids: Sequence[ImageId]) -> Mapping[ImageId, Found]:
+        """Return an answer for each of up to 100 ids; every manifest is verified against its digest."""
+
+    def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
+        """Put the tag on the manifest; False: it was there already. Raises TagImmutable if it may not move.
+
+        A failure is `unanswered` where one of the tries may still be carried out.
+        """
+
+
+class Findings(Protocol):
+    """What is known of an image beside its bytes. Methods raise the Failures of promoter.domain.errors."""
+
+    def scan(self, repository: Repository, image_digest: str) -> Scan:
+        """Return what the last scan of this one manifest found; called from several threads."""
+
+    def signed(self, repository: Repository, image_digest: str, profiles: Sequence[str] = ()) -> bool:
+        """Say whether a signature refers to the digest: that it exists, not that it verifies.
+
+        With `profiles`, ARNs of AWS Signer, only ECR managed signing by one of them counts.
+        """
+
+    def pushed(self, repository: Repository, image_digests: Sequence[str]) -> Mapping[str, datetime]:
+        """Return when each image was pushed, as far as it is told. Raises SourceNotFound if one is not there."""
+
+
+class Watches(Protocol):
+    """Remembers which tagged image waits for the scan of which manifest."""
+
+    def add(self, repository: Repository, waiting: ImageId, image_digests: Sequence[str]) -> bool:
+        """Remember that `waiting`, a pinned tag, waits for the scans of these manifests.
+
+        Returns whether any of it is new. A watch that exists already is left as it is, with its end.
+        """
+
+    def waiting_for(self, repository: Repository, image_digest: str) -> tuple[ImageId, ...]:
+        """Return the pinned tags that wait for the scan of this manifest."""
+
+    def besides(self, watch: Watch) -> tuple[str, ...]:
+        """Return other manifests for which the same tag still waits: some of those that it was added with."""
+
+    def oldest(self, before: datetime, *, limit: int) -> Sequence[Watch]:
+        """Return watches that were last looked at before then, the longest ago first."""
+
+    def touch(self, watch: Watch, *, extend: bool) -> None:
+        """Note that the watch, if it still stands, was looked at now; its end comes later only with `extend`."""
+
+    def remove(self, watch: Watch) -> None:
+        """Forget the watch."""
+
+
+class HeadMovedError(Exception):
+    """Tags are not, by the ledger, where they were seen: `versions` are those of their heads now."""
+
+    def __init__(self, versions: Mapping[str, int]) -> None:
+        super().__init__(f"{', '.join(versions)} moved")
+        self.versions = versions
+
+
+class AbandonedError(Exception):
+    """A promotion that is in the way has held its tags for longer than any may: it is to be settled.
+
+    `image_tags` are the tags that it holds, as far as they are in the way.
+    """
+
+    def __init__(self, promotion_id: str, image_tags: Sequence[str] = ()) -> None:
+        super().__init__(promotion_id)
+        self.promotion_id = promotion_id
+        self.image_tags = tuple(image_tags)
+
+
+class LeaseLostError(Exception):
+    """A promotion under way no longer holds some of its tags: a restored table has forgotten it."""
+
+    def __init__(self, image_tags: Sequence[str]) -> None:
+        super().__init__(f"the promotion no longer holds {', '.join(image_tags)}")
+        self.image_tags = tuple(image_tags)
+
+
+class MovedOnError(Exception):
+    """Tags whose last promotion is not the one that a rollback takes back."""
+
+    def __init__(self, image_tags: Sequence[str]) -> None:
+        super().__init__(", ".join(image_tags))
+        self.image_tags = tuple(image_tags)
+
+
+class PartlyDoneError(Exception):
+    """An earlier try of the same promotion has put tags, as its `record` says: it must not be forgotten."""
+
+    def __init__(self, record: Record) -> None:
+        super().__init__(record.promotion_id)
+        self.record = record
+
+
+class TakenBackError(Exception):
+    """Tags that a scan would move again to an image from which they were rolled back."""
+
+    def __init__(self, image_tags: Sequence[str]) -> None:
+        super().__init__(", ".join(image_tags))
+        self.image_tags = tuple(image_tags)
+
+
+class Ledger(Protocol):
+    """Serialises, records and remembers. Methods raise LedgerError where the ledger cannot be asked."""
+
+    def freezes(self) -> Sequence[Freeze]:
+        """Return the freezes that operators set. One that was set more than 5 seconds ago is among them."""
+
+    def begin(
+        self,
+        record: Record,
+        seen: Mapping[str, str | None],
+        versions: Mapping[str, int],
+        after: Record | None = None,
+    ) -> Turn | Record:
+        """Record what is intended and take the turn of the tags in `seen`: all, or nothing at all.
+
+        `seen` is where each tag was read to be; `versions` are ledger versions to accept although their digest
+        differs from the registry's; `after` is the earlier attempt whose moves `record` inherits. Returns the
+        earlier record where this promotion ended before. A rollback gets the lease only of tags that the promotion
+        it takes back, or a rollback of that, was the last to move. Raises TagBusy, IdempotencyConflict,
+        HeadMovedError, MovedOnError, TakenBackError, PartlyDoneError or AbandonedError.
+        """
+
+    def finish(self, turn: Turn, record: Record) -> None:
+        """Record how it ended, where the tags are now, and free the turn: all at once. Raises LeaseLostError."""
+
+    def release(self, repository: Repository, image_tags: Sequence[str], promotion_id: str) -> None:
+        """Free tags that are held, beyond its time, for a promotion that is not under way."""
+
+    def record(self, record: Record, after: Record | None = None) -> Record:
+        """Record an outcome that moved nothing; return the earlier record where this promotion ended before.
+
+        Raises TagBusy, IdempotencyConflict, PartlyDoneError (but for `after`) or AbandonedError.
+        """
+
+    def earlier(self, record: Record) -> Record | None:
+        """Return the record that ended under the promotionId, for good or to be tried again, of the same wish."""
+
+    def turn(self, promotion_id: str) -> Turn | None:
+        """Return the turn of a promotion that has not ended."""
+
+    def head(self, repository: Repository, image_tag: str) -> Head | None:
+        """Return where the ledger has a tag."""
+
+    def abandoned(self) -> Iterator[str]:
+        """Yield promotionIds whose turn is over without an end, the longest ago first.
+
+        They are read page by page while the caller iterates: those that cannot be settled do not hide the others.
+        """
+
+    def heads_listed(self, rota: Rota, after: str | None) -> Sequence[tuple[str, Head]]:
+        """Return some heads of a rota with their keys, in the order of their keys, those that follow `after`.
+
+        None is left where there are none. The heads of a repository follow each other.
+        """
+
+    def note(self, head: Head, *, drift: str | None, rota: Rota | None) -> bool:
+        """Note where the tag was found instead, and the rota in which the head is compared from now on.
+
+        `drift` is GONE for a tag that the registry does not have. False: the head has moved meanwhile, or is about
+        to; nothing is noted then.
+        """
+
+    def round(self, rota: Rota) -> Round:
+        """Return how far a rota is compared."""
+
+    def keep_round(self, rota: Rota, at: Round) -> None:
+        """Remember how far a rota is compared."""
+
+    def begin_run(self, holder: str, until: datetime) -> bool:
+        """Take the right to run reconcile until then; False: another run has it, and its time is not over."""
+
+    def end_run(self, holder: str) -> None:
+        """Give the right to run reconcile back, unless another run has taken it over."""
+
+    def adopt(self, head: Head, image_digest: str) -> bool:
+        """Record where a tag was found, if its last promotion found it just there; say whether it did."""

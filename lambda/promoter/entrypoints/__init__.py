@@ -1,0 +1,1 @@
+"""What calls the functions: events of images, the table's stream, runs of reconcile, HTTP."""

@@ -1,0 +1,1 @@
+"""The HTTP API. Imported only when an HTTP request comes."""

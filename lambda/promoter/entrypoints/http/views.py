@@ -1,0 +1,127 @@
+"""Answers and problem documents of the HTTP API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.event_handler import Response
+
+from promoter.domain import documents, drift
+from promoter.domain.errors import PromoterError
+from promoter.domain.model import Head, Manifest, Promoted, Repository, TagMove, Unreadable
+from promoter.domain.policy import Freeze
+from promoter.domain.ports import Found
+
+if TYPE_CHECKING:
+    from promoter.promotion.reconcile import Reconciled
+
+PROBLEM = "application/problem+json"  # RFC 9457
+MAX_MANIFEST_BYTES = 5_000_000  # of manifests in one answer; Lambda answers with 6 MB at most
+
+
+def promoted(answer: Promoted) -> dict[str, Any]:
+    """Return the answer's document; each image has PutImage's `image` structure and what became of its tag."""
+    images, room = [], MAX_MANIFEST_BYTES
+    for move in answer.moves:
+        manifest = answer.manifest_of(move)
+        text = manifest.body.decode()
+        room -= len(json.dumps(json.dumps(text)))  # a body is JSON inside Lambda's JSON
+        images.append(
+            image(answer.repository, manifest.digest, move)
+            | ({"imageManifest": text} if text and room >= 0 else {})
+            | {"imageManifestMediaType": manifest.media_type}
+        )
+    return {
+        "promotionId": answer.promotion_id,
+        "outcome": answer.outcome,
+        "rule": answer.rule,
+        "images": images,
+    }
+
+
+def image(repository: Repository, digest: str | None, move: TagMove) -> dict[str, Any]:
+    """Return one tag's entry, without the manifest; `digest` is the promotion's own image."""
+    return {
+        "registryId": repository.registry_id,
+        "repositoryName": repository.name,
+        "imageId": {"imageDigest": move.image_digest or digest, "imageTag": move.image_tag},
+        "outcome": move.outcome,
+        "previousDigest": move.previous_digest,
+    }
+
+
+def frozen(each: Freeze) -> dict[str, Any]:
+    """Return a freeze's document."""
+    return {
+        "repositories": each.repositories[0] if each.repositories else "*",
+        "rule": each.rules[0] if each.rules else "*",
+        "reason": each.reason,
+        "by": each.by,
+        "since": each.start.isoformat(),
+        "until": each.end.isoformat() if each.end else None,
+    }
+
+
+def compared(found: Sequence[tuple[Head, Found]]) -> list[dict[str, Any]]:
+    """Return the documents of heads, each with where the registry has its tag."""
+    return [_compared(head, answer) for head, answer in found]
+
+
+def _compared(head: Head, answer: Found) -> dict[str, Any]:
+    digest = answer.digest if isinstance(answer, Manifest) else None
+    return {
+        "imageTag": head.image_tag,
+        "imageDigest": head.image_digest,
+        "registryDigest": digest,
+        "drift": None if isinstance(answer, Unreadable) else digest != head.image_digest,
+        "promotionId": head.promotion_id,
+        "movedAt": head.moved_at.isoformat(),
+        **({"unreadable": answer.reason} if isinstance(answer, Unreadable) else {}),
+    }
+
+
+def more(next_token: str | None) -> dict[str, str]:
+    """Return the member that asks for the next page, where there is one."""
+    return {"nextToken": next_token} if next_token else {}
+
+
+def reconciled(done: Reconciled) -> dict[str, Any]:
+    """Return what a run of reconcile did."""
+    return {
+        "settled": list(done.settled),
+        "finished": done.finished,
+        "waiting": done.waiting,
+        "drifted": [drift.document(head) for head in done.drifted],
+        "failures": list(done.failures),
+    }
+
+
+def refused(
+    error: PromoterError, *, promotion_id: str | None, images: Sequence[Mapping[str, Any]] = ()
+) -> Response[str]:
+    """Return an error as a problem document (RFC 9457); `images` are the tags put before it happened."""
+    document = {
+        "type": f"urn:ecr-promoter:{error.code}",
+        "title": error.title,
+        "status": error.http_status,
+        "detail": documents.cut(error.detail, documents.MOST_DETAIL),
+        "code": error.code,
+    }
+    reasons = [documents.reason(each) for each in error.reasons]
+    extension = {"promotionId": promotion_id, "field": error.field, "reasons": reasons, "images": images}
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
+    return respond(error.http_status, PROBLEM, document | {k: v for k, v in extension.items() if v}, headers)
+
+
+def respond(
+    status: int, content_type: str, document: Mapping[str, Any], headers: Mapping[str, str] | None = None
+) -> Response[str]:
+    """Return a JSON response that no cache keeps."""
+    return Response(
+        status_code=status,
+        content_type=content_type,
+        body=json.dumps(document),
+        headers={"Cache-Control": "no-store", **(headers or {})},
+    )

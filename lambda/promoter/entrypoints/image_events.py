@@ -1,0 +1,200 @@
+"""Events of scanners and of ECR -> wishes. Read tolerantly; an event is a trigger, never a proof."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from promoter.domain import documents
+from promoter.domain.errors import NotAllowed
+from promoter.domain.manifest import is_stored
+from promoter.domain.model import ImageId, Promotion, Repository, Source, Trigger, Watch
+from promoter.domain.policy import Policy
+
+# Amazon ECR user guide, "Amazon ECR events and EventBridge"; Amazon Inspector user guide, "EventBridge schema".
+FINISHED = {
+    ("aws.ecr", "ECR Image Scan"): "COMPLETE",
+    ("aws.inspector2", "Inspector2 Scan"): "INITIAL_SCAN_COMPLETE",
+}
+PUSHED = ("aws.ecr", "ECR Image Action")
+REST = ("ecr-promoter", "Rest of Image Event")
+"""Our own: what is left of an event of more sources than one invocation has time for. It names them one by one."""
+
+AT_ONCE = 500  # sources of a message: 256 KB, which every SQS queue takes, at 450 bytes each
+PROMOTIONS = uuid.UUID("8f3c8c0e-6d0b-5a54-9c7e-4b8b6f0f2a11")
+"""The namespace in which an event, a source tag and a rule make a promotionId, the same at every delivery."""
+
+
+@dataclass(frozen=True)
+class ImageEvent:
+    """A finished scan, or a push by tag: of which image, with which tags at the time, and when.
+
+    `rest` are the sources that are left of an event that was begun before; None: it was not.
+    """
+
+    event_id: str
+    repository: Repository
+    image_digest: str
+    image_tags: tuple[str, ...]
+    happened_at: datetime
+    is_scan: bool
+    rest: tuple[ImageId, ...] | None = None
+
+    @property
+    def sources(self) -> tuple[ImageId, ...]:
+        """The images that the event itself is about: pinned tags, or the digest alone."""
+        if self.rest is not None:
+            return self.rest
+        tags = self.image_tags or (None,)
+        return tuple(dict.fromkeys(ImageId(tag, self.image_digest) for tag in tags))
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """An event that asks for nothing, and why."""
+
+    reason: str
+
+
+def read(event: Mapping[str, Any], *, registry_id: str, region: str) -> ImageEvent | Ignored:
+    """Read one EventBridge event of ECR or Inspector; what is neither scan nor push by tag is Ignored.
+
+    So is an event of another account or Region than `registry_id` and `region`, where the function's images are.
+    """
+    kind, detail = (event.get("source"), event.get("detail-type")), event.get("detail")
+    if not isinstance(detail, Mapping) or (kind not in FINISHED and kind not in (PUSHED, REST)):
+        return Ignored(f"{kind[1]} of {kind[0]} is no finished image scan and no push")
+    if objection := _objection(kind, detail):
+        return Ignored(objection)
+    named, digest = detail.get("repository-name"), detail.get("image-digest")
+    if not isinstance(named, str) or not named:
+        return Ignored("the scan is not of an image in Amazon ECR")
+    if not isinstance(digest, str) or not is_stored(digest):
+        return Ignored(f"image-digest {digest} is no sha256 digest")
+    name, place = _place(named)
+    for account, where in ((event.get("account"), event.get("region")), place or (registry_id, region)):
+        if (account, where) != (registry_id, region):
+            return Ignored(
+                f"the image is in {account}, {where}: only those in {registry_id}, {region} are promoted"
+            )
+    tags = [detail.get("image-tag")] if kind == PUSHED else detail.get("image-tags") or []
+    return ImageEvent(
+        event_id=str(event.get("id", "")),
+        repository=Repository(registry_id, name),
+        image_digest=digest,
+        image_tags=tuple(tag for tag in tags if isinstance(tag, str) and tag),
+        happened_at=_time(event.get("time")),
+        is_scan=bool(detail.get("is-scan")) if kind == REST else kind != PUSHED,
+        rest=tuple(_sources(detail)) if kind == REST else None,
+    )
+
+
+def rest_of(event: ImageEvent, sources: Sequence[ImageId], *, region: str) -> Iterator[str]:
+    """Yield messages that ask for these sources of an event; `read` reads them.
+
+    They have the event's id and time: a promotion has the same id whichever message asks for it.
+    """
+    for start in range(0, len(sources), AT_ONCE):
+        left = sources[start : start + AT_ONCE]
+        yield json.dumps(
+            {
+                "version": "0",
+                "id": event.event_id,
+                "source": REST[0],
+                "detail-type": REST[1],
+                "account": event.repository.registry_id,
+                "region": region,
+                "time": event.happened_at.isoformat(),
+                "detail": {
+                    "repository-name": event.repository.name,
+                    "image-digest": event.image_digest,
+                    "is-scan": event.is_scan,
+                    "sources": [{"imageTag": each.image_tag, "imageDigest": each.image_digest} for each in left],
+                },
+            }
+        )
+
+
+def wishes(
+    event: ImageEvent, policy: Policy, *, waiting: Sequence[ImageId] = ()
+) -> tuple[Promotion, ...] | Ignored:
+    """Return one wish for each tag of the image, or tag that waits for its scan, and each rule that serves it.
+
+    Every wish is pinned to a digest: the event's own, or the one that the waiting tag had.
+    """
+    reasons: list[str] = []
+    found = tuple(_wishes(event, list(dict.fromkeys([*event.sources, *waiting])), policy, reasons))
+    if found:
+        return found
+    tags = ", ".join(source.image_tag for source in event.sources if source.image_tag) or "no tag"
+    reason = f"no scan rule serves {event.repository.name} with {tags}: {'; '.join(dict.fromkeys(reasons))}"
+    return Ignored(f"{documents.cut(reason, documents.MOST_DETAIL)}")
+
+
+def watched(watch: Watch, policy: Policy) -> tuple[Promotion, ...] | Ignored:
+    """Return the wishes of a tag whose last event never came, each as a promotion of its own."""
+    event = ImageEvent(
+        str(uuid.uuid4()), watch.repository, watch.image_digest, (), datetime.now(UTC), is_scan=True
+    )
+    return wishes(event, policy, waiting=(watch.waiting,))
+
+
+def _objection(kind: tuple[Any, Any], detail: Mapping[str, Any]) -> str | None:
+    if kind == REST:
+        return None
+    if kind != PUSHED:
+        status = detail.get("scan-status")
+        return None if status == FINISHED[kind] else f"scan-status is {status}, not {FINISHED[kind]}"
+    action, result = detail.get("action-type"), detail.get("result")
+    if (action, result) != ("PUSH", "SUCCESS"):
+        return f"action-type is {action} and result {result}, not PUSH and SUCCESS"
+    return None if detail.get("image-tag") else "pushed without a tag"
+
+
+def _wishes(
+    event: ImageEvent, sources: Sequence[ImageId], policy: Policy, reasons: list[str]
+) -> Iterator[Promotion]:
+    for source in sources:
+        wish = Promotion(
+            promotion_id="",
+            trigger=Trigger.SCAN,
+            repository=event.repository,
+            source=Source(source),
+            asked_at=event.happened_at,
+        )
+        try:
+            rules = policy.serving(wish)
+        except NotAllowed as refusal:
+            reasons += [reason.sentence for reason in refusal.reasons] or [refusal.detail]
+            continue
+        for rule in rules:
+            name = f"{event.event_id}/{source.image_tag or ''}/{source.image_digest}/{rule.name}"
+            yield replace(wish, promotion_id=str(uuid.uuid5(PROMOTIONS, name)), rule=rule.name)
+
+
+def _place(name_or_arn: str) -> tuple[str, tuple[str, str] | None]:
+    """Return a repository's name, and its account and Region where they are in it.
+
+    Inspector names the repository by ARN, ECR by name; names contain slashes, never colons.
+    """
+    head, arn, name = name_or_arn.partition(":repository/")
+    if not arn or head.count(":") != 4:
+        return name_or_arn, None
+    *_, region, account = head.split(":")
+    return name, (account, region)
+
+
+def _sources(detail: Mapping[str, Any]) -> Iterator[ImageId]:
+    for each in detail.get("sources") or []:
+        yield ImageId(each.get("imageTag"), each["imageDigest"])
+
+
+def _time(text: object) -> datetime:
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return datetime.now(UTC)

@@ -1,0 +1,182 @@
+"""Promotions as the callers see them: carried out, timed, logged and counted."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from promoter import telemetry, wiring
+from promoter.domain.errors import Frozen, PromoterError, ScanPending
+from promoter.domain.gate import FINISHED, NOT_YET
+from promoter.domain.model import ImageId, Promoted, Promotion, Trigger, Watch
+from promoter.entrypoints import image_events
+from promoter.promotion.promote import promote
+
+Answer = Promoted | PromoterError
+
+
+@dataclass(frozen=True)
+class Served:
+    """What became of an event: its answers, the sources that there was no time for, those that failed.
+
+    `failed` are to be tried again, because of `error`, the first of their errors.
+    """
+
+    answers: tuple[tuple[Promotion, Answer], ...]
+    left: tuple[ImageId, ...] = ()
+    failed: tuple[ImageId, ...] = ()
+    error: PromoterError | None = None
+
+
+def attempt(wish: Promotion) -> Answer:
+    """Promote, report, and return the answer or the reason there is none.
+
+    A wish of an event that has to wait, for scans or for the end of a freeze, leaves a watch: the last of the
+    scans carries it out, or `reconcile`.
+    """
+    start = time.monotonic()
+    answer = carry_out(wish)
+    if waits(wish, answer):
+        answer = watch(wish, answer)
+    milliseconds = (time.monotonic() - start) * 1000
+    telemetry.report(wish, answer, milliseconds=milliseconds, waits=waits(wish, answer))
+    return answer
+
+
+def carry_out(wish: Promotion) -> Answer:
+    """Promote in the real world."""
+    try:
+        return promote(wish, wiring.world())
+    except PromoterError as error:
+        return error
+
+
+def waits(wish: Promotion, answer: Answer) -> bool:
+    """Say whether the promotion is not refused but waits, so that nobody has to ask again."""
+    return wish.trigger is Trigger.SCAN and isinstance(answer, ScanPending | Frozen)
+
+
+def watch(wish: Promotion, answer: Answer) -> Answer:
+    """Remember what the wish waits for; where that is new, look again: a scan may have finished in between."""
+    source, digests = wish.source.image_id, awaited(answer)
+    try:
+        new = wiring.watches().add(wish.repository, source, digests or [f"{source.image_digest}"])
+    except PromoterError as error:
+        return error
+    if not new or not digests:
+        return answer
+    again = carry_out(wish)
+    with contextlib.suppress(PromoterError):  # `reconcile` finds what is left
+        for digest in over(digests, again):
+            wiring.watches().remove(Watch(wish.repository, digest, source))
+    return again
+
+
+def awaited(answer: Answer) -> list[str]:
+    """Return the digests whose scans are awaited."""
+    reasons = answer.reasons if isinstance(answer, ScanPending) else ()
+    return list(dict.fromkeys(reason.image_digest for reason in reasons if reason.image_digest))
+
+
+def over(digests: Sequence[str], answer: Answer) -> list[str]:
+    """Return those of the awaited digests for which the second look does not wait: their events are past."""
+    if isinstance(answer, ScanPending):
+        still = awaited(answer)
+        return [digest for digest in digests if still and digest not in still]
+    may_come_again = isinstance(answer, PromoterError) and (answer.retryable or isinstance(answer, Frozen))
+    return [] if may_come_again else list(digests)
+
+
+def serve(event: image_events.ImageEvent, in_time: Callable[[], bool]) -> Served | image_events.Ignored:
+    """Carry out what an event asks for, while there is time: for its own tags, and for those that wait for it.
+
+    A source is left as a whole. The first one is carried out whatever the time, so that each call leaves fewer.
+    """
+    deferred = deferred_by(event)
+    wishes = image_events.wishes(event, wiring.policy(), waiting=deferred)
+    if isinstance(wishes, image_events.Ignored):
+        return wishes
+    by_source: dict[ImageId, list[Promotion]] = {}
+    for wish in wishes:
+        by_source.setdefault(wish.source.image_id, []).append(wish)
+    answers: list[tuple[Promotion, Answer]] = []
+    errors: dict[ImageId, PromoterError] = {}
+    left: tuple[ImageId, ...] = ()
+    for number, (source, asked) in enumerate(by_source.items()):
+        told = serve_source(event, asked, in_time if number else lambda: True, is_deferred=source in deferred)
+        if told is None:
+            left = tuple(by_source)[number:]
+            break
+        answers += told
+        for _, answer in told:
+            if isinstance(answer, PromoterError) and must_come_again(event, answer):
+                errors.setdefault(source, answer)
+    return Served(tuple(answers), left, tuple(errors), next(iter(errors.values()), None))
+
+
+def deferred_by(event: image_events.ImageEvent) -> tuple[ImageId, ...]:
+    """Return the pinned tags that may have a watch on the event's image."""
+    if not event.is_scan:
+        return ()
+    return event.rest or wiring.watches().waiting_for(event.repository, event.image_digest)
+
+
+def serve_source(
+    event: image_events.ImageEvent, wishes: Sequence[Promotion], in_time: Callable[[], bool], *, is_deferred: bool
+) -> list[tuple[Promotion, Answer]] | None:
+    """Carry out the wishes of one source, and forget its watch when they are done; None: there was no time."""
+    answers: list[tuple[Promotion, Answer]] = []
+    watch = Watch(event.repository, event.image_digest, wishes[0].source.image_id)
+    try:
+        for wish in wishes:
+            if not in_time():
+                return None
+            if is_deferred and not answers and (other := awaited_beside(watch)):
+                telemetry.report_waiting(watch, other)
+                break
+            answers.append((wish, attempt(wish)))
+        if is_deferred and not any(needs_watch(event, answer) for _, answer in answers):
+            wiring.watches().remove(watch)
+    except PromoterError as error:
+        answers.append((wishes[-1], error))
+    return answers
+
+
+def awaited_beside(watch: Watch) -> str | None:
+    """Return another manifest whose scan the tag certainly waits for after this one's; None: it has to be tried.
+
+    Then one look at each of the two is enough, and not one at every platform for every platform's scan. The other
+    one has a watch, and its scan finishes after this look: its event finds the watch.
+    """
+    others, scan = wiring.watches().besides(watch), wiring.world().findings.scan
+    if not others:
+        return None
+    try:
+        this, other = (scan(watch.repository, digest).status for digest in (watch.image_digest, others[0]))
+    except PromoterError:  # the promotion meets it too, and tells of it
+        return None
+    return others[0] if this in FINISHED and other in {None, *NOT_YET} else None
+
+
+def needs_watch(event: image_events.ImageEvent, answer: Answer) -> bool:
+    """Say whether a wish still has to be found by the event's image: at its next try, or by `reconcile`."""
+    waits_for_no_scan = isinstance(answer, ScanPending) and not awaited(answer)
+    return isinstance(answer, Frozen) or waits_for_no_scan or must_come_again(event, answer)
+
+
+def must_come_again(event: image_events.ImageEvent, answer: Answer) -> bool:
+    """Say whether the event has to be delivered again: after a failure, or if it came before its own findings.
+
+    A promotion that waits for other scans needs no retry: their events carry it out.
+    """
+    if isinstance(answer, ScanPending):
+        return event.is_scan and event.image_digest in awaited(answer)
+    return isinstance(answer, PromoterError) and answer.retryable
+
+
+def watched(entry: Watch) -> tuple[Promotion, ...]:
+    """Return what an event of the awaited scan would ask for: it may have been lost."""
+    found = image_events.watched(entry, wiring.policy())
+    return () if isinstance(found, image_events.Ignored) else found

@@ -1,0 +1,168 @@
+"""Moves tags: leases those that have to move, puts one after the other, and records how it ended."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from promoter.domain import documents
+from promoter.domain.errors import Interrupted, LedgerError, PromoterError, RegistryError, Throttled
+from promoter.domain.model import (
+    ImageId,
+    Manifest,
+    Outcome,
+    Promoted,
+    Promotion,
+    Record,
+    TagMove,
+    Turn,
+    Unreadable,
+)
+from promoter.domain.ports import LeaseLostError
+from promoter.promotion.dependencies import World
+from promoter.promotion.idempotency import replay
+from promoter.promotion.preflight import Look
+
+
+@dataclass
+class Course:
+    """What a promotion has learned from one attempt to the next.
+
+    `versions` are heads of the ledger that are out of date, `passed` is the digest that passed the gate, `earlier`
+    the record of an attempt that put tags.
+    """
+
+    versions: Mapping[str, int] = field(default_factory=dict)
+    passed: str | None = None
+    earlier: Record | None = None
+
+
+@dataclass(frozen=True)
+class Putting:
+    """The puts of one turn. They wait for the quota until `patient_until`, and all end before the turn does."""
+
+    wish: Promotion
+    turn: Turn
+    patient_until: datetime
+    world: World
+
+
+def take_turn(wish: Promotion, look: Look, course: Course, world: World) -> Promoted:
+    """Take the turn of the tags that have to move, put them, and record how it ended.
+
+    What an earlier try has put stays in the record. Where it cannot be told whether a tag was put, the turn is
+    left to be settled when its time is over.
+    """
+    found = {tag: look.carried.get(tag) or look.planned(tag) for tag in look.heads}
+    planned = {tag: replace(found[tag], outcome=Outcome.PLANNED) for tag in look.leased}
+    intent = replace(
+        documents.opened(wish, rule=look.rule.name),
+        image_digest=look.manifest.digest,
+        media_type=look.manifest.media_type,
+        image_tags=tuple(look.heads),
+        moves=tuple((found | planned).values()),
+    )
+    seen = {tag: look.heads[tag] for tag in look.leased}
+    begun = world.ledger.begin(intent, seen, course.versions, course.earlier)
+    if isinstance(begun, Record):
+        return replay(begun, world)
+    answer = put_all(look, Putting(wish, begun, world.now() + world.patience, world))
+    if not (isinstance(answer, PromoterError) and answer.unsettled):
+        finish(begun, answer, world)
+    if isinstance(answer, PromoterError):
+        raise answer
+    return answer
+
+
+def put_all(look: Look, putting: Putting) -> Promoted | PromoterError:
+    """Put the tags one by one; return the answer, or the failure that stopped it with the moves before."""
+    wish, moves = putting.wish, list[TagMove]()
+    for tag in look.heads:
+        try:
+            moves.append(look.carried.get(tag) or move(look.images[tag], look.planned(tag), putting))
+        except PromoterError as error:
+            error.moves, error.image_digest = tuple(moves), look.manifest.digest
+            return error
+    return Promoted(
+        wish.promotion_id, look.rule.name, wish.repository, look.manifest, tuple(moves), others=look.others
+    )
+
+
+def move(manifest: Manifest, planned: TagMove, putting: Putting) -> TagMove:
+    """Put one tag, unless it is there already. Where an answer was lost, the tag itself tells what happened."""
+    if planned.outcome is Outcome.UNCHANGED:
+        return planned
+    done = replace(planned, outcome=Outcome.PROMOTED)
+    try:
+        if put(manifest, planned.image_tag, putting):
+            return done
+    except PromoterError as error:
+        open_end = error.unanswered or isinstance(error, RegistryError | Throttled)
+        if not open_end or not is_at(manifest, planned.image_tag, error, putting):
+            raise
+        return done
+    # Somebody else put it since the read.
+    return replace(planned, outcome=Outcome.UNCHANGED, previous_digest=manifest.digest)
+
+
+def put(manifest: Manifest, image_tag: str, putting: Putting) -> bool:
+    """Put one tag; while the registry throttles, wait, for as long as there is time.
+
+    PutImage has a quota of 10 a second for the account and Region, pushes included (Amazon ECR service quotas), so
+    a burst of events has to wait for each other. The pauses differ, or all would come again at once.
+    """
+    world, waited, unanswered = putting.world, False, False
+    while True:
+        try:
+            require_time(image_tag, putting)
+            return world.registry.put(putting.wish.repository, manifest, image_tag) or waited
+        except PromoterError as error:
+            # A try that got no answer may still be carried out, however the next ones end.
+            unanswered = error.unanswered = error.unanswered or unanswered
+            if not isinstance(error, Throttled) or world.now() > putting.patient_until:
+                raise
+        waited = True
+        world.pause(random.uniform(0.2, 1.0))  # noqa: S311 - as above
+
+
+def require_time(image_tag: str, putting: Putting) -> None:
+    """Raise Interrupted where a put could outlast the turn, and overtake the promotion that takes the tag next."""
+    if putting.world.now() + putting.world.registry.longest_put > putting.turn.until:
+        raise Interrupted(f"there was no time left to put {image_tag}; promote again")
+
+
+def is_at(manifest: Manifest, image_tag: str, error: PromoterError, putting: Putting) -> bool:
+    """Say whether the tag is there after an error that leaves it open; raise it, unsettled, if nobody knows.
+
+    A call without an answer may still be on its way: that the tag is not there yet proves nothing.
+    """
+    tag_id = ImageId(image_tag=image_tag)
+    try:
+        answer = putting.world.registry.read(putting.wish.repository, [tag_id])[tag_id]
+    except PromoterError:
+        error.unsettled = True
+        raise error from None
+    there = isinstance(answer, Manifest) and answer.digest == manifest.digest
+    error.unsettled = (error.unanswered or isinstance(answer, Unreadable)) and not there
+    return there
+
+
+def record(turn: Turn, answer: Promoted | PromoterError, world: World) -> None:
+    """Record the end of a turn. Raises LedgerError where that cannot be done, so that it is settled later."""
+    try:
+        world.ledger.finish(turn, documents.ended(turn.record, answer, now=world.now()))
+    except LeaseLostError as lost:  # only where somebody changed the table by hand
+        raise LedgerError(f"the promotion could not be recorded: {lost}; reconcile settles it") from lost
+
+
+def finish(turn: Turn, answer: Promoted | PromoterError, world: World) -> None:
+    """Record the end of a turn; an error of the ledger says which tags were put all the same."""
+    try:
+        record(turn, answer, world)
+    except PromoterError as error:
+        error.moves, error.image_digest = answer.moves, turn.record.image_digest
+        raise
+    if isinstance(answer, PromoterError):
+        answer.recorded = True

@@ -1,0 +1,254 @@
+"""What is read and checked before a tag moves: the source, the targets, the expectations, the gate, the order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from promoter.domain.errors import (
+    GateRefused,
+    InvalidRequest,
+    PromoterError,
+    RegistryError,
+    ScanPending,
+    SourceNotFound,
+    Superseded,
+    TagChanged,
+)
+from promoter.domain.gate import PENDING, Gate
+from promoter.domain.model import (
+    Head,
+    ImageId,
+    Manifest,
+    Outcome,
+    Promotion,
+    Reason,
+    Record,
+    Source,
+    TagMove,
+    Trigger,
+    Unreadable,
+)
+from promoter.domain.policy import Rule
+from promoter.domain.ports import Found, Missing, MovedOnError
+from promoter.promotion.dependencies import World
+from promoter.promotion.evidence import gather
+
+MOST_REASONS = 50  # told of one refusal, so that it fits into a log record, an item and an event
+WITH_TIME = frozenset({PENDING, "unsigned", "soaking"})
+"""Reasons that pass with time: a promotion that nobody asked for waits for them instead of being refused."""
+
+Heads = Mapping[str, str | None]
+"""By target tag, the digest that it points at now; None: the tag does not exist."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was found before anything moves: the rule to go by, the image, where the tags are.
+
+    `images` are the manifests by the tag that they are for; only a rollback has more than one. `carried` are the
+    moves of an earlier try whose tags are still there, by tag. `leased` are the tags to take the turn of.
+    """
+
+    rule: Rule
+    manifest: Manifest
+    images: Mapping[str, Manifest]
+    heads: Heads
+    carried: Mapping[str, TagMove]
+    leased: tuple[str, ...]
+
+    def planned(self, tag: str) -> TagMove:
+        """Return the move that a tag has before it."""
+        own = self.images[tag].digest
+        there = self.heads[tag] == own
+        return TagMove(
+            tag,
+            Outcome.UNCHANGED if there else Outcome.PLANNED,
+            self.heads[tag],
+            own if own != self.manifest.digest else None,
+        )
+
+    @property
+    def others(self) -> Mapping[str, Manifest]:
+        """The manifests by digest, beside the promotion's own."""
+        return {each.digest: each for each in self.images.values() if each.digest != self.manifest.digest}
+
+
+def settle_digest(wish: Promotion, world: World) -> Promotion:
+    """Pin the source to its digest where a rule makes tags of it; costs a read where only a tag is known."""
+    if wish.source.image_digest or not any(rule.needs_digest for rule in world.policy.serving(wish)):
+        return wish
+    source_id = wish.source.image_id
+    manifest = found(wish, source_id, world.registry.read(wish.repository, [source_id])[source_id])
+    return replace(wish, source=Source(replace(source_id, image_digest=manifest.digest)))
+
+
+def survey(wish: Promotion, tags: Sequence[str], world: World) -> tuple[Manifest, Mapping[str, Manifest], Heads]:
+    """Read the source, the images of a rollback, and where the target tags point, at once."""
+    target_ids = {tag: ImageId(image_tag=tag) for tag in tags}
+    image_ids = {tag: ImageId(image_digest=digest) for tag, digest in wish.images.items()}
+    source_ids = [] if wish.source.manifest else [wish.source.image_id]
+    asked = dict.fromkeys([*source_ids, *image_ids.values(), *target_ids.values()])
+    answers = world.registry.read(wish.repository, list(asked))
+    manifest = wish.source.manifest or found(wish, wish.source.image_id, answers[wish.source.image_id])
+    images = {
+        tag: found(wish, image_ids[tag], answers[image_ids[tag]]) if tag in image_ids else manifest for tag in tags
+    }
+    heads = {tag: place(wish, tag, answers[target_id]) for tag, target_id in target_ids.items()}
+    return manifest, images, heads
+
+
+def place(wish: Promotion, tag: str, answer: Found) -> str | None:
+    """Return where a target tag is. Raises RegistryError where that cannot be told: nothing is moved blindly."""
+    if isinstance(answer, Unreadable):
+        raise RegistryError(
+            f"where tag {tag} of {wish.repository.name} is cannot be told: {answer.reason}. "
+            "If its image is archived, restore the image or delete the tag, then promote again"
+        )
+    return answer.digest if isinstance(answer, Manifest) else None
+
+
+def found(wish: Promotion, source: ImageId, answer: Found) -> Manifest:
+    """Return the manifest of a source, or raise what its absence means."""
+    if isinstance(answer, Manifest):
+        return answer
+    name = wish.repository.name
+    if isinstance(answer, Unreadable):
+        raise RegistryError(
+            f"{source} of {name} cannot be read: {answer.reason}. "
+            "If the image is archived, restore it, then promote again"
+        )
+    if wish.trigger is Trigger.SCAN:
+        what = "was moved" if answer is Missing.TAG_IS_ELSEWHERE else "was deleted"
+        raise Superseded(f"{source} of {name} {what} after its event")
+    if answer is Missing.TAG_IS_ELSEWHERE:
+        raise SourceNotFound(f"tag {source.image_tag} of {name} does not point at {source.image_digest}")
+    raise SourceNotFound(f"repository {name} has no image {source}; push it first")
+
+
+def carried_on(earlier: Record | None, images: Mapping[str, Manifest], heads: Heads) -> Mapping[str, TagMove]:
+    """Return the moves of an earlier try, onto the same images, whose tags are still there, by tag."""
+    moves = earlier.moves if earlier else ()
+    return {
+        move.image_tag: move
+        for move in moves
+        if earlier
+        and move.outcome is Outcome.PROMOTED
+        and move.image_tag in images
+        and heads[move.image_tag] == images[move.image_tag].digest == earlier.digest_of(move)
+    }
+
+
+def still_ours(carried: Mapping[str, TagMove], wish: Promotion, world: World) -> Mapping[str, TagMove]:
+    """Return the moves of an earlier attempt after which no other promotion has moved the tag."""
+    return {
+        tag: move
+        for tag, move in carried.items()
+        if (head := world.ledger.head(wish.repository, tag)) and head.promotion_id == wish.promotion_id
+    }
+
+
+def to_lease(
+    wish: Promotion,
+    images: Mapping[str, Manifest],
+    heads: Heads,
+    carried: Mapping[str, TagMove],
+    world: World,
+) -> tuple[str, ...]:
+    """Return the tags to take the turn of: those that have to move.
+
+    A rollback also takes tags that somebody else has put back already, so that the ledger learns what was rolled
+    back from; not those that an earlier rollback of the same promotion has put back. Raises MovedOnError for tags
+    that something else was the last to move.
+    """
+    if not wish.undoes:
+        return tuple(tag for tag, head in heads.items() if head != images[tag].digest)
+    known = {tag: world.ledger.head(wish.repository, tag) for tag in heads if tag not in carried}
+    if moved_on := [tag for tag, head in known.items() if not _is_last(head, wish.undoes)]:
+        raise MovedOnError(moved_on)
+    return tuple(tag for tag, head in known.items() if not _is_back(head, wish.undoes, images[tag], heads[tag]))
+
+
+def _is_last(head: Head | None, undone: str) -> bool:
+    return head is not None and undone in (head.promotion_id, head.undoes)
+
+
+def _is_back(head: Head | None, undone: str, image: Manifest, at: str | None) -> bool:
+    return head is not None and head.undoes == undone and head.image_digest == image.digest == at
+
+
+def check_expectations(wish: Promotion, look: Look) -> None:
+    """Compare `expected_digests` with where the tags point. Raises TagChanged for the first that is elsewhere.
+
+    A tag that an earlier attempt has put is compared with where it was before that. For a rollback, a tag that was
+    already restored counts as restored. The lease is granted only if the tags are still there, so that this holds
+    until they are put.
+    """
+    for tag, expected in wish.expected_digests.items():
+        if tag not in look.heads:
+            raise InvalidRequest(f"expectedDigests names {tag}, which is no target tag", field="expectedDigests")
+        before = look.carried[tag].previous_digest if tag in look.carried else look.heads[tag]
+        is_back = wish.undoes is not None and look.heads[tag] == look.images[tag].digest
+        if before != expected and not is_back:
+            raise TagChanged(
+                f"tag {tag} of {wish.repository.name} is expected at {expected or 'no image'} "
+                f"but is at {look.heads[tag] or 'no image'}; look again before you promote"
+            )
+
+
+def pass_gate(rule: Rule, gate: Gate, wish: Promotion, manifest: Manifest, world: World) -> None:
+    """Raise ScanPending if everything that is in the way passes with time, GateRefused otherwise."""
+    tag, reached_at = wish.source.image_id.image_tag, None
+    if gate.soak and tag and (head := world.ledger.head(wish.repository, tag)):
+        reached_at = head.moved_at if head.image_digest == manifest.digest else None
+    evidence = gather(
+        gate,
+        wish.repository,
+        manifest,
+        registry=world.registry,
+        findings=world.findings,
+        reached_at=reached_at,
+    )
+    reasons = gate.judge(evidence, now=world.now())
+    if reasons:
+        raise refusal([replace(reason, rule=rule.name) for reason in reasons], wish.trigger)
+
+
+def refusal(reasons: Sequence[Reason], trigger: Trigger) -> PromoterError:
+    """Return what a gate's reasons amount to: not yet, if all of them pass with time."""
+    yet_to_come = WITH_TIME if trigger is Trigger.SCAN else {PENDING}
+    told = tuple(reasons[:MOST_REASONS])
+    if len(reasons) > MOST_REASONS:
+        left = len(reasons) - MOST_REASONS
+        told += (Reason("more", f"and {left} more reasons that are not listed", rule=reasons[0].rule),)
+    if all(reason.code in yet_to_come for reason in reasons):
+        return ScanPending(f"{reasons[0].sentence}: try again when it is done", reasons=told)
+    final = [reason for reason in reasons if reason.code not in yet_to_come]
+    more = f" and {len(final) - 1} more reasons" if len(final) > 1 else ""
+    return GateRefused(f"{final[0].sentence}{more}", reasons=told)
+
+
+def keep_order(wish: Promotion, manifest: Manifest, heads: Heads, world: World) -> None:
+    """Raise Superseded where a scan that comes late would move a tag back to an image that was pushed earlier.
+
+    What ECR does not say is not proven: without both times the tag stays where it is.
+    """
+    others = {head for head in heads.values() if head and head != manifest.digest}
+    if wish.trigger is not Trigger.SCAN or not others:
+        return
+    pushed = world.findings.pushed(wish.repository, [manifest.digest, *sorted(others)])
+    own = pushed.get(manifest.digest)
+    for tag, head in heads.items():
+        if head not in others:
+            continue
+        its = pushed.get(head)
+        if own is None or its is None:
+            raise Superseded(
+                f"tag {tag} of {wish.repository.name} is at {head}, and Amazon ECR does not say whether that or "
+                f"{manifest.digest} was pushed later; send a request to put the tag"
+            )
+        if its > own:
+            raise Superseded(
+                f"tag {tag} of {wish.repository.name} is at {head}, pushed {its:%Y-%m-%dT%H:%M:%SZ}: "
+                f"after {manifest.digest}, {own:%Y-%m-%dT%H:%M:%SZ}"
+            )

@@ -1,0 +1,174 @@
+"""Puts right what events and crashes left behind: a bit of each kind at each run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+
+from promoter.domain.errors import Frozen, PromoterError
+from promoter.domain.model import Head, Outcome, Promotion, Repository, Rota, Watch
+from promoter.domain.ports import Watches
+from promoter.promotion.dependencies import World
+from promoter.promotion.drift_checks import Drifts
+from promoter.promotion.execute import Course
+from promoter.promotion.promote import admit, attempt
+from promoter.promotion.recovery import settle
+from promoter.promotion.time_shares import Step, Work, share_time
+
+AT_ONCE = 100  # watches that are read at once
+TOLD = 50  # failures, of which the log and the answer hold the words
+PATIENCE = timedelta(minutes=10)
+"""How old a watch has to be to be looked at: before that its events are on their way."""
+
+CALLS = timedelta(seconds=3)
+"""What the calls of a step take, unless AWS is slow: the lease of the run outlasts the run by more than that."""
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """What a run did: promotions it settled, watches it ended, tags it found elsewhere; `failures` are told.
+
+    `stale` is how many promotions it found to be settled, `failed` how many steps failed, `unfinished` the kinds
+    of work that it had too little time for. `interval` is the longest time between two comparisons of a tag that
+    moves. `compared_all`: none of these was left out, so that what is not among `drifted` has not drifted.
+    """
+
+    stale: int = 0
+    settled: tuple[str, ...] = ()
+    finished: int = 0
+    waiting: int = 0
+    drifted: tuple[Head, ...] = ()
+    failures: tuple[str, ...] = ()
+    failed: int = 0
+    unfinished: tuple[str, ...] = ()
+    interval: timedelta | None = field(default=None, compare=False)
+    compared_all: bool = field(default=True, compare=False)
+
+
+@dataclass
+class Tally:
+    """What a run has done until now."""
+
+    stale: int = 0
+    settled: list[str] = field(default_factory=list)
+    looked_at: list[bool] = field(default_factory=list)
+    drifted: dict[tuple[Repository, str], Head] = field(default_factory=dict)
+    failures: dict[str, None] = field(default_factory=dict)
+    failed: int = 0
+
+    def found(self, head: Head) -> None:
+        """Remember a tag that is elsewhere; one that was compared twice is told once."""
+        self.drifted[head.repository, head.image_tag] = head
+
+    def fail(self, error: PromoterError) -> None:
+        """Count a failure; what many fail of alike is told once."""
+        self.failed += 1
+        if len(self.failures) < TOLD:
+            self.failures[error.detail] = None
+
+
+@dataclass(frozen=True)
+class Reconciler:
+    """`wishes` makes promotions of a watch, as the event would have that never came; `promote` carries one out.
+
+    `in_time` says whether there is time for a step that takes so long.
+    """
+
+    world: World
+    watches: Watches
+    wishes: Callable[[Watch], Iterable[Promotion]]
+    promote: Callable[[Promotion], object]
+    in_time: Callable[[timedelta], bool]
+
+    def run(self) -> Reconciled:
+        """Settle stale intents, finish watches, look for drift: each in its share of the time.
+
+        What fails is left for the next run, and so is what there is no time for.
+        """
+        tally, start = Tally(), self.world.now()
+        heads = Drifts(self.world, tally.found)
+        promotion = 2 * self.world.patience + CALLS
+        kinds = (
+            Work("stale intents", self._stale(tally), CALLS),
+            Work("heads of tags that move", heads.steps(Rota.MOVING, start), CALLS),
+            Work("watches", self._waiting(tally, start), promotion),
+            Work("heads of tags put once", heads.steps(Rota.ONCE, start), CALLS),
+        )
+        unfinished = share_time(kinds, in_time=self.in_time, now=self.world.now, failed=tally.fail)
+        return Reconciled(
+            stale=tally.stale,
+            settled=tuple(tally.settled),
+            finished=tally.looked_at.count(True),
+            waiting=tally.looked_at.count(False),
+            drifted=tuple(tally.drifted.values()),
+            failures=tuple(tally.failures),
+            failed=tally.failed,
+            unfinished=unfinished,
+            interval=heads.interval(),
+            compared_all=heads.complete,
+        )
+
+    def _stale(self, tally: Tally) -> Iterator[Step]:
+        for promotion_id in self.world.ledger.abandoned():
+            tally.stale += 1
+            yield partial(self._settle, promotion_id, tally)
+
+    def _settle(self, promotion_id: str, tally: Tally) -> None:
+        settle(promotion_id, self.world)
+        tally.settled.append(promotion_id)
+
+    def _waiting(self, tally: Tally, start: datetime) -> Iterator[Step]:
+        """Yield a step for each old watch: those that were looked at are no longer among the oldest.
+
+        Those that failed still are: where they fill a page, the next one is larger.
+        """
+        seen, limit = set[Watch](), AT_ONCE
+        while True:
+            found = self.watches.oldest(start - PATIENCE, limit=limit)
+            fresh = [watch for watch in found if watch not in seen]
+            for watch in fresh:
+                yield partial(self._revisit, watch, tally)
+            seen.update(fresh)
+            if len(found) < limit:
+                return
+            limit += 0 if fresh else AT_ONCE
+
+    def _revisit(self, watch: Watch, tally: Tally) -> None:
+        """Carry out what the watch waits for, if it can be now, and end the watch; else leave it for later."""
+        in_the_way = [error for wish in self.wishes(watch) if (error := self._in_the_way(wish))]
+        for error in in_the_way:
+            if error.outcome is Outcome.FAILED:
+                tally.fail(error)
+        if in_the_way:
+            self.watches.touch(watch, extend=any(will_end(error) for error in in_the_way))
+        else:
+            self.watches.remove(watch)
+        tally.looked_at.append(not in_the_way)
+
+    def _in_the_way(self, wish: Promotion) -> PromoterError | None:
+        """Carry the wish out, and return what it still waits for.
+
+        Look first, without a trace: what still waits, and what is there already, is not recorded at each run.
+        """
+        try:
+            rule, _ = admit(wish, self.world)
+            planned = attempt(replace(wish, rule=rule.name, dry_run=True), Course(), self.world)
+            if planned.outcome is Outcome.UNCHANGED:
+                return None
+        except PromoterError as error:
+            if waits(error):
+                return error
+        answer = self.promote(wish)
+        return answer if isinstance(answer, PromoterError) and waits(answer) else None
+
+
+def waits(error: PromoterError) -> bool:
+    """Say whether what is in a wish's way passes."""
+    return error.retryable or isinstance(error, Frozen)
+
+
+def will_end(error: PromoterError) -> bool:
+    """Say whether it is certain to pass, however long that takes: a freeze, or soak time."""
+    return isinstance(error, Frozen) or any(reason.code == "soaking" for reason in error.reasons)

@@ -1,0 +1,421 @@
+"""What events and crashes left behind is put right, a bit at each run."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from promoter.domain import documents, rollback
+from promoter.domain.errors import PromoterError, RegistryError, RepositoryNotFound, ScanPending, Superseded
+from promoter.domain.model import (
+    Finding,
+    Head,
+    ImageId,
+    Manifest,
+    Outcome,
+    Promotion,
+    Repository,
+    Scan,
+    Source,
+    TagMove,
+    Trigger,
+    Turn,
+    Watch,
+)
+from promoter.domain.policy import Freeze
+from promoter.entrypoints import image_events
+from promoter.promotion.promote import promote
+from promoter.promotion.reconcile import Reconciled, Reconciler
+from promoter.promotion.recovery import settle
+from tests.support.ledgers import InMemoryLedger, world
+from tests.support.policies import gate, policy, rule
+from tests.support.registries import (
+    REPOSITORY,
+    InMemoryRegistry,
+    KnownFindings,
+    RememberedWatches,
+    manifest,
+)
+
+IMAGE, OTHER = manifest('{"a": 1}'), manifest('{"b": 1}')
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+POLICY = policy(
+    rule(name="staging", on="scan", to=["staging"], gate=gate(findings={"HIGH": 0}), **{"from": "build-.*"}),
+    rule(name="prod", to=["prod"]),
+)
+WAITING = ImageId("build-1", IMAGE.digest)
+
+
+@pytest.fixture
+def registry() -> InMemoryRegistry:
+    return InMemoryRegistry({"build-1": IMAGE})
+
+
+@pytest.fixture
+def findings() -> KnownFindings:
+    return KnownFindings(pushes={IMAGE.digest: NOW})
+
+
+@pytest.fixture
+def ledger() -> InMemoryLedger:
+    return InMemoryLedger(lambda: NOW)
+
+
+@pytest.fixture
+def watches() -> RememberedWatches:
+    return RememberedWatches({IMAGE.digest: [WAITING]})
+
+
+@pytest.fixture
+def run(
+    registry: InMemoryRegistry, findings: KnownFindings, ledger: InMemoryLedger, watches: RememberedWatches
+) -> Callable[..., Reconciled]:
+    """Run reconcile once, with time for so many steps."""
+    here = world(POLICY, registry, findings, ledger=ledger, now=lambda: NOW)
+
+    def attempt(wish: Promotion) -> object:
+        try:
+            return promote(wish, here)
+        except PromoterError as error:
+            return error
+
+    def wishes(watch: Watch) -> tuple[Promotion, ...]:
+        found = image_events.watched(watch, POLICY)
+        return () if isinstance(found, image_events.Ignored) else found
+
+    def once(steps: int = 100) -> Reconciled:
+        left = iter([True] * steps)
+        return Reconciler(here, watches, wishes, attempt, lambda _: next(left, False)).run()
+
+    return once
+
+
+def test_a_scan_whose_event_never_came_is_found(
+    run: Any,
+    registry: InMemoryRegistry,
+    findings: KnownFindings,
+    watches: RememberedWatches,
+    ledger: InMemoryLedger,
+) -> None:
+    """Events are best effort; the promotion is carried out, recorded and announced, and the watch ends."""
+    assert run() == Reconciled(waiting=1)
+    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+
+    assert run() == Reconciled(finished=1)
+
+    assert registry.tags["staging"] == IMAGE
+    assert watches.waiting[IMAGE.digest] == []
+    assert ledger.outcomes() == ["PROMOTED"]
+
+
+def test_a_watch_that_still_waits_is_looked_at_again_later(run: Any, watches: RememberedWatches) -> None:
+    """After all others."""
+    run()
+
+    assert watches.touched == [Watch(REPOSITORY, IMAGE.digest, WAITING)]
+    assert watches.waiting[IMAGE.digest] == [WAITING]
+
+
+def test_a_watch_ends_without_a_record_where_all_is_done(
+    run: Any,
+    registry: InMemoryRegistry,
+    findings: KnownFindings,
+    watches: RememberedWatches,
+    ledger: InMemoryLedger,
+) -> None:
+    """The event that did it has recorded it."""
+    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+    registry.tags["staging"] = IMAGE
+
+    assert run() == Reconciled(finished=1)
+    assert ledger.announced == []
+
+
+@pytest.mark.parametrize("change", ["refused", "moved on", "no rule"])
+def test_a_watch_ends_where_there_is_nothing_to_wait_for(
+    run: Any,
+    registry: InMemoryRegistry,
+    findings: KnownFindings,
+    watches: RememberedWatches,
+    ledger: InMemoryLedger,
+    change: str,
+) -> None:
+    """The image is refused, its tag has moved on, or no rule serves it: told as its event would have been."""
+    if change == "refused":
+        findings.scans[IMAGE.digest] = Scan("COMPLETE", (Finding("CVE-1", "HIGH", ("a",)),))
+    if change == "moved on":
+        registry.tags["build-1"] = OTHER
+    if change == "no rule":
+        watches.waiting[IMAGE.digest] = [ImageId("other-1", IMAGE.digest)]
+
+    assert run() == Reconciled(finished=1)
+    assert "staging" not in registry.tags
+    assert ledger.outcomes() == ([] if change == "no rule" else [Outcome.REFUSED])
+
+
+def test_a_freeze_keeps_the_watch(
+    run: Any, findings: KnownFindings, ledger: InMemoryLedger, watches: RememberedWatches
+) -> None:
+    """What waited for its end is carried out then; until then nothing is recorded at each run."""
+    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+    ledger.stops.append(Freeze(NOW - timedelta(days=1), None, "incident", None, None, by="ann"))
+
+    assert run() == Reconciled(waiting=1)
+    assert ledger.announced == []
+    assert watches.extended == [Watch(REPOSITORY, IMAGE.digest, WAITING)]  # however long the freeze lasts
+
+    ledger.stops.clear()
+    assert run() == Reconciled(finished=1)
+    assert ledger.outcomes() == ["PROMOTED"]
+
+
+def test_a_tag_that_is_elsewhere_is_told_and_noted(
+    run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger, watches: RememberedWatches
+) -> None:
+    """Elsewhere, or gone; found where it should be again, it is drift no longer."""
+    watches.waiting.clear()
+    wish = Promotion(uuid.uuid4().hex, Trigger.REQUEST, REPOSITORY, Source(ImageId("build-1")), ("prod",))
+    promote(wish, world(POLICY, registry, ledger=ledger))
+
+    def seen() -> list[str | None]:
+        return [head.drift for head in run().drifted]
+
+    assert seen() == []
+    registry.tags["prod"] = OTHER
+    assert seen() == [OTHER.digest]
+    del registry.tags["prod"]
+    assert seen() == ["none"]
+    registry.tags["prod"] = IMAGE
+    assert seen() == []
+
+
+def test_a_tag_that_is_gone_is_told_once(
+    run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger, watches: RememberedWatches
+) -> None:
+    """Lifecycle policies delete old tags: they must not hide the others, nor ring for ever."""
+    watches.waiting.clear()
+    promote(request("build-1"), world(POLICY, registry, ledger=ledger))
+    del registry.tags["prod"]
+
+    assert [head.drift for head in run().drifted] == ["none"]
+    assert run().drifted == ()
+
+    registry.tags["prod"] = OTHER
+    assert [head.drift for head in run().drifted] == [OTHER.digest]
+
+
+def test_drift_that_somebody_asked_for_is_taken_over(
+    run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger, watches: RememberedWatches
+) -> None:
+    """A promotion onto where the tag is by now says that it is right there."""
+    watches.waiting.clear()
+    registry.tags["build-2"] = OTHER
+    here = world(POLICY, registry, ledger=ledger)
+    promote(request("build-1"), here)
+    registry.tags["prod"] = OTHER
+    assert [head.drift for head in run().drifted] == [OTHER.digest]
+
+    accepted = promote(request("build-2"), here)
+
+    assert accepted.outcome is Outcome.UNCHANGED
+    assert run().drifted == ()
+    head = ledger.heads[REPOSITORY, "prod"]
+    assert (head.image_digest, head.promotion_id) == (OTHER.digest, accepted.promotion_id)
+
+
+def request(tag: str) -> Promotion:
+    """Ask for prod on the image of a tag."""
+    return Promotion(uuid.uuid4().hex, Trigger.REQUEST, REPOSITORY, Source(ImageId(tag)), ("prod",))
+
+
+def test_what_was_taken_back_stays_taken_back(
+    run: Any,
+    registry: InMemoryRegistry,
+    findings: KnownFindings,
+    ledger: InMemoryLedger,
+    watches: RememberedWatches,
+) -> None:
+    """A watch that was left, or a scan that comes late, does not bring the image again; a request does."""
+    registry.tags |= {"staging": OTHER, "build-0": OTHER}
+    findings.scans |= {IMAGE.digest: Scan("COMPLETE"), OTHER.digest: Scan("COMPLETE")}
+    findings.pushes[OTHER.digest] = NOW - timedelta(days=1)
+    here = world(POLICY, registry, findings, ledger=ledger, now=lambda: NOW)
+    (wish,) = wishes_of("event-1")
+    assert promote(wish, here).outcome is Outcome.PROMOTED
+    promote(rollback.wish(ledger.records[wish.promotion_id], rollback.Undo("p-back", "ann", None)), here)
+    assert registry.tags["staging"] == OTHER
+
+    assert run() == Reconciled(finished=1)
+    (late,) = wishes_of("event-2")
+    with pytest.raises(Superseded, match="rolled back"):
+        promote(late, here)
+
+    assert registry.tags["staging"] == OTHER
+    assert ledger.outcomes() == ["PROMOTED", "PROMOTED", "REFUSED", "REFUSED"]
+
+
+def wishes_of(event_id: str) -> tuple[Promotion, ...]:
+    """Return what a finished scan of IMAGE asks for."""
+    found = image_events.wishes(
+        image_events.ImageEvent(event_id, REPOSITORY, IMAGE.digest, ("build-1",), NOW, True), POLICY
+    )
+    assert isinstance(found, tuple)
+    return found
+
+
+def test_tags_that_cannot_be_looked_at_do_not_hide_the_others(ledger: InMemoryLedger) -> None:
+    """The failure is told, and the next repository is compared."""
+    other = Repository(REPOSITORY.registry_id, "team/zoo")
+    ledger.heads[REPOSITORY, "prod"] = Head(REPOSITORY, "prod", IMAGE.digest, "p-0", NOW)
+    ledger.heads[other, "prod"] = Head(other, "prod", IMAGE.digest, "p-1", NOW)
+    here = world(POLICY, Broken({"prod": OTHER}), ledger=ledger, now=lambda: NOW)
+
+    done = Reconciler(here, RememberedWatches(), lambda _: (), lambda _: None, lambda _: True).run()
+
+    assert (done.failures, done.failed) == (("no answer",), 1)
+    assert [(head.repository, head.drift) for head in done.drifted] == [(other, OTHER.digest)]
+
+
+@dataclass
+class Broken(InMemoryRegistry):
+    """A registry that cannot read one of its repositories."""
+
+    def read(self, repository: Repository, image_ids: Sequence[ImageId]) -> Any:
+        if repository == REPOSITORY:
+            raise RegistryError("no answer")
+        return super().read(repository, image_ids)
+
+
+def test_tags_of_a_repository_without_a_rule_are_left_alone(
+    run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger, watches: RememberedWatches
+) -> None:
+    """There is no right to look at them; they do not keep the others from being compared."""
+    watches.waiting.clear()
+    elsewhere = Repository(REPOSITORY.registry_id, "left/web")
+    ledger.heads[elsewhere, "prod"] = Head(elsewhere, "prod", IMAGE.digest, "p-0", NOW)
+
+    assert run() == Reconciled()
+    assert registry.reads == []
+
+
+def test_tags_of_a_repository_that_is_gone_are_gone(ledger: InMemoryLedger, watches: RememberedWatches) -> None:
+    """Which is drift."""
+    ledger.heads[REPOSITORY, "prod"] = Head(REPOSITORY, "prod", IMAGE.digest, "p-0", NOW)
+    here = world(POLICY, Gone(gone=True), ledger=ledger, now=lambda: NOW)
+
+    done = Reconciler(here, RememberedWatches(), lambda _: (), lambda _: None, lambda _: True).run()
+
+    assert [head.drift for head in done.drifted] == ["none"]
+
+
+def test_a_run_ends_when_its_time_is_over(run: Any, findings: KnownFindings) -> None:
+    """What it did not come to is done by the next one."""
+    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+
+    assert run(steps=0) == Reconciled(unfinished=("watches",))
+    assert run(steps=1) == Reconciled(finished=1)
+
+
+def test_what_fails_does_not_keep_the_rest_from_being_done(
+    run: Any, ledger: InMemoryLedger, watches: RememberedWatches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told, and tried again by the next run."""
+    monkeypatch.setattr(ledger, "abandoned", lambda: ["p-1"])
+    monkeypatch.setattr(ledger, "turn", _fail)
+
+    assert run() == Reconciled(stale=1, waiting=1, failures=("no answer",), failed=1)
+
+
+def _fail(promotion_id: str) -> None:
+    raise RegistryError("no answer")
+
+
+def test_a_promotion_in_a_repository_that_is_gone_is_settled(registry: InMemoryRegistry) -> None:
+    """There is nothing left to look at: nothing was put."""
+    ledger = InMemoryLedger(lambda: NOW)
+    wish = Promotion("p-1", Trigger.REQUEST, REPOSITORY, Source(ImageId("build-1")), ("prod",))
+    with pytest.raises(RegistryError):
+        promote(wish, world(POLICY, Gone({"build-1": IMAGE}), ledger=ledger))
+    ledger.clock = lambda: NOW + timedelta(minutes=1)
+
+    settle("p-1", world(POLICY, Gone(gone=True), ledger=ledger, now=ledger.clock))
+
+    assert [(each.outcome, each.code) for each in ledger.announced] == [("FAILED", "interrupted")]
+
+
+@dataclass
+class Gone(InMemoryRegistry):
+    """A registry that does not answer after its first read; `gone`: its repository is deleted."""
+
+    gone: bool = False
+
+    def read(self, repository: Repository, image_ids: Sequence[ImageId]) -> Any:
+        if self.gone:
+            raise RepositoryNotFound("it was deleted")
+        if self.reads:
+            raise RegistryError("no answer")
+        return super().read(repository, image_ids)
+
+    def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
+        raise RegistryError("no answer")
+
+
+def test_a_pending_promotion_stays_pending(run: Any, ledger: InMemoryLedger) -> None:
+    """Nothing is recorded of what has not ended."""
+    run()
+
+    assert ScanPending.retryable
+    assert ledger.announced == []
+
+
+def test_a_hundred_intents_that_cannot_be_settled_do_not_block_the_next(ledger: InMemoryLedger) -> None:
+    """They are told, all in one word, and left behind."""
+    good = Repository(REPOSITORY.registry_id, "team/zoo")
+    registry = Broken({"build-1": IMAGE})
+    for number in range(101):
+        place = good if number == 100 else REPOSITORY
+        crashed = Promotion(f"p-{number:03}", Trigger.REQUEST, place, Source(ImageId("build-1")), ("prod",))
+        move = TagMove("prod", Outcome.PLANNED, None)
+        intent = replace(documents.opened(crashed), image_digest=IMAGE.digest, image_tags=("prod",), moves=(move,))
+        ledger.turns[intent.promotion_id] = Turn(f"t-{number}", intent, NOW - timedelta(minutes=1))
+
+    here = world(POLICY, registry, ledger=ledger, now=lambda: NOW)
+    done = Reconciler(here, RememberedWatches(), lambda _: (), lambda _: None, lambda _: True).run()
+
+    assert (done.stale, done.settled, done.failed, done.failures) == (101, ("p-100",), 100, ("no answer",))
+
+
+def test_a_watch_whose_promotion_fails_is_a_failure_of_the_run(
+    run: Any, findings: KnownFindings, registry: InMemoryRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again at each run, for days: somebody has to know."""
+    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+
+    def put(*_: Any) -> bool:
+        raise RegistryError("AccessDenied")
+
+    monkeypatch.setattr(registry, "put", put)
+
+    assert run() == Reconciled(waiting=1, failures=("AccessDenied",), failed=1)
+
+
+def test_watches_that_fail_do_not_hide_those_behind_them(ledger: InMemoryLedger) -> None:
+    """However many there are."""
+
+    class Stuck(RememberedWatches):
+        def remove(self, watch: Watch) -> None:
+            if watch.image_digest != f"sha256:{249:064}":
+                raise RegistryError("stuck")
+            super().remove(watch)
+
+    watches = Stuck({f"sha256:{number:064}": [WAITING] for number in range(250)})
+    here = world(POLICY, InMemoryRegistry(), ledger=ledger, now=lambda: NOW)
+
+    done = Reconciler(here, watches, lambda _: (), lambda _: None, lambda _: True).run()
+
+    assert (done.finished, done.failed) == (1, 249)

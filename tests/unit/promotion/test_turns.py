@@ -1,0 +1,813 @@
+"""How promotions of one tag stand in each other's way, and how each is told the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from promoter.domain import rollback
+from promoter.domain.errors import (
+    DigestMismatch,
+    Frozen,
+    GateRefused,
+    IdempotencyConflict,
+    Interrupted,
+    LedgerError,
+    NotAllowed,
+    RegistryError,
+    ScanPending,
+    Superseded,
+    TagBusy,
+    TagChanged,
+    Throttled,
+)
+from promoter.domain.model import (
+    Finding,
+    ImageId,
+    Manifest,
+    Outcome,
+    Promotion,
+    Record,
+    Repository,
+    Scan,
+    Source,
+    Trigger,
+    Turn,
+)
+from promoter.domain.policy import Freeze
+from promoter.domain.ports import Found, HeadMovedError
+from promoter.promotion.dependencies import World
+from promoter.promotion.promote import promote
+from promoter.promotion.recovery import settle
+from tests.support.ledgers import InMemoryLedger, world
+from tests.support.policies import gate, policy, rule
+from tests.support.registries import REPOSITORY, FailingRegistry, InMemoryRegistry, KnownFindings, manifest
+
+OLD, NEW, OTHER = manifest('{"old": 1}'), manifest('{"new": 1}'), manifest('{"other": 1}')
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+ANY_TAG = policy(rule(to_matching=[".*"]))
+SCANS = policy(rule(name="staging", on="scan", to=["staging"], **{"from": "build-.*"}))
+
+
+def wish(tag: str = "new", **members: Any) -> Promotion:
+    """Ask for prod on the image of a tag."""
+    defaults: dict[str, Any] = {
+        "promotion_id": "p-1",
+        "trigger": Trigger.REQUEST,
+        "repository": REPOSITORY,
+        "source": Source(ImageId(tag)),
+    }
+    return Promotion(**(defaults | members))
+
+
+@pytest.fixture
+def registry() -> InMemoryRegistry:
+    return InMemoryRegistry({"new": NEW, "other": OTHER, "prod": OLD})
+
+
+@dataclass
+class Busy(InMemoryLedger):
+    """A ledger in which somebody else has the turn for a while."""
+
+    times: int = 0
+
+    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Turn | Record:
+        if self.times:
+            self.times -= 1
+            raise TagBusy("another promotion is moving prod")
+        return super().begin(record, seen, versions, after)
+
+
+@dataclass
+class Ticking:
+    """A clock that goes on by a second, or by another step, at each look."""
+
+    at: datetime = NOW
+    step: timedelta = timedelta(seconds=1)
+
+    def __call__(self) -> datetime:
+        self.at += self.step
+        return self.at
+
+
+def test_who_comes_second_waits_for_the_turn(registry: InMemoryRegistry) -> None:
+    """And looks again before it goes on."""
+    waited: list[float] = []
+    ledger = Busy(times=3)
+
+    answer = promote(wish(), replace(world(ANY_TAG, registry, ledger=ledger), pause=waited.append))
+
+    assert answer.outcome is Outcome.PROMOTED
+    assert len(waited) == 3
+    assert len(registry.reads) == 4
+
+
+def test_patience_ends(registry: InMemoryRegistry) -> None:
+    """Then the caller is told when to come again; nothing was moved, and nothing recorded."""
+    ledger = Busy(times=1000)
+
+    with pytest.raises(TagBusy) as busy:
+        promote(wish(), world(ANY_TAG, registry, ledger=ledger, now=Ticking()))
+
+    assert (busy.value.http_status, busy.value.retry_after) == (409, 1)
+    assert registry.puts == []
+    assert ledger.announced == []
+
+
+def test_the_gate_is_judged_once_while_waiting() -> None:
+    """Findings are read once, however often the tag is looked at."""
+    findings = KnownFindings({NEW.digest: Scan("COMPLETE")})
+    gated = policy(rule(gate=gate(findings={"CRITICAL": 0})))
+
+    promote(wish(), world(gated, InMemoryRegistry({"new": NEW}), findings, ledger=Busy(times=5)))
+
+    assert findings.asked == [NEW.digest]
+
+
+@dataclass
+class RacingLedger(InMemoryLedger):
+    """A ledger in which another promotion takes place just before the first turn."""
+
+    race: list[Callable[[], object]] = field(default_factory=list)
+
+    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Turn | Record:
+        if self.race:
+            self.race.pop()()
+        return super().begin(record, seen, versions, after)
+
+
+def test_what_was_expected_holds_when_the_tag_is_put(registry: InMemoryRegistry) -> None:
+    """Compare-and-swap: another promotion between the look and the turn is noticed."""
+    ledger = RacingLedger()
+    inner = world(ANY_TAG, registry, ledger=ledger)
+    ledger.race.append(lambda: promote(wish("other", promotion_id="p-2"), inner))
+
+    with pytest.raises(TagChanged):
+        promote(wish(expected_digests={"prod": OLD.digest}), inner)
+
+    assert registry.tags["prod"] == OTHER
+
+
+def test_without_expectations_the_second_move_begins_where_the_first_ended(registry: InMemoryRegistry) -> None:
+    """The answer tells the digest that the tag really had."""
+    ledger = RacingLedger()
+    inner = world(ANY_TAG, registry, ledger=ledger)
+    ledger.race.append(lambda: promote(wish("other", promotion_id="p-2"), inner))
+
+    answer = promote(wish(), inner)
+
+    assert [move.previous_digest for move in answer.moves] == [OTHER.digest]
+
+
+def test_a_tag_that_somebody_moved_past_us_is_promoted_all_the_same(registry: InMemoryRegistry) -> None:
+    """The ledger's head is out of date: it is looked at again, and goes on from where the tag is."""
+    ledger = InMemoryLedger()
+    inner = world(ANY_TAG, registry, ledger=ledger)
+    promote(wish(), inner)
+    registry.tags["prod"] = OTHER
+
+    answer = promote(wish(promotion_id="p-2"), inner)
+
+    assert answer.moves[0].previous_digest == OTHER.digest
+
+
+@dataclass
+class LostAnswers(InMemoryRegistry):
+    """A registry that puts, and then fails to say so; `blind`: nor does it read again."""
+
+    done: bool = True
+    blind: bool = False
+
+    def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
+        if self.done:
+            super().put(repository, manifest, image_tag)
+        raise RegistryError("no answer")
+
+    def read(self, repository: Repository, image_ids: Sequence[ImageId]) -> dict[ImageId, Found]:
+        if self.blind and self.reads:
+            raise RegistryError("no answer")
+        return super().read(repository, image_ids)
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_after_a_lost_answer_the_tag_tells_what_happened(*, done: bool) -> None:
+    """Put or not: the record says the same as the registry."""
+    ledger = InMemoryLedger()
+    lossy = LostAnswers({"new": NEW}, done=done)
+
+    if done:
+        assert promote(wish(), world(ANY_TAG, lossy, ledger=ledger)).outcome is Outcome.PROMOTED
+    else:
+        with pytest.raises(RegistryError):
+            promote(wish(), world(ANY_TAG, lossy, ledger=ledger))
+    assert ledger.outcomes() == ["PROMOTED" if done else "FAILED"]
+
+
+def test_what_nobody_can_tell_is_left_to_be_settled() -> None:
+    """Nothing is recorded that is not known: the turn stays until its time is over."""
+    ledger = InMemoryLedger(now := Ticking())
+    blind = LostAnswers({"new": NEW, "other": OTHER}, blind=True)
+
+    with pytest.raises(RegistryError):
+        promote(wish(), world(ANY_TAG, blind, ledger=ledger, now=now))
+    assert ledger.announced == []
+
+    now.at += timedelta(minutes=1)
+    seeing = InMemoryRegistry(blind.tags)
+    promote(wish("other", promotion_id="p-2"), world(ANY_TAG, seeing, ledger=ledger, now=now))
+    assert [(each.promotion_id, each.outcome) for each in ledger.announced] == [
+        ("p-1", "PROMOTED"),
+        ("p-2", "PROMOTED"),
+    ]
+
+
+@dataclass
+class Silent(LostAnswers):
+    """A registry that gives no answer, and puts the tag later or never."""
+
+    def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
+        failure = RegistryError("read time-out")
+        failure.unanswered = True
+        raise failure
+
+
+def test_a_put_that_may_still_arrive_keeps_the_turn() -> None:
+    """Or it could overtake the next promotion; when the turn is over the tag is looked at once more."""
+    ledger = InMemoryLedger(now := Ticking())
+    silent = Silent({"new": NEW, "other": OTHER})
+
+    with pytest.raises(RegistryError):
+        promote(wish(), world(ANY_TAG, silent, ledger=ledger, now=now))
+    with pytest.raises(TagBusy):
+        promote(wish("other", promotion_id="p-2"), world(ANY_TAG, silent, ledger=ledger, now=now))
+
+    now.at += timedelta(minutes=1)
+    settle("p-1", world(ANY_TAG, silent, ledger=ledger, now=now))
+    assert [(each.promotion_id, each.code) for each in ledger.announced] == [("p-1", "interrupted")]
+
+
+@dataclass
+class LostThenThrottled(InMemoryRegistry):
+    """A registry that puts without saying so, and then asks for patience, so often."""
+
+    times: int = 1
+
+    def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
+        there = self.tags.get(image_tag) == manifest
+        self.tags[image_tag] = manifest
+        if self.times:
+            self.times -= 1
+            raise Throttled("after a time-out")
+        return not there
+
+
+@pytest.mark.parametrize("times", [1, 1000])
+def test_throttling_after_a_lost_answer_hides_no_move(times: int) -> None:
+    """Whether the next try finds the tag there, or there is no time for one."""
+    ledger = InMemoryLedger()
+    registry = LostThenThrottled({"new": NEW, "prod": OLD}, times=times)
+
+    answer = promote(wish(), world(ANY_TAG, registry, ledger=ledger, now=Ticking()))
+
+    assert [(move.outcome, move.previous_digest) for move in answer.moves] == [("PROMOTED", OLD.digest)]
+    assert ledger.outcomes() == ["PROMOTED"]
+
+
+@dataclass
+class ThrottledAfterSilence(InMemoryRegistry):
+    """A registry whose first put gets no answer, and that then only asks for patience."""
+
+    tries: int = 0
+
+    def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
+        failure = Throttled("10 a second")
+        failure.unanswered = self.tries == 0
+        self.tries += 1
+        raise failure
+
+
+def test_throttling_after_silence_leaves_open_what_was_done() -> None:
+    """The first put may still be carried out: the turn is kept, and nothing is recorded that is not known."""
+    ledger = InMemoryLedger(now := Ticking())
+    registry = ThrottledAfterSilence({"new": NEW})
+
+    with pytest.raises(Throttled):
+        promote(wish(), world(ANY_TAG, registry, ledger=ledger, now=now))
+
+    assert registry.tries > 1
+    assert ledger.announced == []
+    assert ledger.turn("p-1") is not None
+
+
+def test_throttling_alone_frees_the_turn() -> None:
+    """A try that was turned away is not carried out later."""
+    ledger = InMemoryLedger(now := Ticking())
+
+    with pytest.raises(Throttled):
+        promote(wish(), world(ANY_TAG, Throttling({"new": NEW}, times=1000), ledger=ledger, now=now))
+
+    assert ledger.outcomes() == ["FAILED"]
+    assert ledger.held == {}
+
+
+def test_no_put_begins_that_could_outlast_the_turn() -> None:
+    """It could overtake the promotion that takes the tag next: this one ends instead, with what it has put."""
+    ledger = InMemoryLedger(now := Ticking(step=timedelta(seconds=3)))
+    registry = InMemoryRegistry({"new": NEW}, longest_put=timedelta(seconds=20))
+
+    with pytest.raises(Interrupted, match="no time left to put c") as stopped:
+        promote(wish(image_tags=("a", "b", "c")), world(ANY_TAG, registry, ledger=ledger, now=now))
+
+    assert registry.puts == ["a", "b"]
+    assert [move.image_tag for move in stopped.value.moves] == ["a", "b"]
+    (record,) = ledger.announced
+    assert (record.code, record.moves) == ("interrupted", stopped.value.moves)
+
+
+@dataclass
+class Interfering(InMemoryRegistry):
+    """A registry at whose next read something happens."""
+
+    happens: Callable[[], object] | None = None
+
+    def read(self, repository: Repository, image_ids: Sequence[ImageId]) -> dict[ImageId, Found]:
+        happens, self.happens = self.happens, None
+        if happens:
+            happens()
+        return super().read(repository, image_ids)
+
+
+def interrupted(now: Ticking) -> tuple[InMemoryLedger, Interfering]:
+    """Return a ledger in which p-1 has stopped in the middle, and whose turn is over."""
+    ledger = InMemoryLedger(now)
+    silent = Silent({"new": NEW, "other": OTHER})
+    with pytest.raises(RegistryError):
+        promote(wish(), world(ANY_TAG, silent, ledger=ledger, now=now))
+    now.at += timedelta(minutes=1)
+    return ledger, Interfering(silent.tags)
+
+
+def test_two_that_settle_the_same_promotion_both_go_on() -> None:
+    """Who comes second finds that it is done: that is no failure of his."""
+    ledger, registry = interrupted(now := Ticking())
+    here = world(ANY_TAG, registry, ledger=ledger, now=now)
+    turn = ledger.turns["p-1"]
+    registry.happens = lambda: settle("p-1", here)
+
+    settle("p-1", here)
+
+    assert turn.record.promotion_id not in ledger.turns
+    assert ledger.outcomes() == ["FAILED"]
+
+
+def test_what_stands_in_the_way_is_for_waiting() -> None:
+    """That somebody else's promotion cannot be settled is no final answer for this one."""
+    ledger, registry = interrupted(now := Ticking())
+
+    def broken() -> None:
+        raise DigestMismatch("damaged")
+
+    here = world(ANY_TAG, registry, ledger=ledger, now=now)
+    first_read = registry.read
+
+    def after_the_survey() -> None:
+        registry.happens = broken
+
+    registry.happens = after_the_survey
+    with pytest.raises(TagBusy, match="damaged"):
+        promote(wish("other", promotion_id="p-2"), here)
+    assert first_read is not None
+
+
+@dataclass
+class Forgetful(InMemoryLedger):
+    """A ledger that fails at one of its calls."""
+
+    fails_at: str = ""
+
+    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Turn | Record:
+        self._fail("begin")
+        return super().begin(record, seen, versions, after)
+
+    def finish(self, turn: Turn, record: Record) -> None:
+        self._fail("finish")
+        super().finish(turn, record)
+
+    def _fail(self, call: str) -> None:
+        if self.fails_at == call:
+            raise LedgerError("the table is gone")
+
+
+def test_nothing_is_put_without_a_recorded_intent(registry: InMemoryRegistry) -> None:
+    """A ledger that cannot be written stops the promotion."""
+    with pytest.raises(LedgerError):
+        promote(wish(), world(ANY_TAG, registry, ledger=Forgetful(fails_at="begin")))
+    assert registry.puts == []
+
+
+def test_a_record_that_fails_says_what_was_put(registry: InMemoryRegistry) -> None:
+    """The caller knows that the tag has moved; the ledger will, once the turn is over."""
+    with pytest.raises(LedgerError) as failed:
+        promote(wish(), world(ANY_TAG, registry, ledger=Forgetful(fails_at="finish")))
+
+    assert [move.outcome for move in failed.value.moves] == ["PROMOTED"]
+    assert failed.value.image_digest == NEW.digest
+
+
+@dataclass
+class Throttling(InMemoryRegistry):
+    """A registry whose quota of PutImage is used up for a while."""
+
+    times: int = 0
+
+    def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
+        if self.times:
+            self.times -= 1
+            raise Throttled("10 a second")
+        return super().put(repository, manifest, image_tag)
+
+
+def test_a_put_waits_for_its_share_of_the_quota() -> None:
+    """Inside its turn, so that nobody else gets in between; then all tags are put."""
+    waited: list[float] = []
+    throttling = Throttling({"new": NEW}, times=3)
+    inner = replace(world(ANY_TAG, throttling, now=Ticking()), pause=waited.append)
+
+    answer = promote(wish(image_tags=("a", "b")), inner)
+
+    assert [move.outcome for move in answer.moves] == ["PROMOTED", "PROMOTED"]
+    assert len(waited) == 3
+    assert all(0 < seconds <= 1 for seconds in waited)
+
+
+def test_the_wait_for_the_quota_ends() -> None:
+    """In time for the function to tell; the tags of a promotion wait together."""
+    waited: list[float] = []
+    clock = Ticking(step=timedelta(seconds=0.5))  # there are two looks at the clock for each try
+    inner = replace(world(ANY_TAG, Throttling({"new": NEW}, times=1000), now=clock), pause=waited.append)
+
+    with pytest.raises(Throttled):
+        promote(wish(), inner)
+    assert 5 < len(waited) < 12
+    assert clock.at < NOW + timedelta(seconds=20)
+
+
+def test_a_failure_half_way_is_recorded_with_what_was_put() -> None:
+    """And the tags are free again."""
+    ledger = InMemoryLedger()
+    failing = FailingRegistry({"new": NEW}, failing_tag="b", failure=Throttled("slow down"))
+
+    with pytest.raises(Throttled):
+        promote(wish(image_tags=("a", "b")), world(ANY_TAG, failing, ledger=ledger, now=Ticking()))
+
+    (record,) = ledger.announced
+    assert (record.outcome, record.code) == ("FAILED", "throttled")
+    assert [move.image_tag for move in record.moves] == ["a"]
+    assert ledger.held == {}
+
+
+def test_a_retry_keeps_what_the_first_try_has_put() -> None:
+    """In the answer and the record, so that all of it can be taken back."""
+    ledger = InMemoryLedger()
+    registry = FailingRegistry(
+        {"new": NEW, "a": OLD, "b": OLD}, untagged=[OLD], failing_tag="b", failure=Throttled("slow down")
+    )
+    inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
+    two = wish(image_tags=("a", "b"), fingerprint="f")
+    with pytest.raises(Throttled):
+        promote(two, inner)
+    registry.failure = None
+
+    answer = promote(two, inner)
+
+    assert [(move.outcome, move.previous_digest) for move in answer.moves] == [("PROMOTED", OLD.digest)] * 2
+    assert ledger.records["p-1"].moves == answer.moves
+    back = promote(rollback.wish(ledger.records["p-1"], rollback.Undo("p-2", "ann", None)), inner)
+    assert [move.image_tag for move in back.moves] == ["a", "b"]
+    assert registry.tags["a"] == registry.tags["b"] == OLD
+
+
+def test_a_retry_expects_what_the_first_try_expected() -> None:
+    """The tag that it has put itself is no change that somebody else has made."""
+    ledger = InMemoryLedger()
+    registry = FailingRegistry({"new": NEW, "a": OLD, "b": OLD}, failing_tag="b", failure=Throttled("slow down"))
+    inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
+    two = wish(image_tags=("a", "b"), fingerprint="f", expected_digests={"a": OLD.digest, "b": OLD.digest})
+    with pytest.raises(Throttled):
+        promote(two, inner)
+    registry.failure = None
+
+    assert [move.outcome for move in promote(two, inner).moves] == ["PROMOTED", "PROMOTED"]
+
+
+def test_a_retry_does_not_excuse_what_somebody_else_has_moved() -> None:
+    """Then it is refused as it would have been."""
+    ledger = InMemoryLedger()
+    registry = FailingRegistry(
+        {"new": NEW, "other": OTHER, "a": OLD, "b": OLD}, failing_tag="b", failure=Throttled("slow down")
+    )
+    inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
+    two = wish(image_tags=("a", "b"), fingerprint="f", expected_digests={"a": OLD.digest, "b": OLD.digest})
+    with pytest.raises(Throttled):
+        promote(two, inner)
+    registry.failure = None
+    promote(wish("other", promotion_id="p-2", image_tags=("b",)), inner)
+
+    with pytest.raises(TagChanged):
+        promote(two, inner)
+    assert registry.tags["b"] == OTHER
+
+
+def test_a_rollback_that_got_half_way_can_be_finished() -> None:
+    """By the same call again, and by another."""
+    for again in ("p-2", "p-3"):
+        ledger = InMemoryLedger()
+        registry = FailingRegistry({"new": NEW, "a": OLD, "b": OLD}, untagged=[OLD, NEW])
+        inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
+        promote(wish(image_tags=("a", "b")), inner)
+        done = ledger.records["p-1"]
+        registry.failing_tag, registry.failure = "b", Throttled("slow down")
+        with pytest.raises(Throttled):
+            promote(rollback.wish(done, rollback.Undo("p-2", "ann", None)), inner)
+        registry.failure = None
+
+        promote(rollback.wish(done, rollback.Undo(again, "ann", None)), inner)
+
+        assert registry.tags["a"] == registry.tags["b"] == OLD
+
+
+def test_a_retry_that_has_nothing_left_to_do_says_what_was_done() -> None:
+    """Here somebody else has put the other tag meanwhile."""
+    ledger = InMemoryLedger()
+    registry = FailingRegistry({"new": NEW, "a": OLD}, failing_tag="b", failure=Throttled("slow down"))
+    inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
+    two = wish(image_tags=("a", "b"), fingerprint="f")
+    with pytest.raises(Throttled):
+        promote(two, inner)
+    registry.tags["b"] = NEW
+
+    answer = promote(two, inner)
+
+    assert [move.outcome for move in answer.moves] == ["PROMOTED", "UNCHANGED"]
+    assert answer.outcome is Outcome.PROMOTED
+    assert ledger.records["p-1"].moves == answer.moves
+
+
+def test_a_retry_that_is_refused_says_what_the_first_try_has_put() -> None:
+    """The image is still there under that tag."""
+    ledger = InMemoryLedger()
+    findings = KnownFindings({NEW.digest: Scan("COMPLETE")})
+    gated = policy(rule(to_matching=[".*"], gate=gate(findings={"HIGH": 0})))
+    registry = FailingRegistry({"new": NEW, "a": OLD}, failing_tag="b", failure=Throttled("slow down"))
+    inner = world(gated, registry, findings, ledger=ledger, now=Ticking())
+    two = wish(image_tags=("a", "b"), fingerprint="f")
+    with pytest.raises(Throttled):
+        promote(two, inner)
+    findings.scans[NEW.digest] = Scan("COMPLETE", (Finding("CVE-1", "HIGH", ("openssl",)),))
+
+    with pytest.raises(GateRefused) as refused:
+        promote(two, inner)
+
+    assert [(move.image_tag, move.outcome) for move in refused.value.moves] == [("a", "PROMOTED")]
+    record = ledger.records["p-1"]
+    assert (record.outcome, record.image_digest, record.moves) == ("REFUSED", NEW.digest, refused.value.moves)
+
+
+def test_a_repeat_is_told_the_first_answer_whatever_is_in_its_way_now() -> None:
+    """A scan is under way again, or the repository is gone."""
+    ledger = InMemoryLedger()
+    findings = KnownFindings({NEW.digest: Scan("COMPLETE")})
+    inner = world(
+        policy(rule(gate=gate(findings={"HIGH": 0}))), InMemoryRegistry({"new": NEW}), findings, ledger=ledger
+    )
+    promote(wish(fingerprint="f"), inner)
+    findings.scans[NEW.digest] = Scan("IN_PROGRESS")
+
+    assert promote(wish(fingerprint="f"), inner).repeated
+    with pytest.raises(ScanPending):
+        promote(wish(fingerprint="f", promotion_id="p-2"), inner)
+
+
+@dataclass
+class OneAtATime(InMemoryLedger):
+    """A ledger that tells of one head that has moved at a time."""
+
+    told: list[str] = field(default_factory=list)
+
+    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Turn | Record:
+        try:
+            return super().begin(record, seen, versions, after)
+        except HeadMovedError as moved:
+            tag = next(tag for tag in moved.versions if tag not in versions)
+            self.told.append(tag)
+            raise HeadMovedError({tag: moved.versions[tag]}) from None
+
+
+def test_heads_that_are_told_of_one_by_one_are_all_remembered(registry: InMemoryRegistry) -> None:
+    """Two tags that somebody moved past the ledger do not take turns for ever."""
+    ledger = OneAtATime()
+    inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
+    promote(wish(image_tags=("a", "b")), inner)
+    registry.tags |= {"a": OLD, "b": OLD}
+
+    assert promote(wish("other", promotion_id="p-2", image_tags=("a", "b")), inner).outcome is Outcome.PROMOTED
+    assert sorted(ledger.told) == ["a", "b"]
+
+
+def repeated(inner: World, **members: Any) -> Any:
+    """Send the same promotion twice; return what the second one is told, as an error or an answer."""
+    with_key = wish(fingerprint="f", **members)
+    try:
+        promote(with_key, inner)
+    except (NotAllowed, GateRefused) as first:
+        with pytest.raises(type(first)) as again:
+            promote(with_key, inner)
+        return again.value
+    return promote(with_key, inner)
+
+
+def test_a_repeat_is_told_the_first_answer(registry: InMemoryRegistry) -> None:
+    """Also when the tag has moved on since, and without a further record."""
+    ledger = InMemoryLedger()
+    inner = world(ANY_TAG, registry, ledger=ledger)
+    promote(wish(fingerprint="f"), inner)
+    promote(wish("other", promotion_id="p-2"), inner)
+
+    again = promote(wish(fingerprint="f"), inner)
+
+    assert (again.outcome, again.moves[0].previous_digest, again.manifest) == ("PROMOTED", OLD.digest, NEW)
+    assert again.repeated
+    assert len(ledger.announced) == 2
+    assert registry.tags["prod"] == OTHER
+
+
+def test_a_repeated_refusal_is_told_again(registry: InMemoryRegistry) -> None:
+    """With its reasons."""
+    findings = KnownFindings({NEW.digest: Scan("COMPLETE", (Finding("CVE-1", "CRITICAL", ("a",)),))})
+    gated = policy(rule(gate=gate(findings={"CRITICAL": 0})))
+    ledger = InMemoryLedger()
+
+    again = repeated(world(gated, registry, findings, ledger=ledger))
+
+    assert (again.code, again.reasons[0].vulnerability, again.repeated) == ("gate_refused", "CVE-1", True)
+    assert ledger.outcomes() == ["REFUSED"]
+
+
+def test_a_key_of_another_request_is_a_conflict(registry: InMemoryRegistry) -> None:
+    """Nothing is done and nothing recorded."""
+    ledger = InMemoryLedger()
+    promote(wish(fingerprint="f"), world(ANY_TAG, registry, ledger=ledger))
+
+    with pytest.raises(IdempotencyConflict):
+        promote(wish("other", fingerprint="g"), world(ANY_TAG, registry, ledger=ledger))
+    assert len(ledger.announced) == 1
+    assert registry.tags["prod"] == NEW
+
+
+def test_a_dry_run_leaves_no_trace(registry: InMemoryRegistry) -> None:
+    """No call of the ledger at all."""
+    ledger = InMemoryLedger()
+
+    assert promote(wish(dry_run=True), world(ANY_TAG, registry, ledger=ledger)).outcome is Outcome.PLANNED
+    with pytest.raises(TagChanged):
+        promote(wish(dry_run=True, expected_digests={"prod": None}), world(ANY_TAG, registry, ledger=ledger))
+    assert ledger.calls == []
+
+
+@pytest.mark.parametrize(("asked", "calls"), [("new", ["begin", "finish"]), ("prod", ["record"])])
+def test_two_calls_of_the_ledger_for_a_promotion_and_one_where_all_is_done(
+    registry: InMemoryRegistry, asked: str, calls: list[str]
+) -> None:
+    """However many tags there are."""
+    ledger = InMemoryLedger()
+    registry.tags["v1"] = OLD
+
+    promote(wish(asked, image_tags=("prod", "v1")), world(ANY_TAG, registry, ledger=ledger))
+
+    assert ledger.calls == calls
+
+
+def scan_of(image: Manifest, tag: str) -> Promotion:
+    return wish(trigger=Trigger.SCAN, source=Source(ImageId(tag, image.digest)), rule="staging")
+
+
+def test_a_late_scan_of_an_older_image_is_superseded() -> None:
+    """By the time of the push; the tag stays, and the refusal is recorded."""
+    findings = KnownFindings(
+        {OLD.digest: Scan("COMPLETE"), NEW.digest: Scan("COMPLETE")},
+        pushes={OLD.digest: NOW - timedelta(hours=1), NEW.digest: NOW},
+    )
+    registry = InMemoryRegistry({"build-1": OLD, "build-2": NEW, "staging": NEW})
+    ledger = InMemoryLedger()
+
+    with pytest.raises(Superseded, match="after"):
+        promote(scan_of(OLD, "build-1"), world(SCANS, registry, findings, ledger=ledger))
+
+    assert registry.tags["staging"] == NEW
+    assert ledger.outcomes() == ["REFUSED"]
+
+
+@dataclass
+class Undated(KnownFindings):
+    """Findings of a registry that does not say when one image was pushed."""
+
+    def pushed(self, repository: Repository, image_digests: Sequence[str]) -> dict[str, datetime]:
+        return {digest: at for digest, at in self.pushes.items() if digest in image_digests}
+
+
+@pytest.mark.parametrize("known", [OLD, NEW])
+def test_a_scan_moves_no_tag_where_the_order_is_not_known(known: Manifest) -> None:
+    """Fail closed: somebody may ask for it."""
+    findings = Undated({NEW.digest: Scan("COMPLETE")}, pushes={known.digest: NOW})
+    registry = InMemoryRegistry({"build-2": NEW, "staging": OLD})
+
+    with pytest.raises(Superseded, match="does not say"):
+        promote(scan_of(NEW, "build-2"), world(SCANS, registry, findings))
+    assert registry.tags["staging"] == OLD
+
+
+def test_a_scan_of_a_newer_image_moves_the_tag() -> None:
+    """And a person may go back whenever they like: the order is for scans only."""
+    findings = KnownFindings(
+        {OLD.digest: Scan("COMPLETE"), NEW.digest: Scan("COMPLETE")},
+        pushes={OLD.digest: NOW - timedelta(hours=1), NEW.digest: NOW},
+    )
+    registry = InMemoryRegistry({"build-1": OLD, "build-2": NEW, "staging": OLD, "prod": NEW})
+
+    promote(scan_of(NEW, "build-2"), world(SCANS, registry, findings))
+    promote(wish("build-1"), world(ANY_TAG, registry, findings))
+
+    assert (registry.tags["staging"], registry.tags["prod"]) == (NEW, OLD)
+
+
+def test_a_scan_waits_for_what_passes_with_time() -> None:
+    """A request for the same image is refused: somebody stands there who can come again."""
+    asked = gate(findings={}, signed=True)
+    findings = KnownFindings({NEW.digest: Scan("COMPLETE")}, pushes={NEW.digest: NOW})
+    registry = InMemoryRegistry({"build-1": NEW})
+    rules = policy(rule(name="staging", on="scan", to=["staging"], gate=asked, **{"from": "build-.*"}))
+
+    with pytest.raises(ScanPending):
+        promote(scan_of(NEW, "build-1"), world(rules, registry, findings))
+    with pytest.raises(GateRefused):
+        promote(wish("build-1"), world(policy(rule(gate=asked)), registry, findings))
+
+
+def test_soak_begins_when_the_image_reached_the_source_tag(registry: InMemoryRegistry) -> None:
+    """Where the ledger saw it; an image that was built long ago is new to staging all the same."""
+    ledger = InMemoryLedger(lambda: NOW)
+    findings = KnownFindings(pushes={NEW.digest: NOW - timedelta(days=30)})
+    soaking = policy(rule(gate=gate(soak=24 * 3600)), rule(name="s", to=["staging"]))
+
+    def attempt(at: datetime, **members: Any) -> Any:
+        ledger.clock = lambda: at
+        return promote(wish(**members), world(soaking, registry, findings, ledger=ledger, now=lambda: at))
+
+    attempt(NOW, image_tags=("staging",), promotion_id="p-0")
+    with pytest.raises(GateRefused, match="2026-11-24T12:00:00Z"):
+        attempt(NOW + timedelta(hours=23), source=Source(ImageId("staging")), image_tags=("prod",))
+
+    later = attempt(
+        NOW + timedelta(hours=25), source=Source(ImageId("staging")), image_tags=("prod",), promotion_id="p-2"
+    )
+    assert later.outcome is Outcome.PROMOTED
+
+
+def test_an_operators_freeze_names_who_and_why(registry: InMemoryRegistry) -> None:
+    """It is recorded, and does not stand once it is lifted."""
+    ledger = InMemoryLedger(stops=[Freeze(NOW - timedelta(hours=1), None, "incident 7", None, None, by="ann")])
+    inner = world(ANY_TAG, registry, ledger=ledger)
+
+    with pytest.raises(Frozen, match=r"until it is lifted: incident 7 \(by ann\)"):
+        promote(wish(), inner)
+    assert ledger.outcomes() == ["REFUSED"]
+
+    ledger.stops.clear()
+    assert promote(wish(), inner).outcome is Outcome.PROMOTED
+
+
+def test_a_dry_run_says_that_an_operator_froze_it(registry: InMemoryRegistry) -> None:
+    """It tells what would happen, and leaves no record."""
+    ledger = InMemoryLedger(stops=[Freeze(NOW - timedelta(hours=1), None, "incident 7", None, None, by="ann")])
+
+    with pytest.raises(Frozen):
+        promote(wish(dry_run=True), world(ANY_TAG, registry, ledger=ledger))
+    assert ledger.announced == []
+
+
+def test_an_event_waits_for_the_end_of_a_freeze(registry: InMemoryRegistry) -> None:
+    """Nobody is told that it was refused: it is carried out later."""
+    ledger = InMemoryLedger(stops=[Freeze(NOW - timedelta(hours=1), None, "incident 7", None, None)])
+    findings = KnownFindings({NEW.digest: Scan("COMPLETE")})
+    frozen = world(SCANS, InMemoryRegistry({"build-1": NEW}), findings, ledger=ledger)
+
+    with pytest.raises(Frozen):
+        promote(scan_of(NEW, "build-1"), frozen)
+    assert ledger.announced == []
+
+    ledger.stops.clear()
+    assert promote(scan_of(NEW, "build-1"), frozen).outcome is Outcome.PROMOTED

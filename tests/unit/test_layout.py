@@ -1,0 +1,43 @@
+"""What the folders of code promise to those who import them."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+PACKAGES = sorted((PROJECT / "lambda" / "promoter").rglob("__init__.py"))
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: str(path.parent.relative_to(PROJECT)))
+def test_a_package_of_the_function_holds_a_docstring_and_nothing_else(package: Path) -> None:
+    """Importing one module of it runs no code of the package."""
+    tree = ast.parse(package.read_text())
+
+    assert ast.get_docstring(tree)
+    assert len(tree.body) == 1
+
+
+def threshold_after(module: str) -> int:
+    """Return after how many new objects a fresh interpreter looks for garbage once it has imported the module."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import gc, {module}; print(gc.get_threshold()[0])"],
+        cwd=PROJECT / "lambda",
+        env={},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(done.stdout)
+
+
+def test_only_the_handler_slows_the_garbage_collector_down() -> None:
+    """Who deploys or checks a policy imports modules of the function too, and keeps Python's default."""
+    usual = threshold_after("json")
+
+    assert threshold_after("promoter.domain.templates") == usual
+    assert threshold_after("promoter.handler") > 100 * usual
