@@ -56,12 +56,12 @@ stop: ## end the local AWS
 
 setup: $(SET_UP) ## install everything into .venv and node_modules
 
-$(SET_UP): requirements-dev.txt lambda/requirements.txt package-lock.json scripts/setup.sh
+$(SET_UP): requirements.txt requirements-dev.txt lambda/requirements.txt package-lock.json scripts/setup.sh
 	@scripts/setup.sh $(PYTHON)
 	@touch $@
 
-pins: $(SET_UP) ## resolve the pinned versions anew
-	@scripts/pins.sh
+pins: $(SET_UP) ## resolve the pinned versions anew; KEEP=1 changes none that may stay
+	@KEEP=$(KEEP) scripts/pins.sh
 
 clean: stop ## remove all that was made here
 	rm -rf .venv .local node_modules cdk.out
