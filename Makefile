@@ -11,7 +11,7 @@ BIN := .venv/bin
 SET_UP := .venv/.set-up
 CODE := app.py bench infra lambda local tests
 
-.PHONY: help demo test torture lint format policy explain schema bench local stop setup pins clean
+.PHONY: help demo test tests torture lint format policy explain schema bench local stop setup pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,17 +19,21 @@ help: ## list the targets
 demo: $(SET_UP) ## the main job on a local AWS, step by step; leaves nothing running
 	@$(BIN)/python -m local demo
 
-test: lint ## style, types and every test, on a local AWS
+test: lint tests ## style, types and every test, on a local AWS
+
+tests: $(SET_UP) ## every test, without style and types
 	@echo "== tests"
 	@$(BIN)/python -m pytest
 
 torture: $(SET_UP) ## kill, fuzz and interleave for SECONDS=600, with new examples each time
 	@PYTHONPATH=.:lambda $(BIN)/python -m tests.torture --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
-lint: $(SET_UP) ## style, format, arrows between packages, types
-	@echo "== style, format, arrows, types"
+lint: $(SET_UP) ## style, format, spelling, workflows, arrows between packages, types
+	@echo "== style, format, spelling, workflows, arrows, types"
 	@$(BIN)/python -m ruff check $(CODE)
 	@$(BIN)/python -m ruff format --check $(CODE)
+	@$(BIN)/codespell
+	@$(BIN)/zizmor --offline --quiet --persona pedantic .github
 	@PYTHONPATH=lambda $(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/python -m mypy
 
@@ -57,12 +61,12 @@ stop: ## end the local AWS
 
 setup: $(SET_UP) ## install everything into .venv and node_modules
 
-$(SET_UP): requirements-dev.txt lambda/requirements.txt package-lock.json scripts/setup.sh
+$(SET_UP): requirements.txt requirements-dev.txt lambda/requirements.txt package-lock.json scripts/setup.sh
 	@scripts/setup.sh $(PYTHON)
 	@touch $@
 
-pins: $(SET_UP) ## resolve the pinned versions anew
-	@scripts/pins.sh
+pins: $(SET_UP) ## resolve the pinned versions anew; KEEP=1 changes none that may stay
+	@KEEP=$(KEEP) scripts/pins.sh
 
 clean: stop ## remove all that was made here
 	rm -rf .venv .local node_modules cdk.out

@@ -1,8 +1,9 @@
-"""The function's asset: made by pip from hashed pins, without Docker, and the same bytes wherever it is made."""
+"""The function's asset: made by uv from hashed pins, without Docker, and the same bytes wherever it is made."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,11 +15,12 @@ import jsii
 from aws_cdk import AssetHashType, BundlingOptions, DockerImage, ILocalBundling
 from aws_cdk import aws_lambda as lambda_
 
+from infra import pip_settings
 from infra.policy.file import PolicyFile
 
 SOURCE = Path(__file__).parents[1] / "lambda"
-PLATFORMS = {"arm64": "manylinux2014_aarch64", "x86_64": "manylinux2014_x86_64"}
-UNWANTED = ("bin", "*.dist-info", "**/__pycache__")  # of what pip installs
+PLATFORMS = {"arm64": "aarch64-manylinux2014", "x86_64": "x86_64-manylinux2014"}
+UNWANTED = ("bin", "*.dist-info", "**/__pycache__")  # of what uv installs
 
 
 def bundle(policy: PolicyFile, *, architecture: lambda_.Architecture) -> lambda_.Code:
@@ -30,13 +32,13 @@ def bundle(policy: PolicyFile, *, architecture: lambda_.Architecture) -> lambda_
         asset_hash=fingerprint(compiled, architecture.name),
         bundling=BundlingOptions(
             image=DockerImage.from_registry("scratch"),
-            local=PipBundling(compiled, architecture.name),  # type: ignore[arg-type]  # jsii passes options as one
+            local=UvBundling(compiled, architecture.name),  # type: ignore[arg-type]  # jsii passes options as one
         ),
     )
 
 
 def fingerprint(policy: str, architecture: str) -> str:
-    """Return a hash of all that makes the asset, this recipe too; the pins stand for what pip installs."""
+    """Return a hash of all that makes the asset, this recipe too; the pins stand for what uv installs."""
     recipe = Path(__file__).read_bytes()
     parts = [recipe, policy.encode(), architecture.encode(), f"{sys.version_info[:2]}".encode()]
     for file in sources():
@@ -50,7 +52,7 @@ def sources() -> list[Path]:
 
 
 @jsii.implements(ILocalBundling)
-class PipBundling:
+class UvBundling:
     """Bundles on this machine; CDK calls it before it would think of Docker."""
 
     def __init__(self, policy: str, architecture: str) -> None:
@@ -58,7 +60,7 @@ class PipBundling:
         self._architecture = architecture
 
     def try_bundle(self, output_dir: str, options: Any) -> bool:  # noqa: ARG002 - CDK's signature
-        """Fill the folder. Raises CalledProcessError where pip cannot."""
+        """Fill the folder. Raises CalledProcessError where uv cannot."""
         build(Path(output_dir), policy=self._policy, architecture=self._architecture)
         return True
 
@@ -102,10 +104,13 @@ def open_up(target: Path) -> None:
 def install(target: Path, architecture: str) -> None:
     """Install the function's packages, from wheels whose hashes are pinned."""
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    command = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-    wheels = ["--require-hashes", "--no-deps", "--no-compile", "--only-binary=:all:", "--implementation=cp"]
-    lambdas = ["--platform", PLATFORMS[architecture], "--python-version", version]
+    command = ["-m", "uv", "pip", "install", "--quiet", "--python", sys.executable]
+    # Copied, because open_up() would change the files in uv's cache through links.
+    wheels = ["--require-hashes", "--no-deps", "--no-build", "--no-compile-bytecode", "--link-mode", "copy"]
+    lambdas = ["--python-platform", PLATFORMS[architecture], "--python-version", version]
     paths = ["--target", str(target), "--requirement", str(SOURCE / "requirements.txt")]
+    environment = os.environ | pip_settings.for_uv(os.environ)
     subprocess.run(  # noqa: S603 - our own words
-        [sys.executable, *command, *wheels, *lambdas, *paths], check=True, stdout=sys.stderr
+        [sys.executable, *command, *wheels, *lambdas, *paths], check=True, stdout=sys.stderr, env=environment
     )
+    (target / ".lock").unlink(missing_ok=True)  # uv's own
