@@ -242,6 +242,8 @@ def scanning(lab: Lab) -> Policy:
     gate = {
         "findings": {},
         "fixable_only": False,
+        "max_scan_age": None,
+        "signing_profiles": [],
         "min_age": 0,
         "ignore": [],
         "signed": False,
