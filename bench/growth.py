@@ -82,17 +82,17 @@ class Mover:
     def promoted(self, world: World) -> Callable[[int], object]:
         """Carry out the use case, as it runs inside the function."""
 
-        def promotion(_: int) -> object:
-            wish = Promotion(
+        def promote_once(_: int) -> object:
+            promotion = Promotion(
                 promotion_id=uuid.uuid4().hex,
                 trigger=Trigger.REQUEST,
                 repository=Repository(self.lab.aws.account_id, self.repository),
                 source=Source(ImageId(self.source())),
                 image_tags=(self.TAG,),
             )
-            return promote(wish, world)
+            return promote(promotion, world)
 
-        return promotion
+        return promote_once
 
 
 @dataclass(frozen=True)
@@ -263,8 +263,8 @@ def scans(mover: Mover, world: World) -> Callable[[int], object]:
             waiting.extend(scanned(mover))
         digest, tag = waiting.pop()
         came = image_events.ImageEvent(uuid.uuid4().hex, place, digest, (tag,), datetime.now(UTC), is_scan=True)
-        for wish in image_events.wishes(came, world.policy):  # type: ignore[union-attr]  # the rule serves every build
-            promote(wish, world)
+        for promotion in image_events.promotions(came, world.policy):  # type: ignore[union-attr]  # the rule serves every build
+            promote(promotion, world)
 
     return event
 

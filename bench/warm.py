@@ -128,14 +128,14 @@ class Subject:
 
     def promoted(self, world: World, way: str) -> Callable[[int], object]:
         """Carry out the use case, as it runs inside the function."""
-        return lambda number: promote(self.wish(self.names(way, number)), world)
+        return lambda number: promote(self.promotion(self.names(way, number)), world)
 
     def repeated(self, world: World) -> Callable[[int], object]:
         """Ask again for what is there."""
-        promote(self.wish(["there"]), world)
-        return lambda _: promote(self.wish(["there"]), world)
+        promote(self.promotion(["there"]), world)
+        return lambda _: promote(self.promotion(["there"]), world)
 
-    def wish(self, tags: Sequence[str]) -> Promotion:
+    def promotion(self, tags: Sequence[str]) -> Promotion:
         """Ask for tags on the source."""
         return Promotion(
             promotion_id=uuid.uuid4().hex,

@@ -25,9 +25,9 @@ PROMOTES, REFUSES, WRONG_USE = 0, 1, 2
 
 @dataclass(frozen=True)
 class Question:
-    """A wish, and what is known of its image; `signers` are the profiles by which ECR has signed it."""
+    """A promotion, and what is known of its image; `signers` are the profiles by which ECR has signed it."""
 
-    wish: Promotion
+    promotion: Promotion
     evidence: Evidence
     signers: frozenset[str]
     now: datetime
@@ -36,34 +36,34 @@ class Question:
 def explain(policy: Policy, question: Question) -> Iterator[tuple[str, bool]]:
     """Yield, for each decision, its text of some lines and whether tags would be put."""
     try:
-        for wish, rule, tags in decisions(policy, question.wish):
-            yield verdict(policy, rule, tags, replace(question, wish=wish))
+        for promotion, rule, tags in decisions(policy, question.promotion):
+            yield verdict(policy, rule, tags, replace(question, promotion=promotion))
     except (NotAllowed, InvalidRequest) as refused:
         yield told(refused), False
 
 
-def decisions(policy: Policy, wish: Promotion) -> Iterator[tuple[Promotion, Rule, tuple[str, ...]]]:
-    """Yield the rules that would go by the wish, and their tags: for a scan all that serve, for a request one.
+def decisions(policy: Policy, promotion: Promotion) -> Iterator[tuple[Promotion, Rule, tuple[str, ...]]]:
+    """Yield the rules that would serve the promotion, with their tags: all of them for a scan, one for a request.
 
     Raises ValueError where that takes the digest, which the function would look up.
     """
-    needing = [rule.name for rule in policy.serving(wish) if rule.needs_digest]
-    if needing and not wish.source.image_digest:
+    needing = [rule.name for rule in policy.serving(promotion) if rule.needs_digest]
+    if needing and not promotion.source.image_digest:
         raise ValueError(f"rule {needing[0]} makes a tag of the digest: add --digest")
-    if wish.trigger is Trigger.REQUEST:
-        yield wish, *policy.admit(wish)
+    if promotion.trigger is Trigger.REQUEST:
+        yield promotion, *policy.admit(promotion)
         return
-    for rule in policy.serving(wish):
-        own = replace(wish, rule=rule.name)
+    for rule in policy.serving(promotion):
+        own = replace(promotion, rule=rule.name)
         yield own, *policy.admit(own)
 
 
 def verdict(policy: Policy, rule: Rule, tags: Sequence[str], question: Question) -> tuple[str, bool]:
     """Return what one rule would decide."""
     try:
-        policy.thaw(rule, question.wish, now=question.now)
+        policy.thaw(rule, question.promotion, now=question.now)
         if rule.gate is not None and (reasons := rule.gate.judge(evidence(rule.gate, question), now=question.now)):
-            raise refusal(reasons, question.wish.trigger)
+            raise refusal(reasons, question.promotion.trigger)
     except PromoterError as refused:
         return f"rule {rule.name} serves it, and would refuse {', '.join(tags)}:\n{told(refused)}", False
     gate = "which has no gate" if rule.gate is None else "whose gate it passes"
@@ -92,7 +92,7 @@ def question(options: argparse.Namespace) -> Question:
     images = [image(argument) for argument in options.findings] or [("the image", None, Scan(None))]
     registry, _, repository = options.repository.rpartition(":")
     return Question(
-        wish=Promotion(
+        promotion=Promotion(
             promotion_id="explained",
             trigger=Trigger(options.on),
             repository=Repository(registry or OWN_ACCOUNT, repository),

@@ -103,8 +103,8 @@ def serve_event(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]
         raise served.error
     return {
         "promotions": [
-            {"promotionId": wish.promotion_id, "rule": wish.rule, "outcome": answer.outcome}
-            for wish, answer in served.answers
+            {"promotionId": promotion.promotion_id, "rule": promotion.rule, "outcome": answer.outcome}
+            for promotion, answer in served.answers
         ]
     }
 

@@ -23,23 +23,25 @@ MOST_LOGGED = 300
 logger = Logger(service=SERVICE)
 
 
-def report(wish: Promotion, answer: Promoted | PromoterError, *, milliseconds: float, waits: bool = False) -> None:
+def report(
+    promotion: Promotion, answer: Promoted | PromoterError, *, milliseconds: float, waits: bool = False
+) -> None:
     """Log how a promotion ended, and count it by outcome and trigger.
 
     One that `waits` has not ended: that is logged, and it is counted when it ends. Nor has one of an event that
     failed and may be tried again: the event comes again, or `reconcile` does it.
     """
     record: dict[str, Any] = {
-        "promotion_id": wish.promotion_id,
-        "trigger": wish.trigger,
+        "promotion_id": promotion.promotion_id,
+        "trigger": promotion.trigger,
         "outcome": "WAITING" if waits else answer.outcome,
-        "repository": wish.repository.name,
-        "registry_id": wish.repository.registry_id,
-        "source_tag": wish.source.image_id.image_tag,
-        "source_digest": wish.source.image_digest,
-        "caller": wish.caller,
-        "undoes": wish.undoes,
-        "override": wish.override,
+        "repository": promotion.repository.name,
+        "registry_id": promotion.repository.registry_id,
+        "source_tag": promotion.source.image_id.image_tag,
+        "source_digest": promotion.source.image_digest,
+        "caller": promotion.caller,
+        "undoes": promotion.undoes,
+        "override": promotion.override,
         "moves": [{"tag": m.image_tag, "outcome": m.outcome, "previous": m.previous_digest} for m in answer.moves],
         "milliseconds": round(milliseconds, 1),
     }
@@ -50,7 +52,7 @@ def report(wish: Promotion, answer: Promoted | PromoterError, *, milliseconds: f
         logger.info("promotion", **record, rule=answer.rule, digest=answer.manifest.digest)
     else:
         record |= {
-            "rule": wish.rule,
+            "rule": promotion.rule,
             "code": answer.code,
             "detail": documents.cut(answer.detail, documents.MOST_DETAIL),
             "reasons": documents.fitting(answer.reasons, room=documents.MOST_BYTES),
@@ -60,12 +62,12 @@ def report(wish: Promotion, answer: Promoted | PromoterError, *, milliseconds: f
             return
         log = logger.error if answer.outcome is Outcome.FAILED else logger.warning
         log("promotion", **record)
-        if comes_again(wish, answer):
-            count_retry(wish.trigger)
+        if comes_again(promotion, answer):
+            count_retry(promotion.trigger)
             return
         if answer.outcome is Outcome.REFUSED:
             count_reasons({each.code for each in answer.reasons} or {answer.code})
-    count(wish.trigger, answer.outcome, milliseconds)
+    count(promotion.trigger, answer.outcome, milliseconds)
 
 
 def report_waiting(watch: Watch, awaited: str) -> None:
@@ -81,9 +83,9 @@ def report_waiting(watch: Watch, awaited: str) -> None:
     )
 
 
-def comes_again(wish: Promotion, answer: PromoterError) -> bool:
+def comes_again(promotion: Promotion, answer: PromoterError) -> bool:
     """Say whether a failed promotion is tried again without anybody asking for it."""
-    return wish.trigger is Trigger.SCAN and answer.outcome is Outcome.FAILED and answer.retryable
+    return promotion.trigger is Trigger.SCAN and answer.outcome is Outcome.FAILED and answer.retryable
 
 
 def report_given_up(error: Exception) -> None:

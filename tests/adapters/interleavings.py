@@ -71,7 +71,7 @@ class Interleavings(RuleBasedStateMachine):
         self.interrupted = False
         self.crashed: Promotion | None = None
 
-    def wish(self, image: str, tags: tuple[str, ...]) -> Promotion:
+    def promotion(self, image: str, tags: tuple[str, ...]) -> Promotion:
         return Promotion(
             promotion_id=uuid.uuid4().hex,
             trigger=Trigger.REQUEST,
@@ -81,14 +81,14 @@ class Interleavings(RuleBasedStateMachine):
             fingerprint=uuid.uuid4().hex,
         )
 
-    def carry_out(self, wish: Promotion) -> Outcome:
+    def carry_out(self, promotion: Promotion) -> Outcome:
         """Promote; a freeze, and nothing else, refuses. Return how it ended.
 
         A freeze holds back moves, not answers: a promotion that ended before gets its first answer.
         """
         before = dict(self.at.registry.tags)
         try:
-            answer = promote(wish, self.at.world())
+            answer = promote(promotion, self.at.world())
         except Frozen:
             assert self.frozen
             assert self.at.registry.tags == before
@@ -98,14 +98,14 @@ class Interleavings(RuleBasedStateMachine):
             return answer.outcome
         assert not self.frozen
         assert all(self.at.registry.tags[move.image_tag] == answer.manifest_of(move) for move in answer.moves)
-        assert {move.image_tag for move in answer.moves} == set(wish.image_tags or ())
-        self.promoted.append(wish.promotion_id)
+        assert {move.image_tag for move in answer.moves} == set(promotion.image_tags or ())
+        self.promoted.append(promotion.promotion_id)
         return answer.outcome
 
     @rule(image=st.sampled_from(sorted(IMAGES)), tags=TAG_SETS)
     def promote(self, image: str, tags: tuple[str, ...]) -> None:
         if not self.interrupted:
-            self.carry_out(self.wish(image, tags))
+            self.carry_out(self.promotion(image, tags))
 
     @rule(image=st.sampled_from(sorted(IMAGES)), tags=TAG_SETS, point=st.sampled_from(POINTS))
     def crash(self, image: str, tags: tuple[str, ...], point: tuple[int, str]) -> None:
@@ -113,11 +113,11 @@ class Interleavings(RuleBasedStateMachine):
         ports = mortal({"registry": self.at.registry, "ledger": living.ledger}, point)
         if self.interrupted:
             return
-        wish = self.wish(image, tags)
+        promotion = self.promotion(image, tags)
         try:
-            promote(wish, replace(living, **ports))
+            promote(promotion, replace(living, **ports))
         except Killed:
-            self.interrupted, self.crashed = True, wish
+            self.interrupted, self.crashed = True, promotion
         except Frozen:
             assert self.frozen
 
@@ -127,7 +127,7 @@ class Interleavings(RuleBasedStateMachine):
             return
         record = self.at.history.promotion(self.promoted[number % len(self.promoted)])
         with suppress(InvalidRequest):
-            undo = rollback.wish(record, rollback.Undo(uuid.uuid4().hex, None, None, uuid.uuid4().hex))
+            undo = rollback.promotion(record, rollback.Undo(uuid.uuid4().hex, None, None, uuid.uuid4().hex))
             before = dict(self.at.registry.tags)
             heads = {head.image_tag: head for head in self.at.history.heads(self.at.place).entries}
             last = [heads[tag] for tag in undo.images]
@@ -172,7 +172,7 @@ class Interleavings(RuleBasedStateMachine):
         """The next promotion that moves the tags settles what a crash left behind."""
         self.at.clock.time += timedelta(seconds=31)
         before = dict(self.at.registry.tags)
-        self.carry_out(self.wish(image, TAGS))
+        self.carry_out(self.promotion(image, TAGS))
         if all(before.get(tag) != self.at.registry.tags.get(tag) for tag in TAGS):
             self.interrupted = False
 

@@ -35,7 +35,7 @@ OLD, NEW, NEXT = manifest('{"old": 1}'), manifest('{"new": 1}'), manifest('{"nex
 ANY_TAG = policy(rule(to_matching=[".*"]))
 
 
-def wish(source: str, **members: Any) -> Promotion:
+def promotion(source: str, **members: Any) -> Promotion:
     """Ask for `a` and `b` on an image."""
     defaults: dict[str, Any] = {"image_tags": ("a", "b"), "repository": REPOSITORY}
     defaults |= {"promotion_id": uuid.uuid4().hex, "trigger": Trigger.REQUEST, "source": Source(ImageId(source))}
@@ -95,7 +95,7 @@ def living(kept: Table, registry: Any) -> World:
 
 def next_promotion(world: World) -> None:
     """Recover by the next promotion of the tags."""
-    promote(wish("next"), world)
+    promote(promotion("next"), world)
 
 
 def reconcile(world: World) -> None:
@@ -109,7 +109,7 @@ def test_after_a_crash_at_any_step_everything_agrees(
     kept: Table, registry: InMemoryRegistry, point: tuple[int, str], recover: Callable[[World], None]
 ) -> None:
     """Once the turn is over: no tag without its record, no record without its announcement, no turn held."""
-    crashed = wish("new")
+    crashed = promotion("new")
     ports = mortal({"registry": registry, "ledger": kept.ledger}, point)
     with suppress(Killed):
         promote(crashed, replace(living(kept, registry), **ports))
@@ -139,7 +139,7 @@ def test_a_crashed_promotion_that_is_sent_again_is_carried_out_once(
     kept: Table, registry: InMemoryRegistry, point: tuple[int, str]
 ) -> None:
     """As Lambda does with an event, and a pipeline with its Idempotency-Key."""
-    crashed = wish("new")
+    crashed = promotion("new")
     ports = mortal({"registry": registry, "ledger": kept.ledger}, point)
     with suppress(Killed):
         promote(crashed, replace(living(kept, registry), **ports))
@@ -157,7 +157,7 @@ def _carry_out(aws: LocalAws, table: str, repository: Repository) -> None:
     """Promote `new` to `a`, in a process of its own."""
     ledger = DynamoLedger(aws.client("dynamodb"), table, lease=timedelta(seconds=1), history=timedelta(days=1))
     promote(
-        wish("new", promotion_id="killed", image_tags=("a",), repository=repository),
+        promotion("new", promotion_id="killed", image_tags=("a",), repository=repository),
         world(ANY_TAG, EcrRegistry(aws.client("ecr")), ledger=ledger),
     )
 
@@ -210,7 +210,9 @@ def test_a_process_that_is_really_killed(
     process.join()
 
     registry = EcrRegistry(local_aws.client("ecr"))
-    answer = promote(wish("next", image_tags=("a",), repository=place), world(ANY_TAG, registry, ledger=ledger))
+    answer = promote(
+        promotion("next", image_tags=("a",), repository=place), world(ANY_TAG, registry, ledger=ledger)
+    )
 
     assert isinstance(answer, Promoted)
     (head,) = history.heads(place).entries

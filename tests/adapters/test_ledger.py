@@ -299,7 +299,7 @@ def test_the_next_try_carries_on_what_was_put(ledger: Ledger) -> None:
 
 
 def test_what_ended_is_known_by_its_id(ledger: Ledger) -> None:
-    """Of the same wish only; not what is under way."""
+    """Of the same request only; not what is under way."""
     record, failed = partly_done(ledger)
     begin(ledger, under_way := intent(tags=("c",)))
     done = carry_out(ledger, intent())

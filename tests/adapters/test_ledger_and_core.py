@@ -44,15 +44,15 @@ def test_a_key_still_stands_for_its_request_after_a_crash(ledger: Ledger, clock:
     new = manifest('{"new": 1}')
     registry = InMemoryRegistry({"new": new})
     here = world(ANY_TAG, registry, ledger=ledger, now=clock)
-    wish = Promotion(
+    promotion = Promotion(
         "p-1", Trigger.REQUEST, PLACE, Source(ImageId("new")), ("prod",), caller="arn:x", fingerprint="f"
     )
     with pytest.raises(Killed):
-        promote(wish, replace(here, **mortal({"registry": registry, "ledger": ledger}, (1, "after"))))
+        promote(promotion, replace(here, **mortal({"registry": registry, "ledger": ledger}, (1, "after"))))
     clock.time += timedelta(minutes=2)
     assert settle("p-1", here)
 
-    answer = promote(wish, here)
+    answer = promote(promotion, here)
 
     assert (answer.outcome, answer.repeated) == (Outcome.PROMOTED, True)
 
@@ -62,15 +62,15 @@ def test_a_key_still_stands_for_its_request_after_half_a_promotion(ledger: Ledge
     new = manifest('{"new": 1}')
     registry = InMemoryRegistry({"new": new})
     here = world(ANY_TAG, registry, ledger=ledger, now=clock)
-    wish = Promotion(
+    promotion = Promotion(
         "p-1", Trigger.REQUEST, PLACE, Source(ImageId("new")), ("a", "b"), caller="arn:x", fingerprint="f"
     )
     with pytest.raises(Killed):
-        promote(wish, replace(here, **mortal({"registry": registry, "ledger": ledger}, (1, "after"))))
+        promote(promotion, replace(here, **mortal({"registry": registry, "ledger": ledger}, (1, "after"))))
     clock.time += timedelta(minutes=2)
     assert settle("p-1", here)
 
-    answer = promote(wish, here)
+    answer = promote(promotion, here)
 
     assert [move.outcome for move in answer.moves] == [Outcome.PROMOTED, Outcome.PROMOTED]
 

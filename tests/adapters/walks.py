@@ -133,31 +133,33 @@ class Walk:
             self.check()
         self.put_right()
 
-    def send(self, wish: Promotion, *, may_die: bool = False) -> Promoted | PromoterError | None:
+    def send(self, promotion: Promotion, *, may_die: bool = False) -> Promoted | PromoterError | None:
         """Carry out; None: it was killed on the way. What the answer says has to be true."""
         before, here = dict(self.at.registry.tags), self.at.world()
-        self.sent.append(wish)
+        self.sent.append(promotion)
         if may_die and self.dice.random() < 0.4:
             point = self.dice.choice(POINTS)
             ports: Any = mortal({"registry": self.at.registry, "ledger": here.ledger}, point)
             here = replace(here, **ports)
         try:
-            answer = promote(wish, here)
+            answer = promote(promotion, here)
         except Killed:
             return None
         except PromoterError as error:
-            self.check_refusal(wish, error, before)
+            self.check_refusal(promotion, error, before)
             return error
         if not answer.repeated:
-            assert not self.frozen or wish.override
+            assert not self.frozen or promotion.override
             assert all(self.at.registry.tags[move.image_tag] == answer.manifest_of(move) for move in answer.moves)
         return answer
 
-    def check_refusal(self, wish: Promotion, error: PromoterError, before: dict[str, Manifest]) -> None:
+    def check_refusal(self, promotion: Promotion, error: PromoterError, before: dict[str, Manifest]) -> None:
         """A refusal has its reason, and has moved nothing."""
         refusals: dict[type[PromoterError], bool] = {
-            Frozen: self.frozen, TagChanged: wish.undoes is not None, Superseded: wish.trigger is Trigger.SCAN
-        }  # fmt: skip
+            Frozen: self.frozen,
+            TagChanged: promotion.undoes is not None,
+            Superseded: promotion.trigger is Trigger.SCAN,
+        }
         if type(error) in refusals:
             assert refusals[type(error)], error
             assert self.at.registry.tags == before
@@ -165,9 +167,9 @@ class Walk:
             assert error.code in PASSING, error
 
     def promotes(self) -> None:
-        self.send(self.wish(self.image(), self.tags()), may_die=True)
+        self.send(self.promotion(self.image(), self.tags()), may_die=True)
 
-    def wish(self, image: str, tags: tuple[str, ...]) -> Promotion:
+    def promotion(self, image: str, tags: tuple[str, ...]) -> Promotion:
         source, name = Source(ImageId(image)), uuid.uuid4().hex
         return Promotion(name, Trigger.REQUEST, self.at.place, source, tags, fingerprint=name)
 
@@ -185,15 +187,15 @@ class Walk:
         of = self.dice.choice(self.sent[-3:]).promotion_id
         undo = rollback.Undo(name, None, self.dice.choice([None, None, self.tags()]), name, override)
         try:
-            wish = rollback.wish(self.at.history.promotion(of), undo)
+            promotion = rollback.promotion(self.at.history.promotion(of), undo)
         except PromoterError:  # there is nothing to take back, or it is not known yet
             return
         before = dict(self.at.registry.tags)
-        answer = self.send(wish, may_die=True)
+        answer = self.send(promotion, may_die=True)
         if isinstance(answer, Promoted):
-            for tag, image in wish.images.items():
+            for tag, image in promotion.images.items():
                 assert self.at.registry.tags[tag].digest == image
-                assert before[tag].digest in (wish.expected_digests[tag], image)
+                assert before[tag].digest in (promotion.expected_digests[tag], image)
 
     def sends_again(self) -> None:
         if self.sent:
@@ -303,7 +305,7 @@ class Walk:
         self.reconciles()
         assert self.open() == []
         self.check()
-        assert isinstance(self.send(self.wish(self.image(), TAGS)), Promoted)
+        assert isinstance(self.send(self.promotion(self.image(), TAGS)), Promoted)
         self.check()
 
 

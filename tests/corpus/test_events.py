@@ -38,7 +38,7 @@ def all_of(account: str) -> Policy:
 
 @pytest.mark.parametrize("file", [f for f in files("events") if not f.name.startswith("describe-")], ids=name)
 def test_every_event_is_read_right(file: Path) -> None:
-    """A finished scan or a push by tag is a wish for its digest; all else is ignored and says why."""
+    """A finished scan or a push by tag asks for a promotion of its digest; all else is ignored and says why."""
     event = json.loads(file.read_bytes())
 
     read = image_events.read(event, registry_id=event["account"], region=event["region"])
@@ -48,10 +48,10 @@ def test_every_event_is_read_right(file: Path) -> None:
         return
     repository, tag = READ[file.name]
     assert read.repository.name == repository
-    wishes = image_events.wishes(read, all_of(event["account"]))
-    assert not isinstance(wishes, image_events.Ignored)
-    assert [wish.source.image_id.image_tag for wish in wishes] == [tag]
-    assert wishes[0].source.image_digest == event["detail"]["image-digest"]
+    promotions = image_events.promotions(read, all_of(event["account"]))
+    assert not isinstance(promotions, image_events.Ignored)
+    assert [promotion.source.image_id.image_tag for promotion in promotions] == [tag]
+    assert promotions[0].source.image_digest == event["detail"]["image-digest"]
 
 
 @pytest.mark.parametrize("file", [f for f in files("events") if "-scan.complete" in f.name], ids=name)
@@ -63,6 +63,6 @@ def test_the_documents_own_scans_promote_once_their_digest_is_one(file: Path) ->
     read = image_events.read(event, registry_id=event["account"], region=event["region"])
 
     assert isinstance(read, image_events.ImageEvent)
-    wishes = image_events.wishes(read, all_of(event["account"]))
-    assert not isinstance(wishes, image_events.Ignored)
-    assert wishes[0].source.image_id.image_tag is None
+    promotions = image_events.promotions(read, all_of(event["account"]))
+    assert not isinstance(promotions, image_events.Ignored)
+    assert promotions[0].source.image_id.image_tag is None

@@ -90,9 +90,9 @@ def test_a_stored_manifest_is_promoted_byte_for_byte(aws: LocalAws, repository: 
     """Read by tag, put, and read again: the same bytes under the same digest, whatever kind it is."""
     store(aws, repository, file)
     registry = EcrRegistry(aws.client("ecr"))
-    wish = Promotion("p", Trigger.REQUEST, repository, Source(ImageId("build-1")), ("prod",))
+    promotion = Promotion("p", Trigger.REQUEST, repository, Source(ImageId("build-1")), ("prod",))
 
-    answer = promote(wish, world(policy(rule()), registry))
+    answer = promote(promotion, world(policy(rule()), registry))
 
     promoted = registry.read(repository, [ImageId("prod")])[ImageId("prod")]
     assert answer.outcome is Outcome.PROMOTED

@@ -45,7 +45,7 @@ def test_an_event_of_many_tags_is_ignored_in_few_words() -> None:
     read = image_events.read(event, registry_id=ACCOUNT, region=REGION)
     assert isinstance(read, image_events.ImageEvent)
 
-    ignored = image_events.wishes(read, policy(rule(name="prod", to=["prod"])))
+    ignored = image_events.promotions(read, policy(rule(name="prod", to=["prod"])))
 
     assert isinstance(ignored, image_events.Ignored)
     assert len(ignored.reason) <= 2_000

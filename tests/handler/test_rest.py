@@ -98,11 +98,11 @@ def deliveries(invoke: object, findings: KnownFindings, monkeypatch: pytest.Monk
     monkeypatch.setattr(wiring, "event_queue", lambda: queue)
     attempt = service.attempt
 
-    def counted(wish: Promotion) -> service.Answer:
-        tag, answer = wish.source.image_id.image_tag, attempt(wish)
+    def counted(promotion: Promotion) -> service.Answer:
+        tag, answer = promotion.source.image_id.image_tag, attempt(promotion)
         if answer.outcome == "PROMOTED" and not answer.repeated:
             deliveries.promoted[tag] += 1
-        deliveries.ids.setdefault(tag, set()).add(wish.promotion_id)
+        deliveries.ids.setdefault(tag, set()).add(promotion.promotion_id)
         return answer
 
     monkeypatch.setattr(service, "attempt", counted)

@@ -51,22 +51,22 @@ MORE_ROOM = 200
 """Bytes for the reason `more`, and for the name of the member."""
 
 
-def opened(wish: Promotion, *, rule: str | None = None) -> Record:
-    """Return the record of a wish that is under way."""
+def opened(promotion: Promotion, *, rule: str | None = None) -> Record:
+    """Return the record of a promotion that is under way."""
     return Record(
-        promotion_id=wish.promotion_id,
-        trigger=wish.trigger,
-        repository=wish.repository,
-        source=wish.source.image_id,
-        asked_at=wish.asked_at,
-        rule=rule or wish.rule,
-        caller=wish.caller,
-        undoes=wish.undoes,
-        undone=wish.expected_digests if wish.undoes else {},
-        override=wish.override,
-        fingerprint=wish.fingerprint,
-        image_digest=wish.source.image_digest,
-        image_tags=wish.image_tags or (),
+        promotion_id=promotion.promotion_id,
+        trigger=promotion.trigger,
+        repository=promotion.repository,
+        source=promotion.source.image_id,
+        asked_at=promotion.asked_at,
+        rule=rule or promotion.rule,
+        caller=promotion.caller,
+        undoes=promotion.undoes,
+        undone=promotion.expected_digests if promotion.undoes else {},
+        override=promotion.override,
+        fingerprint=promotion.fingerprint,
+        image_digest=promotion.source.image_digest,
+        image_tags=promotion.image_tags or (),
     )
 
 

@@ -90,13 +90,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Promotion:
-    """A wish to put tags on a source image.
+    """A request to put tags on a source image.
 
     `image_tags` is None where the rule decides. `expected_digests` holds, by target tag, the digest that
     the tag must have now; None: the tag must not exist. `caller` is the caller's ARN, None for a scan.
     `rule` names the one rule to go by, where that is settled already. `asked_at` is when the scan
-    finished or the request came in, with a time zone. `fingerprint` tells one wish from another under the same
-    promotionId.
+    finished or the request came in, with a time zone. `fingerprint` tells one request from another under the
+    same promotionId.
 
     Of a rollback: `undoes` is the promotionId that it takes back, `images` the digest for each tag, as tags may go
     back to different images (`source` is then one of them). `override` is an operator's reason to roll back under
@@ -220,7 +220,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Record:
-    """One promotion as the ledger keeps it; the members are those of the wish and of its answer.
+    """One promotion as the ledger keeps it; the members are those of the request and of its answer.
 
     While the promotion is under way `outcome` is None and the `moves` are PLANNED. `code`, `detail` and
     `reasons` are those of the error that ended it. Of a rollback, `undone` is the digest that each tag is taken

@@ -34,12 +34,12 @@ class Rule:
         """Whether the target tags cannot be told before the source's digest is known."""
         return any("digest" in names_in(template) for template in self.to)
 
-    def covers(self, wish: Promotion, *, registry_id: str) -> bool:
+    def covers(self, promotion: Promotion, *, registry_id: str) -> bool:
         """Say whether the rule is about this trigger and repository; `registry_id` is the function's own."""
         return (
-            wish.trigger is self.trigger
-            and wish.rule in (None, self.name)
-            and self.reaches(wish.repository, registry_id=registry_id)
+            promotion.trigger is self.trigger
+            and promotion.rule in (None, self.name)
+            and self.reaches(promotion.repository, registry_id=registry_id)
         )
 
     def reaches(self, repository: Repository, *, registry_id: str) -> bool:
@@ -48,9 +48,9 @@ class Rule:
             matches(repository.name, pattern) for pattern in self.repositories
         )
 
-    def objection(self, wish: Promotion) -> str | None:
-        """Return why a rule that covers the wish does not serve it; None: it does."""
-        tag = wish.source.image_id.image_tag
+    def objection(self, promotion: Promotion) -> str | None:
+        """Return why a rule that covers the promotion does not serve it; None: it does."""
+        tag = promotion.source.image_id.image_tag
         if self.source_tag is not None:
             if tag is None:
                 return f"needs a source tag that matches {self.source_tag.pattern}"
@@ -58,45 +58,45 @@ class Rule:
                 return f"source tag {tag} does not match {self.source_tag.pattern}"
         elif tag is None and any("tag" in names_in(template) for template in self.to):
             return "needs a source tag: its target tags are made from it"
-        return self.stranger(wish) or self._unmakeable(wish)
+        return self.stranger(promotion) or self._unmakeable(promotion)
 
-    def stranger(self, wish: Promotion) -> str | None:
+    def stranger(self, promotion: Promotion) -> str | None:
         """Return why the caller is none of the rule's; None: it is one."""
-        if self.callers is not None and not any(matches(wish.caller or "", glob) for glob in self.callers):
-            return f"caller {wish.caller} is not among its callers"
+        if self.callers is not None and not any(matches(promotion.caller or "", glob) for glob in self.callers):
+            return f"caller {promotion.caller} is not among its callers"
         return None
 
-    def own_tags(self, wish: Promotion) -> tuple[str, ...]:
-        """Render `to` for a wish that the rule serves, without repeats."""
-        return _rendered(self.to, self._values(wish))
+    def own_tags(self, promotion: Promotion) -> tuple[str, ...]:
+        """Render `to` for a promotion that the rule serves, without repeats."""
+        return _rendered(self.to, self._values(promotion))
 
-    def foreign_tags(self, wish: Promotion) -> list[str]:
+    def foreign_tags(self, promotion: Promotion) -> list[str]:
         """Return those of the tags asked for that this rule may not put."""
-        own = self.own_tags(wish)
+        own = self.own_tags(promotion)
         return [
             tag
-            for tag in wish.image_tags or ()
+            for tag in promotion.image_tags or ()
             if not is_promotable(tag)
             or (tag not in own and not any(pattern.fullmatch(tag) for pattern in self.to_matching))
         ]
 
-    def _unmakeable(self, wish: Promotion) -> str | None:
+    def _unmakeable(self, promotion: Promotion) -> str | None:
         """Return why a template makes no tag of the source; None: all do, as far as its digest is not needed."""
-        known = [each for each in self.to if wish.source.image_digest or "digest" not in names_in(each)]
-        bad = [tag for tag in _rendered(known, self._values(wish)) if not is_promotable(tag)]
+        known = [each for each in self.to if promotion.source.image_digest or "digest" not in names_in(each)]
+        bad = [tag for tag in _rendered(known, self._values(promotion)) if not is_promotable(tag)]
         return (
             f"its to makes {bad[0]!r} of this source, which is not a tag that a promotion may put" if bad else None
         )
 
-    def _values(self, wish: Promotion) -> Mapping[str, str]:
-        tag = wish.source.image_id.image_tag or ""
+    def _values(self, promotion: Promotion) -> Mapping[str, str]:
+        tag = promotion.source.image_id.image_tag or ""
         match = self.source_tag.fullmatch(tag) if self.source_tag else None
         groups = match.groupdict(default="") if match else {}
         return groups | {
-            "repository": wish.repository.name,
+            "repository": promotion.repository.name,
             "tag": tag,
-            "digest": (wish.source.image_digest or "").removeprefix("sha256:")[:12],
-            "date": wish.asked_at.astimezone(UTC).strftime("%Y%m%d"),
+            "digest": (promotion.source.image_digest or "").removeprefix("sha256:")[:12],
+            "date": promotion.asked_at.astimezone(UTC).strftime("%Y%m%d"),
         }
 
 
@@ -114,14 +114,15 @@ class Freeze:
     repositories: tuple[str, ...] | None
     by: str | None = None
 
-    def holds(self, rule: Rule, wish: Promotion, now: datetime) -> bool:
-        """Say whether the rule rests for this wish now."""
+    def holds(self, rule: Rule, promotion: Promotion, now: datetime) -> bool:
+        """Say whether the rule rests for this promotion now."""
         return (
             self.start <= now
             and (self.end is None or now < self.end)
             and (self.rules is None or rule.name in self.rules)
             and (
-                self.repositories is None or any(matches(wish.repository.name, glob) for glob in self.repositories)
+                self.repositories is None
+                or any(matches(promotion.repository.name, glob) for glob in self.repositories)
             )
         )
 
@@ -134,30 +135,31 @@ class Policy:
     freezes: tuple[Freeze, ...]
     registry_id: str
 
-    def thaw(self, rule: Rule, wish: Promotion, *, now: datetime, stops: Sequence[Freeze] = ()) -> None:
-        """Raise Frozen while a freeze, of the policy or one of `stops`, holds for the rule and the wish."""
+    def thaw(self, rule: Rule, promotion: Promotion, *, now: datetime, stops: Sequence[Freeze] = ()) -> None:
+        """Raise Frozen while a freeze, of the policy or one of `stops`, holds for the rule and the promotion."""
         for freeze in (*self.freezes, *stops):
-            if freeze.holds(rule, wish, now):
+            if freeze.holds(rule, promotion, now):
                 until = f"until {freeze.end:%Y-%m-%dT%H:%M:%SZ}" if freeze.end else "until it is lifted"
                 by = f" (by {freeze.by})" if freeze.by else ""
                 sentence = f"rule {rule.name} is frozen {until}: {freeze.reason}{by}"
                 raise Frozen(sentence, reasons=(Reason("frozen", sentence, rule=rule.name),))
 
-    def serving(self, wish: Promotion) -> tuple[Rule, ...]:
-        """Return the rules that serve the wish. Raises NotAllowed, with each rule's reason, where none does."""
-        objections = self._objections(wish)
+    def serving(self, promotion: Promotion) -> tuple[Rule, ...]:
+        """Return the rules that serve the promotion. Raises NotAllowed with each rule's reason where none does."""
+        objections = self._objections(promotion)
         serving = tuple(rule for rule, objection in objections if objection is None)
         if not serving:
             raise NotAllowed(
-                f"no {wish.trigger} rule of the policy serves this source in repository {wish.repository.name}",
+                f"no {promotion.trigger} rule of the policy serves this source in repository "
+                f"{promotion.repository.name}",
                 reasons=_reasons(objections),
             )
         return serving
 
-    def _objections(self, wish: Promotion) -> list[tuple[Rule, str | None]]:
-        """Return each rule that covers the wish, with why it does not serve it."""
-        covering = [rule for rule in self.rules if rule.covers(wish, registry_id=self.registry_id)]
-        return [(rule, rule.objection(wish)) for rule in covering]
+    def _objections(self, promotion: Promotion) -> list[tuple[Rule, str | None]]:
+        """Return each rule that covers the promotion, with why it does not serve it."""
+        covering = [rule for rule in self.rules if rule.covers(promotion, registry_id=self.registry_id)]
+        return [(rule, rule.objection(promotion)) for rule in covering]
 
     def require_repository(self, repository: Repository) -> None:
         """Raise NotAllowed for a repository that no rule is about."""
@@ -165,47 +167,47 @@ class Policy:
             return
         raise NotAllowed(f"no rule of the policy is about repository {repository.name}")
 
-    def admit_rollback(self, wish: Promotion) -> Rule:
-        """Return the rule of the promotion that the wish takes back. Raises NotAllowed for strangers to it.
+    def admit_rollback(self, promotion: Promotion) -> Rule:
+        """Return the rule of the promotion that this one takes back. Raises NotAllowed for strangers to it.
 
         An operator's override needs no rule any longer.
         """
-        rule = next((rule for rule in self.rules if rule.name == wish.rule), None)
-        if wish.override is not None:
-            return rule or _former(wish.rule)
+        rule = next((rule for rule in self.rules if rule.name == promotion.rule), None)
+        if promotion.override is not None:
+            return rule or _former(promotion.rule)
         if rule is None:
-            raise NotAllowed(f"rule {wish.rule}, by which it was promoted, is no longer in the policy")
-        if not rule.reaches(wish.repository, registry_id=self.registry_id):
-            raise NotAllowed(f"rule {rule.name} is no longer about repository {wish.repository.name}")
-        if objection := rule.stranger(wish):
+            raise NotAllowed(f"rule {promotion.rule}, by which it was promoted, is no longer in the policy")
+        if not rule.reaches(promotion.repository, registry_id=self.registry_id):
+            raise NotAllowed(f"rule {rule.name} is no longer about repository {promotion.repository.name}")
+        if objection := rule.stranger(promotion):
             raise NotAllowed(
                 f"rule {rule.name} does not let this caller roll back", reasons=(_reason(rule.name, objection),)
             )
         return rule
 
-    def admit(self, wish: Promotion) -> tuple[Rule, tuple[str, ...]]:
+    def admit(self, promotion: Promotion) -> tuple[Rule, tuple[str, ...]]:
         """Return the rule to go by and the tags to put.
 
-        Raises NotAllowed where no rule admits the wish as a whole, InvalidRequest where the request names
+        Raises NotAllowed where no rule admits the promotion as a whole, InvalidRequest where the request names
         no tags and more than one rule could choose them.
         """
-        rules = self.serving(wish)
-        if wish.image_tags is None:
+        rules = self.serving(promotion)
+        if promotion.image_tags is None:
             if len(rules) > 1:
                 names = ", ".join(rule.name for rule in rules)
                 raise InvalidRequest(f"rules {names} all serve this source: name the imageTags", field="imageTags")
             if not rules[0].to:
                 raise InvalidRequest(f"rule {rules[0].name} has no to: name the imageTags", field="imageTags")
-            return rules[0], rules[0].own_tags(wish)
-        foreign = {rule.name: rule.foreign_tags(wish) for rule in rules}
+            return rules[0], rules[0].own_tags(promotion)
+        foreign = {rule.name: rule.foreign_tags(promotion) for rule in rules}
         for rule in rules:
             if not foreign[rule.name]:
-                return rule, wish.image_tags
+                return rule, promotion.image_tags
         raise NotAllowed(
-            f"no rule lets this caller put {', '.join(wish.image_tags)} on {wish.repository.name}",
+            f"no rule lets this caller put {', '.join(promotion.image_tags)} on {promotion.repository.name}",
             reasons=_reasons(
                 (rule, objection or f"may not put {', '.join(foreign[rule.name])}")
-                for rule, objection in self._objections(wish)
+                for rule, objection in self._objections(promotion)
             ),
         )
 

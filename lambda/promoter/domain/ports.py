@@ -179,7 +179,7 @@ class Ledger(Protocol):
         """
 
     def earlier(self, record: Record) -> Record | None:
-        """Return the record that ended under the promotionId, for good or to be tried again, of the same wish."""
+        """Return the record of the same request that ended under the promotionId, finally or to be tried again."""
 
     def turn(self, promotion_id: str) -> Turn | None:
         """Return the turn of a promotion that has not ended."""

@@ -24,7 +24,7 @@ class Undo:
     override: str | None = None
 
 
-def wish(record: Record, undo: Undo) -> Promotion:
+def promotion(record: Record, undo: Undo) -> Promotion:
     """Return the promotion that takes another one back: only from where that one had put the tags.
 
     Raises InvalidRequest where there is nothing to take back, TagBusy while that is not known.

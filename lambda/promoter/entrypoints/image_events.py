@@ -1,4 +1,4 @@
-"""Events of scanners and of ECR -> wishes. Read tolerantly; an event is a trigger, never a proof."""
+"""Events of scanners and of ECR -> promotions. Read tolerantly; an event is a trigger, never a proof."""
 
 from __future__ import annotations
 
@@ -119,15 +119,15 @@ def rest_of(event: ImageEvent, sources: Sequence[ImageId], *, region: str) -> It
         )
 
 
-def wishes(
+def promotions(
     event: ImageEvent, policy: Policy, *, waiting: Sequence[ImageId] = ()
 ) -> tuple[Promotion, ...] | Ignored:
-    """Return one wish for each tag of the image, or tag that waits for its scan, and each rule that serves it.
+    """Return one promotion for each rule and each tag that it serves: of the image, or waiting for its scan.
 
-    Every wish is pinned to a digest: the event's own, or the one that the waiting tag had.
+    Every promotion is pinned to a digest: the event's own, or the one that the waiting tag had.
     """
     reasons: list[str] = []
-    found = tuple(_wishes(event, list(dict.fromkeys([*event.sources, *waiting])), policy, reasons))
+    found = tuple(_promotions(event, list(dict.fromkeys([*event.sources, *waiting])), policy, reasons))
     if found:
         return found
     tags = ", ".join(source.image_tag for source in event.sources if source.image_tag) or "no tag"
@@ -136,11 +136,11 @@ def wishes(
 
 
 def watched(watch: Watch, policy: Policy) -> tuple[Promotion, ...] | Ignored:
-    """Return the wishes of a tag whose last event never came, each as a promotion of its own."""
+    """Return the promotions of a tag whose last event never came, each with a promotionId of its own."""
     event = ImageEvent(
         str(uuid.uuid4()), watch.repository, watch.image_digest, (), datetime.now(UTC), is_scan=True
     )
-    return wishes(event, policy, waiting=(watch.waiting,))
+    return promotions(event, policy, waiting=(watch.waiting,))
 
 
 def _objection(kind: tuple[Any, Any], detail: Mapping[str, Any]) -> str | None:
@@ -155,11 +155,11 @@ def _objection(kind: tuple[Any, Any], detail: Mapping[str, Any]) -> str | None:
     return None if detail.get("image-tag") else "pushed without a tag"
 
 
-def _wishes(
+def _promotions(
     event: ImageEvent, sources: Sequence[ImageId], policy: Policy, reasons: list[str]
 ) -> Iterator[Promotion]:
     for source in sources:
-        wish = Promotion(
+        promotion = Promotion(
             promotion_id="",
             trigger=Trigger.SCAN,
             repository=event.repository,
@@ -167,13 +167,13 @@ def _wishes(
             asked_at=event.happened_at,
         )
         try:
-            rules = policy.serving(wish)
+            rules = policy.serving(promotion)
         except NotAllowed as refusal:
             reasons += [reason.sentence for reason in refusal.reasons] or [refusal.detail]
             continue
         for rule in rules:
             name = f"{event.event_id}/{source.image_tag or ''}/{source.image_digest}/{rule.name}"
-            yield replace(wish, promotion_id=str(uuid.uuid5(PROMOTIONS, name)), rule=rule.name)
+            yield replace(promotion, promotion_id=str(uuid.uuid5(PROMOTIONS, name)), rule=rule.name)
 
 
 def _place(name_or_arn: str) -> tuple[str, tuple[str, str] | None]:

@@ -42,7 +42,7 @@ def _run(time: timedelta, trigger: str) -> Reconciled:
         done = Reconciler(
             world=world,
             watches=wiring.watches(),
-            wishes=service.watched,
+            promotions=service.watched,
             promote=service.attempt,
             in_time=lambda longest: world.now() + longest <= end,
         ).run()

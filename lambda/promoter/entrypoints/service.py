@@ -30,47 +30,47 @@ class Served:
     error: PromoterError | None = None
 
 
-def attempt(wish: Promotion) -> Answer:
+def attempt(promotion: Promotion) -> Answer:
     """Promote, report, and return the answer or the reason there is none.
 
-    A wish of an event that has to wait, for scans or for the end of a freeze, leaves a watch: the last of the
+    A promotion by event that has to wait, for scans or for the end of a freeze, leaves a watch: the last of the
     scans carries it out, or `reconcile`.
     """
     start = time.monotonic()
-    answer = carry_out(wish)
-    if waits(wish, answer):
-        answer = watch(wish, answer)
+    answer = carry_out(promotion)
+    if waits(promotion, answer):
+        answer = watch(promotion, answer)
     milliseconds = (time.monotonic() - start) * 1000
-    telemetry.report(wish, answer, milliseconds=milliseconds, waits=waits(wish, answer))
+    telemetry.report(promotion, answer, milliseconds=milliseconds, waits=waits(promotion, answer))
     return answer
 
 
-def carry_out(wish: Promotion) -> Answer:
+def carry_out(promotion: Promotion) -> Answer:
     """Promote in the real world."""
     try:
-        return promote(wish, wiring.world())
+        return promote(promotion, wiring.world())
     except PromoterError as error:
         return error
 
 
-def waits(wish: Promotion, answer: Answer) -> bool:
+def waits(promotion: Promotion, answer: Answer) -> bool:
     """Say whether the promotion is not refused but waits, so that nobody has to ask again."""
-    return wish.trigger is Trigger.SCAN and isinstance(answer, ScanPending | Frozen)
+    return promotion.trigger is Trigger.SCAN and isinstance(answer, ScanPending | Frozen)
 
 
-def watch(wish: Promotion, answer: Answer) -> Answer:
-    """Remember what the wish waits for; where that is new, look again: a scan may have finished in between."""
-    source, digests = wish.source.image_id, awaited(answer)
+def watch(promotion: Promotion, answer: Answer) -> Answer:
+    """Remember what the promotion waits for. If that is new, try again: a scan may have finished in between."""
+    source, digests = promotion.source.image_id, awaited(answer)
     try:
-        new = wiring.watches().add(wish.repository, source, digests or [f"{source.image_digest}"])
+        new = wiring.watches().add(promotion.repository, source, digests or [f"{source.image_digest}"])
     except PromoterError as error:
         return error
     if not new or not digests:
         return answer
-    again = carry_out(wish)
+    again = carry_out(promotion)
     with contextlib.suppress(PromoterError):  # `reconcile` finds what is left
         for digest in over(digests, again):
-            wiring.watches().remove(Watch(wish.repository, digest, source))
+            wiring.watches().remove(Watch(promotion.repository, digest, source))
     return again
 
 
@@ -95,12 +95,12 @@ def serve(event: image_events.ImageEvent, in_time: Callable[[], bool]) -> Served
     A source is left as a whole. The first one is carried out whatever the time, so that each call leaves fewer.
     """
     deferred = deferred_by(event)
-    wishes = image_events.wishes(event, wiring.policy(), waiting=deferred)
-    if isinstance(wishes, image_events.Ignored):
-        return wishes
+    promotions = image_events.promotions(event, wiring.policy(), waiting=deferred)
+    if isinstance(promotions, image_events.Ignored):
+        return promotions
     by_source: dict[ImageId, list[Promotion]] = {}
-    for wish in wishes:
-        by_source.setdefault(wish.source.image_id, []).append(wish)
+    for promotion in promotions:
+        by_source.setdefault(promotion.source.image_id, []).append(promotion)
     answers: list[tuple[Promotion, Answer]] = []
     errors: dict[ImageId, PromoterError] = {}
     left: tuple[ImageId, ...] = ()
@@ -124,23 +124,27 @@ def deferred_by(event: image_events.ImageEvent) -> tuple[ImageId, ...]:
 
 
 def serve_source(
-    event: image_events.ImageEvent, wishes: Sequence[Promotion], in_time: Callable[[], bool], *, is_deferred: bool
+    event: image_events.ImageEvent,
+    promotions: Sequence[Promotion],
+    in_time: Callable[[], bool],
+    *,
+    is_deferred: bool,
 ) -> list[tuple[Promotion, Answer]] | None:
-    """Carry out the wishes of one source, and forget its watch when they are done; None: there was no time."""
+    """Carry out the promotions of one source, and forget its watch when they are done; None: there was no time."""
     answers: list[tuple[Promotion, Answer]] = []
-    watch = Watch(event.repository, event.image_digest, wishes[0].source.image_id)
+    watch = Watch(event.repository, event.image_digest, promotions[0].source.image_id)
     try:
-        for wish in wishes:
+        for promotion in promotions:
             if not in_time():
                 return None
             if is_deferred and not answers and (other := awaited_beside(watch)):
                 telemetry.report_waiting(watch, other)
                 break
-            answers.append((wish, attempt(wish)))
+            answers.append((promotion, attempt(promotion)))
         if is_deferred and not any(needs_watch(event, answer) for _, answer in answers):
             wiring.watches().remove(watch)
     except PromoterError as error:
-        answers.append((wishes[-1], error))
+        answers.append((promotions[-1], error))
     return answers
 
 
@@ -161,7 +165,7 @@ def awaited_beside(watch: Watch) -> str | None:
 
 
 def needs_watch(event: image_events.ImageEvent, answer: Answer) -> bool:
-    """Say whether a wish still has to be found by the event's image: at its next try, or by `reconcile`."""
+    """Say whether a promotion still has to be found by the event's image: at its next try, or by `reconcile`."""
     waits_for_no_scan = isinstance(answer, ScanPending) and not awaited(answer)
     return isinstance(answer, Frozen) or waits_for_no_scan or must_come_again(event, answer)
 

@@ -43,13 +43,13 @@ class Course:
 class Putting:
     """The puts of one turn. They wait for the quota until `patient_until`, and all end before the turn does."""
 
-    wish: Promotion
+    promotion: Promotion
     turn: Turn
     patient_until: datetime
     world: World
 
 
-def take_turn(wish: Promotion, look: Look, course: Course, world: World) -> Promoted:
+def take_turn(promotion: Promotion, look: Look, course: Course, world: World) -> Promoted:
     """Take the turn of the tags that have to move, put them, and record how it ended.
 
     What an earlier try has put stays in the record. Where it cannot be told whether a tag was put, the turn is
@@ -58,7 +58,7 @@ def take_turn(wish: Promotion, look: Look, course: Course, world: World) -> Prom
     found = {tag: look.carried.get(tag) or look.planned(tag) for tag in look.heads}
     planned = {tag: replace(found[tag], outcome=Outcome.PLANNED) for tag in look.leased}
     intent = replace(
-        documents.opened(wish, rule=look.rule.name),
+        documents.opened(promotion, rule=look.rule.name),
         image_digest=look.manifest.digest,
         media_type=look.manifest.media_type,
         image_tags=tuple(look.heads),
@@ -68,7 +68,7 @@ def take_turn(wish: Promotion, look: Look, course: Course, world: World) -> Prom
     begun = world.ledger.begin(intent, seen, course.versions, course.earlier)
     if isinstance(begun, Record):
         return replay(begun, world)
-    answer = put_all(look, Putting(wish, begun, world.now() + world.patience, world))
+    answer = put_all(look, Putting(promotion, begun, world.now() + world.patience, world))
     if not (isinstance(answer, PromoterError) and answer.unsettled):
         finish(begun, answer, world)
     if isinstance(answer, PromoterError):
@@ -78,7 +78,7 @@ def take_turn(wish: Promotion, look: Look, course: Course, world: World) -> Prom
 
 def put_all(look: Look, putting: Putting) -> Promoted | PromoterError:
     """Put the tags one by one; return the answer, or the failure that stopped it with the moves before."""
-    wish, moves = putting.wish, list[TagMove]()
+    promotion, moves = putting.promotion, list[TagMove]()
     for tag in look.heads:
         try:
             moves.append(look.carried.get(tag) or move(look.images[tag], look.planned(tag), putting))
@@ -86,7 +86,12 @@ def put_all(look: Look, putting: Putting) -> Promoted | PromoterError:
             error.moves, error.image_digest = tuple(moves), look.manifest.digest
             return error
     return Promoted(
-        wish.promotion_id, look.rule.name, wish.repository, look.manifest, tuple(moves), others=look.others
+        promotion.promotion_id,
+        look.rule.name,
+        promotion.repository,
+        look.manifest,
+        tuple(moves),
+        others=look.others,
     )
 
 
@@ -117,7 +122,7 @@ def put(manifest: Manifest, image_tag: str, putting: Putting) -> bool:
     while True:
         try:
             require_time(image_tag, putting)
-            return world.registry.put(putting.wish.repository, manifest, image_tag) or waited
+            return world.registry.put(putting.promotion.repository, manifest, image_tag) or waited
         except PromoterError as error:
             # A try that got no answer may still be carried out, however the next ones end.
             unanswered = error.unanswered = error.unanswered or unanswered
@@ -140,7 +145,7 @@ def is_at(manifest: Manifest, image_tag: str, error: PromoterError, putting: Put
     """
     tag_id = ImageId(image_tag=image_tag)
     try:
-        answer = putting.world.registry.read(putting.wish.repository, [tag_id])[tag_id]
+        answer = putting.world.registry.read(putting.promotion.repository, [tag_id])[tag_id]
     except PromoterError:
         error.unsettled = True
         raise error from None

@@ -74,51 +74,56 @@ class Look:
         return {each.digest: each for each in self.images.values() if each.digest != self.manifest.digest}
 
 
-def settle_digest(wish: Promotion, world: World) -> Promotion:
+def settle_digest(promotion: Promotion, world: World) -> Promotion:
     """Pin the source to its digest where a rule makes tags of it; costs a read where only a tag is known."""
-    if wish.source.image_digest or not any(rule.needs_digest for rule in world.policy.serving(wish)):
-        return wish
-    source_id = wish.source.image_id
-    manifest = found(wish, source_id, world.registry.read(wish.repository, [source_id])[source_id])
-    return replace(wish, source=Source(replace(source_id, image_digest=manifest.digest)))
+    if promotion.source.image_digest or not any(rule.needs_digest for rule in world.policy.serving(promotion)):
+        return promotion
+    source_id = promotion.source.image_id
+    manifest = found(promotion, source_id, world.registry.read(promotion.repository, [source_id])[source_id])
+    return replace(promotion, source=Source(replace(source_id, image_digest=manifest.digest)))
 
 
-def survey(wish: Promotion, tags: Sequence[str], world: World) -> tuple[Manifest, Mapping[str, Manifest], Heads]:
+def survey(
+    promotion: Promotion, tags: Sequence[str], world: World
+) -> tuple[Manifest, Mapping[str, Manifest], Heads]:
     """Read the source, the images of a rollback, and where the target tags point, at once."""
     target_ids = {tag: ImageId(image_tag=tag) for tag in tags}
-    image_ids = {tag: ImageId(image_digest=digest) for tag, digest in wish.images.items()}
-    source_ids = [] if wish.source.manifest else [wish.source.image_id]
+    image_ids = {tag: ImageId(image_digest=digest) for tag, digest in promotion.images.items()}
+    source_ids = [] if promotion.source.manifest else [promotion.source.image_id]
     asked = dict.fromkeys([*source_ids, *image_ids.values(), *target_ids.values()])
-    answers = world.registry.read(wish.repository, list(asked))
-    manifest = wish.source.manifest or found(wish, wish.source.image_id, answers[wish.source.image_id])
+    answers = world.registry.read(promotion.repository, list(asked))
+    manifest = promotion.source.manifest or found(
+        promotion, promotion.source.image_id, answers[promotion.source.image_id]
+    )
     images = {
-        tag: found(wish, image_ids[tag], answers[image_ids[tag]]) if tag in image_ids else manifest for tag in tags
+        tag: found(promotion, image_ids[tag], answers[image_ids[tag]]) if tag in image_ids else manifest
+        for tag in tags
     }
-    heads = {tag: place(wish, tag, answers[target_id]) for tag, target_id in target_ids.items()}
+    heads = {tag: place(promotion, tag, answers[target_id]) for tag, target_id in target_ids.items()}
     return manifest, images, heads
 
 
-def place(wish: Promotion, tag: str, answer: Found) -> str | None:
+def place(promotion: Promotion, tag: str, answer: Found) -> str | None:
     """Return where a target tag is. Raises RegistryError where that cannot be told: nothing is moved blindly."""
     if isinstance(answer, Unreadable):
         raise RegistryError(
-            f"where tag {tag} of {wish.repository.name} is cannot be told: {answer.reason}. "
+            f"where tag {tag} of {promotion.repository.name} is cannot be told: {answer.reason}. "
             "If its image is archived, restore the image or delete the tag, then promote again"
         )
     return answer.digest if isinstance(answer, Manifest) else None
 
 
-def found(wish: Promotion, source: ImageId, answer: Found) -> Manifest:
+def found(promotion: Promotion, source: ImageId, answer: Found) -> Manifest:
     """Return the manifest of a source, or raise what its absence means."""
     if isinstance(answer, Manifest):
         return answer
-    name = wish.repository.name
+    name = promotion.repository.name
     if isinstance(answer, Unreadable):
         raise RegistryError(
             f"{source} of {name} cannot be read: {answer.reason}. "
             "If the image is archived, restore it, then promote again"
         )
-    if wish.trigger is Trigger.SCAN:
+    if promotion.trigger is Trigger.SCAN:
         what = "was moved" if answer is Missing.TAG_IS_ELSEWHERE else "was deleted"
         raise Superseded(f"{source} of {name} {what} after its event")
     if answer is Missing.TAG_IS_ELSEWHERE:
@@ -139,17 +144,17 @@ def carried_on(earlier: Record | None, images: Mapping[str, Manifest], heads: He
     }
 
 
-def still_ours(carried: Mapping[str, TagMove], wish: Promotion, world: World) -> Mapping[str, TagMove]:
+def still_ours(carried: Mapping[str, TagMove], promotion: Promotion, world: World) -> Mapping[str, TagMove]:
     """Return the moves of an earlier attempt after which no other promotion has moved the tag."""
     return {
         tag: move
         for tag, move in carried.items()
-        if (head := world.ledger.head(wish.repository, tag)) and head.promotion_id == wish.promotion_id
+        if (head := world.ledger.head(promotion.repository, tag)) and head.promotion_id == promotion.promotion_id
     }
 
 
 def to_lease(
-    wish: Promotion,
+    promotion: Promotion,
     images: Mapping[str, Manifest],
     heads: Heads,
     carried: Mapping[str, TagMove],
@@ -161,12 +166,14 @@ def to_lease(
     back from; not those that an earlier rollback of the same promotion has put back. Raises MovedOnError for tags
     that something else was the last to move.
     """
-    if not wish.undoes:
+    if not promotion.undoes:
         return tuple(tag for tag, head in heads.items() if head != images[tag].digest)
-    known = {tag: world.ledger.head(wish.repository, tag) for tag in heads if tag not in carried}
-    if moved_on := [tag for tag, head in known.items() if not _is_last(head, wish.undoes)]:
+    known = {tag: world.ledger.head(promotion.repository, tag) for tag in heads if tag not in carried}
+    if moved_on := [tag for tag, head in known.items() if not _is_last(head, promotion.undoes)]:
         raise MovedOnError(moved_on)
-    return tuple(tag for tag, head in known.items() if not _is_back(head, wish.undoes, images[tag], heads[tag]))
+    return tuple(
+        tag for tag, head in known.items() if not _is_back(head, promotion.undoes, images[tag], heads[tag])
+    )
 
 
 def _is_last(head: Head | None, undone: str) -> bool:
@@ -177,33 +184,33 @@ def _is_back(head: Head | None, undone: str, image: Manifest, at: str | None) ->
     return head is not None and head.undoes == undone and head.image_digest == image.digest == at
 
 
-def check_expectations(wish: Promotion, look: Look) -> None:
+def check_expectations(promotion: Promotion, look: Look) -> None:
     """Compare `expected_digests` with where the tags point. Raises TagChanged for the first that is elsewhere.
 
     A tag that an earlier attempt has put is compared with where it was before that. For a rollback, a tag that was
     already restored counts as restored. The lease is granted only if the tags are still there, so that this holds
     until they are put.
     """
-    for tag, expected in wish.expected_digests.items():
+    for tag, expected in promotion.expected_digests.items():
         if tag not in look.heads:
             raise InvalidRequest(f"expectedDigests names {tag}, which is no target tag", field="expectedDigests")
         before = look.carried[tag].previous_digest if tag in look.carried else look.heads[tag]
-        is_back = wish.undoes is not None and look.heads[tag] == look.images[tag].digest
+        is_back = promotion.undoes is not None and look.heads[tag] == look.images[tag].digest
         if before != expected and not is_back:
             raise TagChanged(
-                f"tag {tag} of {wish.repository.name} is expected at {expected or 'no image'} "
+                f"tag {tag} of {promotion.repository.name} is expected at {expected or 'no image'} "
                 f"but is at {look.heads[tag] or 'no image'}; look again before you promote"
             )
 
 
-def pass_gate(rule: Rule, gate: Gate, wish: Promotion, manifest: Manifest, world: World) -> None:
+def pass_gate(rule: Rule, gate: Gate, promotion: Promotion, manifest: Manifest, world: World) -> None:
     """Raise ScanPending if everything that is in the way passes with time, GateRefused otherwise."""
-    tag, reached_at = wish.source.image_id.image_tag, None
-    if gate.soak and tag and (head := world.ledger.head(wish.repository, tag)):
+    tag, reached_at = promotion.source.image_id.image_tag, None
+    if gate.soak and tag and (head := world.ledger.head(promotion.repository, tag)):
         reached_at = head.moved_at if head.image_digest == manifest.digest else None
     evidence = gather(
         gate,
-        wish.repository,
+        promotion.repository,
         manifest,
         registry=world.registry,
         findings=world.findings,
@@ -211,7 +218,7 @@ def pass_gate(rule: Rule, gate: Gate, wish: Promotion, manifest: Manifest, world
     )
     reasons = gate.judge(evidence, now=world.now())
     if reasons:
-        raise refusal([replace(reason, rule=rule.name) for reason in reasons], wish.trigger)
+        raise refusal([replace(reason, rule=rule.name) for reason in reasons], promotion.trigger)
 
 
 def refusal(reasons: Sequence[Reason], trigger: Trigger) -> PromoterError:
@@ -228,15 +235,15 @@ def refusal(reasons: Sequence[Reason], trigger: Trigger) -> PromoterError:
     return GateRefused(f"{final[0].sentence}{more}", reasons=told)
 
 
-def keep_order(wish: Promotion, manifest: Manifest, heads: Heads, world: World) -> None:
+def keep_order(promotion: Promotion, manifest: Manifest, heads: Heads, world: World) -> None:
     """Raise Superseded where a scan that comes late would move a tag back to an image that was pushed earlier.
 
     What ECR does not say is not proven: without both times the tag stays where it is.
     """
     others = {head for head in heads.values() if head and head != manifest.digest}
-    if wish.trigger is not Trigger.SCAN or not others:
+    if promotion.trigger is not Trigger.SCAN or not others:
         return
-    pushed = world.findings.pushed(wish.repository, [manifest.digest, *sorted(others)])
+    pushed = world.findings.pushed(promotion.repository, [manifest.digest, *sorted(others)])
     own = pushed.get(manifest.digest)
     for tag, head in heads.items():
         if head not in others:
@@ -244,11 +251,11 @@ def keep_order(wish: Promotion, manifest: Manifest, heads: Heads, world: World) 
         its = pushed.get(head)
         if own is None or its is None:
             raise Superseded(
-                f"tag {tag} of {wish.repository.name} is at {head}, and Amazon ECR does not say whether that or "
-                f"{manifest.digest} was pushed later; send a request to put the tag"
+                f"tag {tag} of {promotion.repository.name} is at {head}, and Amazon ECR does not say whether "
+                f"that or {manifest.digest} was pushed later; send a request to put the tag"
             )
         if its > own:
             raise Superseded(
-                f"tag {tag} of {wish.repository.name} is at {head}, pushed {its:%Y-%m-%dT%H:%M:%SZ}: "
+                f"tag {tag} of {promotion.repository.name} is at {head}, pushed {its:%Y-%m-%dT%H:%M:%SZ}: "
                 f"after {manifest.digest}, {own:%Y-%m-%dT%H:%M:%SZ}"
             )

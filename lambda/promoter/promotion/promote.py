@@ -35,8 +35,8 @@ from promoter.promotion.preflight import (
 from promoter.promotion.recovery import settle_in_the_way
 
 
-def promote(wish: Promotion, world: World) -> Promoted:
-    """Carry out the wish, or say why not. A repeat is not an error: it gets the first answer.
+def promote(promotion: Promotion, world: World) -> Promoted:
+    """Carry out the promotion, or say why not. A repeat is not an error: it gets the first answer.
 
     One read for the source and all target tags, what the rule's gate asks for, then the lease of the tags that
     have to move, one write for each, and the record. Raises an InvalidRequest or a Refusal before anything is
@@ -45,30 +45,30 @@ def promote(wish: Promotion, world: World) -> Promoted:
     freeze: it has not ended, and is not recorded.
     """
     try:
-        return patiently(wish, world)
+        return patiently(promotion, world)
     except PromoterError as error:
-        if error.recorded or error.unsettled or wish.dry_run or isinstance(error, InvalidRequest):
+        if error.recorded or error.unsettled or promotion.dry_run or isinstance(error, InvalidRequest):
             raise  # what is unsettled has a record already, which is settled when its turn is over
-        if error.retryable or (isinstance(error, Frozen) and wish.trigger is Trigger.SCAN):
-            return told_before(wish, error, world)
-        return first_answer(documents.opened(wish), error, world)
+        if error.retryable or (isinstance(error, Frozen) and promotion.trigger is Trigger.SCAN):
+            return told_before(promotion, error, world)
+        return first_answer(documents.opened(promotion), error, world)
 
 
-def told_before(wish: Promotion, error: PromoterError, world: World) -> Promoted:
+def told_before(promotion: Promotion, error: PromoterError, world: World) -> Promoted:
     """Return the first answer of a request whose Idempotency-Key was used before; otherwise raise the error."""
-    if wish.fingerprint and wish.trigger is Trigger.REQUEST and not isinstance(error, LedgerError):
-        earlier = world.ledger.earlier(documents.opened(wish))
+    if promotion.fingerprint and promotion.trigger is Trigger.REQUEST and not isinstance(error, LedgerError):
+        earlier = world.ledger.earlier(documents.opened(promotion))
         if earlier is not None and documents.is_final(earlier):
             return replay(earlier, world)
     raise error
 
 
-def patiently(wish: Promotion, world: World) -> Promoted:
+def patiently(promotion: Promotion, world: World) -> Promoted:
     """Attempt the promotion until no other one is in the way, or until `patience` is over."""
     course, deadline = Course(), world.now() + world.patience
     while True:
         try:
-            return attempt(wish, course, world)
+            return attempt(promotion, course, world)
         except HeadMovedError as moved:
             course.versions = {**course.versions, **moved.versions}
             in_the_way = TagBusy(f"{moved} while it was looked at; try again")
@@ -85,7 +85,7 @@ def patiently(wish: Promotion, world: World) -> Promoted:
                 "Look again before you roll back"
             ) from None
         except AbandonedError as abandoned:
-            settle_in_the_way(abandoned, wish.repository, world)
+            settle_in_the_way(abandoned, promotion.repository, world)
             in_the_way = TagBusy("an interrupted promotion of the tag is being settled; try again")
         except TagBusy as busy:
             in_the_way = busy
@@ -94,14 +94,14 @@ def patiently(wish: Promotion, world: World) -> Promoted:
         world.pause(random.uniform(0.05, 0.3))  # noqa: S311 - spreads those who wait
 
 
-def attempt(wish: Promotion, course: Course, world: World) -> Promoted:
+def attempt(promotion: Promotion, course: Course, world: World) -> Promoted:
     """Read, judge, lease and put, once."""
-    pinned = settle_digest(wish, world)
+    pinned = settle_digest(promotion, world)
     rule, tags = admit(pinned, world)
     try:
         manifest, images, heads = survey(pinned, tags, world)
     except SourceNotFound:
-        if pinned is not wish:  # we have pinned it ourselves, a moment ago
+        if pinned is not promotion:  # we have pinned it ourselves, a moment ago
             raise TagBusy("the source tag moved while it was read; try again") from None
         raise
     carried = still_ours(carried_on(course.earlier, images, heads), pinned, world)
@@ -113,47 +113,49 @@ def attempt(wish: Promotion, course: Course, world: World) -> Promoted:
             raise
         # It was there a moment ago: what that means, the next read says.
         raise TagBusy("an image was deleted while it was looked at; try again") from None
-    if wish.dry_run or not look.leased:
+    if promotion.dry_run or not look.leased:
         return stay(pinned, look, course, world)
     return take_turn(pinned, look, course, world)
 
 
-def check(wish: Promotion, look: Look, course: Course, world: World) -> None:
+def check(promotion: Promotion, look: Look, course: Course, world: World) -> None:
     """Check expectations, gate and order before tags move. The gate judges the same image only once."""
     try:
-        check_expectations(wish, look)
+        check_expectations(promotion, look)
     except TagChanged:
-        look_back(wish, course, world)
+        look_back(promotion, course, world)
         raise
-    if look.rule.gate is not None and not wish.undoes and course.passed != look.manifest.digest:
-        pass_gate(look.rule, look.rule.gate, wish, look.manifest, world)
+    if look.rule.gate is not None and not promotion.undoes and course.passed != look.manifest.digest:
+        pass_gate(look.rule, look.rule.gate, promotion, look.manifest, world)
         course.passed = look.manifest.digest
-    keep_order(wish, look.manifest, look.heads, world)
+    keep_order(promotion, look.manifest, look.heads, world)
 
 
-def admit(wish: Promotion, world: World) -> tuple[Rule, tuple[str, ...]]:
+def admit(promotion: Promotion, world: World) -> tuple[Rule, tuple[str, ...]]:
     """Return the rule to go by and the tags to put. Raises NotAllowed, InvalidRequest or Frozen."""
-    if wish.undoes:
-        rule, tags = world.policy.admit_rollback(wish), wish.image_tags or ()
+    if promotion.undoes:
+        rule, tags = world.policy.admit_rollback(promotion), promotion.image_tags or ()
     else:
-        rule, tags = world.policy.admit(wish)
-    if wish.override is None:
-        world.policy.thaw(rule, wish, now=world.now(), stops=world.ledger.freezes())
+        rule, tags = world.policy.admit(promotion)
+    if promotion.override is None:
+        world.policy.thaw(rule, promotion, now=world.now(), stops=world.ledger.freezes())
     return rule, tags
 
 
-def look_back(wish: Promotion, course: Course, world: World) -> None:
+def look_back(promotion: Promotion, course: Course, world: World) -> None:
     """Raise PartlyDoneError if the tags are elsewhere because an earlier try of this promotion has put them."""
-    if course.earlier is None and not wish.dry_run:
-        earlier = world.ledger.earlier(documents.opened(wish))
+    if course.earlier is None and not promotion.dry_run:
+        earlier = world.ledger.earlier(documents.opened(promotion))
         if earlier is not None and not documents.is_final(earlier):
             raise PartlyDoneError(earlier)
 
 
-def stay(wish: Promotion, look: Look, course: Course, world: World) -> Promoted:
+def stay(promotion: Promotion, look: Look, course: Course, world: World) -> Promoted:
     """Answer a promotion that moves nothing: a dry run, or tags that are in place already."""
     moves = tuple(look.carried.get(tag) or look.planned(tag) for tag in look.heads)
-    answer = Promoted(wish.promotion_id, look.rule.name, wish.repository, look.manifest, moves, others=look.others)
-    if wish.dry_run:
+    answer = Promoted(
+        promotion.promotion_id, look.rule.name, promotion.repository, look.manifest, moves, others=look.others
+    )
+    if promotion.dry_run:
         return answer
-    return first_answer(documents.opened(wish), answer, world, course.earlier)
+    return first_answer(documents.opened(promotion), answer, world, course.earlier)

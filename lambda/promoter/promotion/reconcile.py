@@ -71,14 +71,14 @@ class Tally:
 
 @dataclass(frozen=True)
 class Reconciler:
-    """`wishes` makes promotions of a watch, as the event would have that never came; `promote` carries one out.
+    """`promotions` makes the promotions of a watch whose event never came; `promote` carries one out.
 
     `in_time` says whether there is time for a step that takes so long.
     """
 
     world: World
     watches: Watches
-    wishes: Callable[[Watch], Iterable[Promotion]]
+    promotions: Callable[[Watch], Iterable[Promotion]]
     promote: Callable[[Promotion], object]
     in_time: Callable[[timedelta], bool]
 
@@ -89,11 +89,11 @@ class Reconciler:
         """
         tally, start = Tally(), self.world.now()
         heads = Drifts(self.world, tally.found)
-        promotion = 2 * self.world.patience + CALLS
+        promotion_time = 2 * self.world.patience + CALLS
         kinds = (
             Work("stale intents", self._stale(tally), CALLS),
             Work("heads of tags that move", heads.steps(Rota.MOVING, start), CALLS),
-            Work("watches", self._waiting(tally, start), promotion),
+            Work("watches", self._waiting(tally, start), promotion_time),
             Work("heads of tags put once", heads.steps(Rota.ONCE, start), CALLS),
         )
         unfinished = share_time(kinds, in_time=self.in_time, now=self.world.now, failed=tally.fail)
@@ -137,7 +137,7 @@ class Reconciler:
 
     def _revisit(self, watch: Watch, tally: Tally) -> None:
         """Carry out what the watch waits for, if it can be now, and end the watch; else leave it for later."""
-        in_the_way = [error for wish in self.wishes(watch) if (error := self._in_the_way(wish))]
+        in_the_way = [error for promotion in self.promotions(watch) if (error := self._in_the_way(promotion))]
         for error in in_the_way:
             if error.outcome is Outcome.FAILED:
                 tally.fail(error)
@@ -147,25 +147,25 @@ class Reconciler:
             self.watches.remove(watch)
         tally.looked_at.append(not in_the_way)
 
-    def _in_the_way(self, wish: Promotion) -> PromoterError | None:
-        """Carry the wish out, and return what it still waits for.
+    def _in_the_way(self, promotion: Promotion) -> PromoterError | None:
+        """Carry the promotion out, and return what it still waits for.
 
         Look first, without a trace: what still waits, and what is there already, is not recorded at each run.
         """
         try:
-            rule, _ = admit(wish, self.world)
-            planned = attempt(replace(wish, rule=rule.name, dry_run=True), Course(), self.world)
+            rule, _ = admit(promotion, self.world)
+            planned = attempt(replace(promotion, rule=rule.name, dry_run=True), Course(), self.world)
             if planned.outcome is Outcome.UNCHANGED:
                 return None
         except PromoterError as error:
             if waits(error):
                 return error
-        answer = self.promote(wish)
+        answer = self.promote(promotion)
         return answer if isinstance(answer, PromoterError) and waits(answer) else None
 
 
 def waits(error: PromoterError) -> bool:
-    """Say whether what is in a wish's way passes."""
+    """Say whether what is in a promotion's way passes."""
     return error.retryable or isinstance(error, Frozen)
 
 

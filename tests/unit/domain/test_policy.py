@@ -19,7 +19,7 @@ from tests.support.policies import ACCOUNT, policy, rule
 DIGEST = "sha256:" + "0123456789ab" + "0" * 52
 
 
-def wish(tag: str | None = "build-42", *, repository: str = "team/web", **members: Any) -> Promotion:
+def promotion(tag: str | None = "build-42", *, repository: str = "team/web", **members: Any) -> Promotion:
     defaults: dict[str, Any] = {
         "promotion_id": "p",
         "trigger": Trigger.REQUEST,
@@ -47,10 +47,10 @@ def test_a_repository_glob_covers_what_iam_would(glob: str, repository: str, *, 
     rules = policy(rule(repositories=[glob]))
 
     if covered:
-        assert rules.admit(wish(repository=repository))[1] == ("prod",)
+        assert rules.admit(promotion(repository=repository))[1] == ("prod",)
     else:
         with pytest.raises(NotAllowed):
-            rules.admit(wish(repository=repository))
+            rules.admit(promotion(repository=repository))
 
 
 @settings(derandomize=True)
@@ -86,10 +86,10 @@ def test_from_has_to_match_the_whole_source_tag(pattern: str | None, tag: str | 
     rules = policy(rule(**{"from": pattern}))
 
     if admitted:
-        rules.admit(wish(tag))
+        rules.admit(promotion(tag))
     else:
         with pytest.raises(NotAllowed) as caught:
-            rules.admit(wish(tag))
+            rules.admit(promotion(tag))
         assert caught.value.reasons[0].rule == "prod-by-pipeline"
 
 
@@ -100,14 +100,14 @@ def test_templates_are_filled_from_the_source() -> None:
     )
     in_tokyo = datetime(2027, 1, 1, 8, 30, tzinfo=timezone(timedelta(hours=9)))
 
-    _, tags = rules.admit(wish(asked_at=in_tokyo))
+    _, tags = rules.admit(promotion(asked_at=in_tokyo))
 
     assert tags == ("v42", "build-42.0123456789ab.20261231")
 
 
 def test_templates_that_agree_make_one_tag() -> None:
     """A tag is put once, however many templates make it."""
-    assert policy(rule(to=["prod", "prod"])).admit(wish())[1] == ("prod",)
+    assert policy(rule(to=["prod", "prod"])).admit(promotion())[1] == ("prod",)
 
 
 def test_a_template_that_makes_no_tag_of_this_source_refuses() -> None:
@@ -115,7 +115,7 @@ def test_a_template_that_makes_no_tag_of_this_source_refuses() -> None:
     rules = policy(rule(**{"from": "(?P<a>.*)", "to": ["{a}{a}"]}))
 
     with pytest.raises(NotAllowed) as caught:
-        rules.admit(wish("x" * 100))
+        rules.admit(promotion("x" * 100))
     (reason,) = caught.value.reasons
     assert (reason.rule, "is not a tag" in reason.sentence) == ("prod-by-pipeline", True)
 
@@ -130,7 +130,7 @@ def test_what_makes_no_tag_is_the_objection_of_its_rule_alone(
 ) -> None:
     """Another rule that serves the source goes by it, for requests and for events."""
     rules = policy(rule(name="doubles", on=trigger, **DOUBLED), rule(name="serves", on=trigger))
-    asking = wish("x" * 100, trigger=trigger, image_tags=asked)
+    asking = promotion("x" * 100, trigger=trigger, image_tags=asked)
 
     assert [each.name for each in rules.serving(asking)] == ["serves"]
     assert rules.admit(asking)[0].name == "serves"
@@ -148,11 +148,11 @@ def test_an_event_is_served_by_the_rules_whose_templates_make_tags() -> None:
         is_scan=True,
     )
 
-    wishes = image_events.wishes(scanned, policy(doubles, serves))
-    ignored = image_events.wishes(scanned, policy(doubles))
+    promotions = image_events.promotions(scanned, policy(doubles, serves))
+    ignored = image_events.promotions(scanned, policy(doubles))
 
-    assert not isinstance(wishes, image_events.Ignored)
-    assert [each.rule for each in wishes] == ["serves"]
+    assert not isinstance(promotions, image_events.Ignored)
+    assert [each.rule for each in promotions] == ["serves"]
     assert isinstance(ignored, image_events.Ignored)
     assert "is not a tag" in ignored.reason
 
@@ -162,7 +162,7 @@ def test_a_refusal_names_the_rule_whose_template_makes_no_tag() -> None:
     rules = policy(rule(name="doubles", **DOUBLED), rule(name="serves"))
 
     with pytest.raises(NotAllowed) as caught:
-        rules.admit(wish("x" * 100, image_tags=("latest",)))
+        rules.admit(promotion("x" * 100, image_tags=("latest",)))
 
     sentences = {reason.rule: reason.sentence for reason in caught.value.reasons}
     assert "is not a tag" in sentences["doubles"]
@@ -173,9 +173,9 @@ def test_a_template_of_the_digest_is_judged_once_the_digest_is_known() -> None:
     """A source named by tag only is looked up first, and only where a rule serves it."""
     rules = policy(rule(name="bare", to=["{digest}"]), rule(name="long", to=["{tag}-{digest}"]))
 
-    by_tag = wish("x" * 120, source=Source(ImageId("x" * 120)))
+    by_tag = promotion("x" * 120, source=Source(ImageId("x" * 120)))
     assert [each.name for each in rules.serving(by_tag)] == ["bare", "long"]
-    assert [each.name for each in rules.serving(wish("x" * 120))] == ["bare"]
+    assert [each.name for each in rules.serving(promotion("x" * 120))] == ["bare"]
 
 
 @pytest.mark.parametrize("tag", ["sha256-" + "a" * 64, "sha256-" + "a" * 64 + ".sig", "sha256-"])
@@ -186,15 +186,15 @@ def test_no_rule_puts_a_tag_of_signatures(trigger: Trigger, tag: str) -> None:
     named = policy(rule(on=trigger, to=[], to_matching=[".*"]))
 
     with pytest.raises(NotAllowed, match="serves this source") as caught:
-        made.admit(wish(tag, trigger=trigger))
+        made.admit(promotion(tag, trigger=trigger))
     assert tag in caught.value.reasons[0].sentence
     with pytest.raises(NotAllowed, match="no rule lets this caller put"):
-        named.admit(wish(trigger=trigger, image_tags=(tag,)))
+        named.admit(promotion(trigger=trigger, image_tags=(tag,)))
 
 
 def test_the_source_may_have_a_tag_of_signatures() -> None:
     """What is refused is to put one."""
-    assert policy(rule()).admit(wish("sha256-" + "a" * 64))[1] == ("prod",)
+    assert policy(rule()).admit(promotion("sha256-" + "a" * 64))[1] == ("prod",)
 
 
 @pytest.mark.parametrize(
@@ -212,10 +212,10 @@ def test_a_caller_names_only_tags_that_the_rule_gives(asked: tuple[str, ...], *,
     rules = policy(rule(to_matching=[r"v\d+\.\d+\.\d+"]))
 
     if admitted:
-        assert rules.admit(wish(image_tags=asked))[1] == asked
+        assert rules.admit(promotion(image_tags=asked))[1] == asked
     else:
         with pytest.raises(NotAllowed, match=asked[-1]):
-            rules.admit(wish(image_tags=asked))
+            rules.admit(promotion(image_tags=asked))
 
 
 @pytest.mark.parametrize(
@@ -235,10 +235,10 @@ def test_callers_are_matched_by_arn(callers: list[str] | None, caller: str | Non
     rules = policy(rule(callers=callers))
 
     if admitted:
-        rules.admit(wish(caller=caller))
+        rules.admit(promotion(caller=caller))
     else:
         with pytest.raises(NotAllowed):
-            rules.admit(wish(caller=caller))
+            rules.admit(promotion(caller=caller))
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_callers_are_matched_by_arn(callers: list[str] | None, caller: str | Non
 def test_a_rule_serves_one_registry(registry: str | None, asked: str, *, covered: bool) -> None:
     """The function's own account, unless the rule names another."""
     rules = policy(rule(registry=registry))
-    asking = wish(repository="team/web")
+    asking = promotion(repository="team/web")
 
     if covered:
         rules.admit(Promotion("p", Trigger.REQUEST, Repository(asked, "team/web"), asking.source))
@@ -261,8 +261,8 @@ def test_a_rule_serves_one_trigger() -> None:
     """No pipeline calls a scan rule, and no scan fires a request rule."""
     rules = policy(rule(name="a", on="scan", to=["a"]), rule(name="b", on="request", to=["b"]))
 
-    assert rules.admit(wish(trigger=Trigger.SCAN))[1] == ("a",)
-    assert rules.admit(wish())[1] == ("b",)
+    assert rules.admit(promotion(trigger=Trigger.SCAN))[1] == ("a",)
+    assert rules.admit(promotion())[1] == ("b",)
 
 
 def test_two_rules_that_serve_a_request_need_the_tags_named() -> None:
@@ -270,28 +270,28 @@ def test_two_rules_that_serve_a_request_need_the_tags_named() -> None:
     rules = policy(rule(name="one", to=["a"]), rule(name="two", to=["b"]))
 
     with pytest.raises(InvalidRequest, match="one, two"):
-        rules.admit(wish())
-    assert rules.admit(wish(image_tags=("b",)))[0].name == "two"
+        rules.admit(promotion())
+    assert rules.admit(promotion(image_tags=("b",)))[0].name == "two"
 
 
 def test_a_rule_without_to_needs_the_tags_named() -> None:
     """`to_matching` alone says what may be put, not what is."""
     with pytest.raises(InvalidRequest, match="imageTags"):
-        policy(rule(to=[], to_matching=["v.*"])).admit(wish())
+        policy(rule(to=[], to_matching=["v.*"])).admit(promotion())
 
 
 def test_every_rule_of_a_scan_fires() -> None:
     """Two scan rules that serve one image are two promotions."""
     rules = policy(rule(name="a", on="scan", to=["a"]), rule(name="b", on="scan", to=["b"]))
 
-    assert [r.name for r in rules.serving(wish(trigger=Trigger.SCAN))] == ["a", "b"]
+    assert [r.name for r in rules.serving(promotion(trigger=Trigger.SCAN))] == ["a", "b"]
 
 
 @pytest.mark.parametrize("tag", ["1" * 129, "1" * 300, "1/1", "1\n"])
 def test_what_is_not_a_tag_matches_no_pattern(tag: str) -> None:
     """An event may bring tags of 300 characters; the policy's check bounds the steps for 128."""
     with pytest.raises(NotAllowed) as caught:
-        policy(rule(on="scan", **{"from": r"[\d/\n]+"})).admit(wish(tag, trigger=Trigger.SCAN))
+        policy(rule(on="scan", **{"from": r"[\d/\n]+"})).admit(promotion(tag, trigger=Trigger.SCAN))
 
     assert "does not match" in caught.value.reasons[0].sentence
 

@@ -74,14 +74,14 @@ def run(here: World, *, seconds: float = 1000, watches: RememberedWatches | None
     """Run reconcile once, for so long; its watches wait for nothing, and take a second each."""
     end = here.now() + timedelta(seconds=seconds)
 
-    def wishes(_: Watch) -> tuple[Promotion, ...]:
+    def promotions(_: Watch) -> tuple[Promotion, ...]:
         here.now.tick()  # type: ignore[attr-defined]
         return ()
 
     def in_time(longest: timedelta) -> bool:
         return here.now() + longest <= end
 
-    done = Reconciler(here, watches or RememberedWatches(), wishes, lambda _: None, in_time).run()
+    done = Reconciler(here, watches or RememberedWatches(), promotions, lambda _: None, in_time).run()
     assert here.now() <= end
     return done
 

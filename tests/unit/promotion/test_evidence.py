@@ -162,9 +162,9 @@ def attempt(
     registry: InMemoryRegistry, findings: KnownFindings, asked: dict[str, Any], **members: Any
 ) -> Promoted:
     """Promote build-1 under a rule with this gate."""
-    wish = Promotion("p", Trigger.REQUEST, REPOSITORY, Source(ImageId("build-1")))
+    promotion = Promotion("p", Trigger.REQUEST, REPOSITORY, Source(ImageId("build-1")))
     rules = policy(rule(gate=asked), **members)
-    return promote(wish, world(rules, registry, findings, now=lambda: NOW))
+    return promote(promotion, world(rules, registry, findings, now=lambda: NOW))
 
 
 def test_what_passes_is_promoted() -> None:

@@ -38,14 +38,14 @@ ANY_TAG = policy(rule(to_matching=[".*"]))
 
 
 def put(source: str, promotion_id: str, at: World, *tags: str, **members: Any) -> Any:
-    wish = Promotion(promotion_id, Trigger.REQUEST, REPOSITORY, Source(ImageId(source)), tags, **members)
-    return promote(wish, at)
+    promotion = Promotion(promotion_id, Trigger.REQUEST, REPOSITORY, Source(ImageId(source)), tags, **members)
+    return promote(promotion, at)
 
 
 def take_back(promotion_id: str, at: World, *, by: str, tags: list[str] | None = None) -> Any:
     ledger = at.ledger
     assert isinstance(ledger, InMemoryLedger)
-    return promote(rollback.wish(ledger.records[promotion_id], Undo(by, "ann", tags)), at)
+    return promote(rollback.promotion(ledger.records[promotion_id], Undo(by, "ann", tags)), at)
 
 
 def test_a_rollback_that_is_settled_keeps_each_tags_own_image() -> None:
@@ -56,7 +56,7 @@ def test_a_rollback_that_is_settled_keeps_each_tags_own_image() -> None:
     put("new", "p-1", here, "a", "b")
     take_back("p-1", here, by="p-2", tags=["b"])
     mortals: Any = mortal({"registry": registry, "ledger": ledger}, (1, "after"))
-    undo = rollback.wish(ledger.records["p-1"], Undo("p-3", "ann", None))
+    undo = rollback.promotion(ledger.records["p-1"], Undo("p-3", "ann", None))
     with pytest.raises(Killed):
         promote(undo, replace(here, **mortals))
     now.at += timedelta(minutes=2)
@@ -75,10 +75,10 @@ def test_an_image_that_is_not_there_is_told_at_once() -> None:
     soaking = policy(rule(gate=gate(soak=3600)))
     waited: list[float] = []
     here = replace(world(soaking, InMemoryRegistry(), KnownFindings(), now=Ticking()), pause=waited.append)
-    wish = Promotion("p-1", Trigger.REQUEST, REPOSITORY, Source(manifest=NEW), ("prod",))
+    promotion = Promotion("p-1", Trigger.REQUEST, REPOSITORY, Source(manifest=NEW), ("prod",))
 
     with pytest.raises(SourceNotFound):
-        promote(wish, here)
+        promote(promotion, here)
     assert len(waited) <= 1
 
 
@@ -116,7 +116,7 @@ def test_nobody_is_told_to_delete_the_tags_of_a_promotion_under_way() -> None:
     assert registry.tags["prod"] == NEW
 
     with pytest.raises(PromoterError) as told:
-        rollback.wish(ledger.records["p-1"], Undo("p-2", "ann", None))
+        rollback.promotion(ledger.records["p-1"], Undo("p-2", "ann", None))
     assert told.value.retryable
     assert "delete" not in told.value.detail
 
@@ -263,7 +263,7 @@ def test_a_settled_rollback_claims_no_move_that_was_made_by_hand() -> None:
     put("new", "p-1", here, "prod")
     registry.tags["prod"] = OLD
     mortals: Any = mortal({"registry": registry, "ledger": ledger}, (1, "after"))  # the first begins nothing
-    undo = rollback.wish(ledger.records["p-1"], Undo("p-2", "ann", None))
+    undo = rollback.promotion(ledger.records["p-1"], Undo("p-2", "ann", None))
     with pytest.raises(Killed):
         promote(undo, replace(here, **mortals))
     now.at += timedelta(minutes=2)

@@ -27,7 +27,7 @@ OLD, NEW = manifest('{"old": 1}'), manifest('{"new": 1}\n')
 ANY_TAG = policy(rule(to_matching=[".*"]))
 
 
-def wish(source: ImageId | Source = ImageId("staging"), **members: Any) -> Promotion:
+def promotion(source: ImageId | Source = ImageId("staging"), **members: Any) -> Promotion:
     defaults: dict[str, Any] = {
         "promotion_id": "p-1",
         "trigger": Trigger.REQUEST,
@@ -38,16 +38,16 @@ def wish(source: ImageId | Source = ImageId("staging"), **members: Any) -> Promo
     return Promotion(**(defaults | members))
 
 
-def promote(wish: Promotion, *, policy: Policy, registry: InMemoryRegistry) -> Promoted:
+def promote(promotion: Promotion, *, policy: Policy, registry: InMemoryRegistry) -> Promoted:
     """Promote without anything being known of findings: no rule here has a gate."""
-    return carry_out(wish, world(policy, registry))
+    return carry_out(promotion, world(policy, registry))
 
 
 def test_the_target_tag_is_put_on_exactly_the_sources_bytes() -> None:
     """The manifest that is put is the one that was read, and the answer says where the tag was before."""
     registry = InMemoryRegistry({"staging": NEW, "prod": OLD})
 
-    answer = promote(wish(), policy=ANY_TAG, registry=registry)
+    answer = promote(promotion(), policy=ANY_TAG, registry=registry)
 
     assert registry.tags["prod"] is NEW
     assert answer.outcome is Outcome.PROMOTED
@@ -61,7 +61,7 @@ def test_one_read_answers_for_the_source_and_for_every_target_tag() -> None:
     """However many tags: one read, and one write for each tag that has to move."""
     registry = InMemoryRegistry({"staging": NEW, "b": NEW, "c": OLD})
 
-    answer = promote(wish(image_tags=("a", "b", "c")), policy=ANY_TAG, registry=registry)
+    answer = promote(promotion(image_tags=("a", "b", "c")), policy=ANY_TAG, registry=registry)
 
     assert registry.reads == [[ImageId("staging"), ImageId("a"), ImageId("b"), ImageId("c")]]
     assert registry.puts == ["a", "c"]
@@ -73,7 +73,7 @@ def test_a_repeat_writes_nothing() -> None:
     """A tag that is on the source already is UNCHANGED and costs no write."""
     registry = InMemoryRegistry({"staging": NEW, "prod": NEW})
 
-    answer = promote(wish(), policy=ANY_TAG, registry=registry)
+    answer = promote(promotion(), policy=ANY_TAG, registry=registry)
 
     assert answer.outcome is Outcome.UNCHANGED
     assert registry.puts == []
@@ -81,7 +81,7 @@ def test_a_repeat_writes_nothing() -> None:
 
 def test_a_tag_that_somebody_else_just_put_is_unchanged() -> None:
     """The registry says that the tag is there already: nothing was moved by this promotion."""
-    answer = promote(wish(), policy=ANY_TAG, registry=RacedRegistry({"staging": NEW, "prod": OLD}))
+    answer = promote(promotion(), policy=ANY_TAG, registry=RacedRegistry({"staging": NEW, "prod": OLD}))
 
     assert [(m.outcome, m.previous_digest) for m in answer.moves] == [("UNCHANGED", NEW.digest)]
 
@@ -91,14 +91,14 @@ def test_a_source_may_be_a_digest_or_a_pinned_tag(source: ImageId) -> None:
     """What the digest names is promoted, with and without a tag."""
     registry = InMemoryRegistry({"build-1": NEW})
 
-    assert promote(wish(source), policy=ANY_TAG, registry=registry).manifest is NEW
+    assert promote(promotion(source), policy=ANY_TAG, registry=registry).manifest is NEW
 
 
 def test_a_manifest_that_the_caller_brings_is_put_as_it_is() -> None:
     """Nothing is read for the source; the target tags are, to know what is there."""
     registry = InMemoryRegistry({"prod": OLD})
 
-    answer = promote(wish(Source(manifest=NEW)), policy=ANY_TAG, registry=registry)
+    answer = promote(promotion(Source(manifest=NEW)), policy=ANY_TAG, registry=registry)
 
     assert registry.reads == [[ImageId("prod")]]
     assert registry.tags["prod"] is NEW
@@ -111,7 +111,7 @@ def test_a_source_that_is_not_there_is_not_found(source: ImageId) -> None:
     registry = InMemoryRegistry({"staging": NEW})
 
     with pytest.raises(SourceNotFound, match=str(source)):
-        promote(wish(source), policy=ANY_TAG, registry=registry)
+        promote(promotion(source), policy=ANY_TAG, registry=registry)
     assert registry.puts == []
 
 
@@ -120,7 +120,7 @@ def test_a_pin_that_does_not_hold_promotes_nothing() -> None:
     registry = InMemoryRegistry({"staging": NEW}, untagged=[OLD])
 
     with pytest.raises(SourceNotFound, match="does not point at"):
-        promote(wish(ImageId("staging", OLD.digest)), policy=ANY_TAG, registry=registry)
+        promote(promotion(ImageId("staging", OLD.digest)), policy=ANY_TAG, registry=registry)
 
 
 def test_a_scan_of_an_image_that_lost_its_tag_is_superseded() -> None:
@@ -129,7 +129,9 @@ def test_a_scan_of_an_image_that_lost_its_tag_is_superseded() -> None:
     scan_policy = policy(rule(on="scan"))
 
     with pytest.raises(Superseded):
-        promote(wish(ImageId("build-1", OLD.digest), trigger=Trigger.SCAN), policy=scan_policy, registry=registry)
+        promote(
+            promotion(ImageId("build-1", OLD.digest), trigger=Trigger.SCAN), policy=scan_policy, registry=registry
+        )
     assert registry.puts == []
 
 
@@ -137,7 +139,7 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing() -> None:
     """PLANNED for tags that would move, UNCHANGED for those that are there."""
     registry = InMemoryRegistry({"staging": NEW, "prod": OLD, "v1": NEW})
 
-    answer = promote(wish(image_tags=("prod", "v1"), dry_run=True), policy=ANY_TAG, registry=registry)
+    answer = promote(promotion(image_tags=("prod", "v1"), dry_run=True), policy=ANY_TAG, registry=registry)
 
     assert answer.outcome is Outcome.PLANNED
     assert [m.outcome for m in answer.moves] == ["PLANNED", "UNCHANGED"]
@@ -151,7 +153,7 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing() -> None:
 def test_expected_digests_decide_whether_a_tag_may_move(expected: dict[str, str | None], *, holds: bool) -> None:
     """A tag that is not where the caller expects it stops the whole promotion."""
     registry = InMemoryRegistry({"staging": NEW, "prod": OLD})
-    asked = wish(image_tags=("prod", "v1"), expected_digests=expected)
+    asked = promotion(image_tags=("prod", "v1"), expected_digests=expected)
 
     if holds:
         assert promote(asked, policy=ANY_TAG, registry=registry).outcome is Outcome.PROMOTED
@@ -164,7 +166,9 @@ def test_expected_digests_decide_whether_a_tag_may_move(expected: dict[str, str 
 def test_an_expectation_about_another_tag_is_a_mistake() -> None:
     """A misspelt tag in expectedDigests is not quietly passed over."""
     with pytest.raises(InvalidRequest, match="pord"):
-        promote(wish(expected_digests={"pord": None}), policy=ANY_TAG, registry=InMemoryRegistry({"staging": NEW}))
+        promote(
+            promotion(expected_digests={"pord": None}), policy=ANY_TAG, registry=InMemoryRegistry({"staging": NEW})
+        )
 
 
 def test_what_no_rule_admits_is_not_even_read() -> None:
@@ -172,7 +176,7 @@ def test_what_no_rule_admits_is_not_even_read() -> None:
     registry = InMemoryRegistry({"staging": NEW})
 
     with pytest.raises(NotAllowed):
-        promote(wish(image_tags=("prod",)), policy=policy(rule(to=["other"])), registry=registry)
+        promote(promotion(image_tags=("prod",)), policy=policy(rule(to=["other"])), registry=registry)
     assert registry.reads == []
 
 
@@ -181,7 +185,7 @@ def test_an_immutable_tag_is_not_moved() -> None:
     registry = InMemoryRegistry({"staging": NEW, "prod": OLD}, immutable=frozenset({"prod"}))
 
     with pytest.raises(TagImmutable):
-        promote(wish(), policy=ANY_TAG, registry=registry)
+        promote(promotion(), policy=ANY_TAG, registry=registry)
     assert registry.tags["prod"] is OLD
 
 
@@ -190,7 +194,7 @@ def test_a_failure_half_way_says_what_was_done_before_it() -> None:
     registry = FailingRegistry({"staging": NEW}, failing_tag="b", failure=RegistryError("down"))
 
     with pytest.raises(RegistryError) as caught:
-        promote(wish(image_tags=("a", "b", "c")), policy=ANY_TAG, registry=registry)
+        promote(promotion(image_tags=("a", "b", "c")), policy=ANY_TAG, registry=registry)
 
     assert [(m.image_tag, m.outcome) for m in caught.value.moves] == [("a", "PROMOTED")]
     assert caught.value.image_digest == NEW.digest
@@ -201,7 +205,7 @@ def test_a_tag_made_of_the_digest_is_put_on_that_digest() -> None:
     registry = InMemoryRegistry({"staging": NEW})
     expected = f"prod-{NEW.digest[7:19]}-20261123"
 
-    answer = promote(wish(), policy=policy(rule(to=["prod-{digest}-{date}"])), registry=registry)
+    answer = promote(promotion(), policy=policy(rule(to=["prod-{digest}-{date}"])), registry=registry)
 
     assert [m.image_tag for m in answer.moves] == [expected]
     assert registry.reads[1][0] == ImageId("staging", NEW.digest)
@@ -210,4 +214,4 @@ def test_a_tag_made_of_the_digest_is_put_on_that_digest() -> None:
 def test_a_dry_run_of_a_digest_template_with_a_missing_source_is_not_found() -> None:
     """Resolving the source for a template reports its absence like any other."""
     with pytest.raises(SourceNotFound):
-        promote(wish(), policy=policy(rule(to=["{digest}"])), registry=InMemoryRegistry())
+        promote(promotion(), policy=policy(rule(to=["{digest}"])), registry=InMemoryRegistry())

@@ -25,14 +25,14 @@ BY_DIGEST = policy(rule(to=["sha-{digest}"]))
 SCANS = policy(rule(name="staging", on="scan", to=["staging"], **{"from": "build-.*"}))
 
 
-def wish(tag: str = "new", **members: Any) -> Promotion:
+def promotion(tag: str = "new", **members: Any) -> Promotion:
     """Ask for prod on the image of a tag."""
     defaults: dict[str, Any] = {"promotion_id": "p-1", "trigger": Trigger.REQUEST, "repository": REPOSITORY}
     return Promotion(**(defaults | {"source": Source(ImageId(tag))} | members))
 
 
 def scan(tag: str | None = "build-1") -> Promotion:
-    return wish(trigger=Trigger.SCAN, source=Source(ImageId(tag, NEW.digest)), rule="staging")
+    return promotion(trigger=Trigger.SCAN, source=Source(ImageId(tag, NEW.digest)), rule="staging")
 
 
 def test_a_target_tag_on_an_archived_image_is_not_moved() -> None:
@@ -42,7 +42,7 @@ def test_a_target_tag_on_an_archived_image_is_not_moved() -> None:
     with pytest.raises(
         RegistryError, match=r"where tag prod of team/web is cannot be told.*restore the image or delete"
     ):
-        promote(wish(), world(ANY_TAG, registry))
+        promote(promotion(), world(ANY_TAG, registry))
     assert registry.puts == []
 
 
@@ -50,7 +50,7 @@ def test_one_unreadable_tag_spoils_no_other() -> None:
     """A promotion of other tags does not even ask about it."""
     registry = InMemoryRegistry({"new": NEW, "prod": OLD}, unreadable=frozenset({"prod"}))
 
-    assert promote(wish(image_tags=("canary",)), world(ANY_TAG, registry)).outcome is Outcome.PROMOTED
+    assert promote(promotion(image_tags=("canary",)), world(ANY_TAG, registry)).outcome is Outcome.PROMOTED
 
 
 def test_an_archived_source_is_not_restored_by_promoting_it() -> None:
@@ -58,7 +58,7 @@ def test_an_archived_source_is_not_restored_by_promoting_it() -> None:
     registry = InMemoryRegistry({"new": NEW}, unreadable=frozenset({"new"}))
 
     with pytest.raises(RegistryError, match="restore it, then promote again"):
-        promote(wish(), world(ANY_TAG, registry))
+        promote(promotion(), world(ANY_TAG, registry))
     assert registry.puts == []
 
 
@@ -92,7 +92,7 @@ def test_a_source_tag_that_moves_between_two_reads_is_read_again() -> None:
     registry = Moving({"new": OLD})
     registry.happens = lambda: registry.tags.update(new=NEW)
 
-    answer = promote(wish(), world(BY_DIGEST, registry))
+    answer = promote(promotion(), world(BY_DIGEST, registry))
 
     assert answer.manifest == NEW
     assert list(registry.tags) == ["new", f"sha-{NEW.digest[7:19]}"]
@@ -111,7 +111,7 @@ def test_a_source_that_never_holds_still_may_be_tried_again() -> None:
     now = lambda: datetime.fromtimestamp(next(ticks), UTC)  # noqa: E731
 
     with pytest.raises(TagBusy, match="moved while it was read"):
-        promote(wish(), world(BY_DIGEST, registry, ledger=ledger, now=now))
+        promote(promotion(), world(BY_DIGEST, registry, ledger=ledger, now=now))
     assert ledger.announced == []
 
 
@@ -121,7 +121,7 @@ def test_a_source_that_is_gone_at_the_second_read_is_not_found() -> None:
     registry.happens = registry.tags.clear
 
     with pytest.raises(SourceNotFound):
-        promote(wish(), world(BY_DIGEST, registry))
+        promote(promotion(), world(BY_DIGEST, registry))
 
 
 def test_an_image_that_is_deleted_while_its_order_is_looked_at_is_superseded() -> None:

@@ -78,19 +78,19 @@ def run(
     """Run reconcile once, with time for so many steps."""
     here = world(POLICY, registry, findings, ledger=ledger, now=lambda: NOW)
 
-    def attempt(wish: Promotion) -> object:
+    def attempt(promotion: Promotion) -> object:
         try:
-            return promote(wish, here)
+            return promote(promotion, here)
         except PromoterError as error:
             return error
 
-    def wishes(watch: Watch) -> tuple[Promotion, ...]:
+    def promotions(watch: Watch) -> tuple[Promotion, ...]:
         found = image_events.watched(watch, POLICY)
         return () if isinstance(found, image_events.Ignored) else found
 
     def once(steps: int = 100) -> Reconciled:
         left = iter([True] * steps)
-        return Reconciler(here, watches, wishes, attempt, lambda _: next(left, False)).run()
+        return Reconciler(here, watches, promotions, attempt, lambda _: next(left, False)).run()
 
     return once
 
@@ -179,8 +179,8 @@ def test_a_tag_that_is_elsewhere_is_told_and_noted(
 ) -> None:
     """Elsewhere, or gone; found where it should be again, it is drift no longer."""
     watches.waiting.clear()
-    wish = Promotion(uuid.uuid4().hex, Trigger.REQUEST, REPOSITORY, Source(ImageId("build-1")), ("prod",))
-    promote(wish, world(POLICY, registry, ledger=ledger))
+    promotion = Promotion(uuid.uuid4().hex, Trigger.REQUEST, REPOSITORY, Source(ImageId("build-1")), ("prod",))
+    promote(promotion, world(POLICY, registry, ledger=ledger))
 
     def seen() -> list[str | None]:
         return [head.drift for head in run().drifted]
@@ -245,13 +245,13 @@ def test_what_was_taken_back_stays_taken_back(
     findings.scans |= {IMAGE.digest: Scan("COMPLETE"), OTHER.digest: Scan("COMPLETE")}
     findings.pushes[OTHER.digest] = NOW - timedelta(days=1)
     here = world(POLICY, registry, findings, ledger=ledger, now=lambda: NOW)
-    (wish,) = wishes_of("event-1")
-    assert promote(wish, here).outcome is Outcome.PROMOTED
-    promote(rollback.wish(ledger.records[wish.promotion_id], rollback.Undo("p-back", "ann", None)), here)
+    (promotion,) = promotions_of("event-1")
+    assert promote(promotion, here).outcome is Outcome.PROMOTED
+    promote(rollback.promotion(ledger.records[promotion.promotion_id], rollback.Undo("p-back", "ann", None)), here)
     assert registry.tags["staging"] == OTHER
 
     assert run() == Reconciled(finished=1)
-    (late,) = wishes_of("event-2")
+    (late,) = promotions_of("event-2")
     with pytest.raises(Superseded, match="rolled back"):
         promote(late, here)
 
@@ -259,9 +259,9 @@ def test_what_was_taken_back_stays_taken_back(
     assert ledger.outcomes() == ["PROMOTED", "PROMOTED", "REFUSED", "REFUSED"]
 
 
-def wishes_of(event_id: str) -> tuple[Promotion, ...]:
+def promotions_of(event_id: str) -> tuple[Promotion, ...]:
     """Return what a finished scan of IMAGE asks for."""
-    found = image_events.wishes(
+    found = image_events.promotions(
         image_events.ImageEvent(event_id, REPOSITORY, IMAGE.digest, ("build-1",), NOW, True), POLICY
     )
     assert isinstance(found, tuple)
@@ -338,9 +338,9 @@ def _fail(promotion_id: str) -> None:
 def test_a_promotion_in_a_repository_that_is_gone_is_settled(registry: InMemoryRegistry) -> None:
     """There is nothing left to look at: nothing was put."""
     ledger = InMemoryLedger(lambda: NOW)
-    wish = Promotion("p-1", Trigger.REQUEST, REPOSITORY, Source(ImageId("build-1")), ("prod",))
+    promotion = Promotion("p-1", Trigger.REQUEST, REPOSITORY, Source(ImageId("build-1")), ("prod",))
     with pytest.raises(RegistryError):
-        promote(wish, world(POLICY, Gone({"build-1": IMAGE}), ledger=ledger))
+        promote(promotion, world(POLICY, Gone({"build-1": IMAGE}), ledger=ledger))
     ledger.clock = lambda: NOW + timedelta(minutes=1)
 
     settle("p-1", world(POLICY, Gone(gone=True), ledger=ledger, now=ledger.clock))

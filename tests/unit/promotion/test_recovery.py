@@ -61,11 +61,11 @@ def here(registry: Dying, clock: Clock) -> World:
     """Return a world in which p-1, of `a` and `b`, was interrupted before `b` was put; `a` was there already."""
     here = world(ANY_TAG, registry, ledger=InMemoryLedger(clock))
     with pytest.raises(RegistryError):
-        promote(wish("p-1", "new", "a", "b"), here)
+        promote(promotion("p-1", "new", "a", "b"), here)
     return here
 
 
-def wish(promotion_id: str, source: str, *tags: str) -> Promotion:
+def promotion(promotion_id: str, source: str, *tags: str) -> Promotion:
     return Promotion(promotion_id, Trigger.REQUEST, REPOSITORY, Source(ImageId(source)), tags, fingerprint="f")
 
 
@@ -77,14 +77,14 @@ def record(here: World) -> Any:
 def test_only_tags_that_were_held_are_judged(here: World, registry: Dying, clock: Clock) -> None:
     """`a` was on the image and not taken: that another promotion has moved it since says nothing of this one."""
     registry.tags["b"] = NEW  # the put arrived after all
-    promote(wish("p-2", "other", "a"), here)
+    promote(promotion("p-2", "other", "a"), here)
     clock.time += timedelta(minutes=1)
 
     assert settle("p-1", here)
 
     moves = [(move.image_tag, move.outcome) for move in record(here).moves]
     assert (record(here).outcome, moves) == (Outcome.PROMOTED, [("a", Outcome.UNCHANGED), ("b", Outcome.PROMOTED)])
-    promote(wish("p-1", "new", "a", "b"), here)
+    promote(promotion("p-1", "new", "a", "b"), here)
     assert registry.tags["a"] == OTHER
 
 
@@ -107,7 +107,7 @@ def test_a_repository_that_left_the_policy_ends_the_promotion(here: World, regis
     assert record(here).code == "interrupted"
     assert "could not be read" in record(here).detail
     assert registry.reads == []
-    assert promote(wish("p-2", "other", "a"), here).outcome is Outcome.PROMOTED
+    assert promote(promotion("p-2", "other", "a"), here).outcome is Outcome.PROMOTED
 
 
 def test_tags_that_cannot_be_read_are_tried_for_a_day(here: World, registry: Dying, clock: Clock) -> None:
@@ -135,5 +135,5 @@ def test_a_tag_held_for_a_promotion_that_has_ended_is_freed(here: World, registr
     registry.dies_at, paused = "", list[float]()
     waiting = World(ANY_TAG, registry, here.findings, ledger, now=clock, pause=paused.append)
 
-    assert promote(wish("p-2", "other", "b"), waiting).outcome is Outcome.PROMOTED
+    assert promote(promotion("p-2", "other", "b"), waiting).outcome is Outcome.PROMOTED
     assert len(paused) == 1

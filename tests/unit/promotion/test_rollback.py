@@ -74,7 +74,7 @@ def carry_out(of: Record, undo: Undo = UNDO, **tags: Any) -> tuple[Promoted, InM
     registry = InMemoryRegistry(tags or {"prod": NEW}, untagged=[OLD])
     findings = KnownFindings({OLD.digest: Scan("COMPLETE", (Finding("CVE-1", "CRITICAL", ("a",)),))})
     ledger = InMemoryLedger().having(of)
-    return promote(rollback.wish(of, undo), world(RULES, registry, findings, ledger=ledger)), registry, ledger
+    return promote(rollback.promotion(of, undo), world(RULES, registry, findings, ledger=ledger)), registry, ledger
 
 
 def test_the_tag_goes_back_to_where_it_was() -> None:
@@ -124,7 +124,7 @@ def test_an_image_that_is_gone_cannot_be_gone_back_to() -> None:
 
     with pytest.raises(SourceNotFound):
         promote(
-            rollback.wish(record(moved("prod")), UNDO),
+            rollback.promotion(record(moved("prod")), UNDO),
             world(RULES, registry, ledger=InMemoryLedger().having(record(moved("prod")))),
         )
     assert registry.puts == []
@@ -132,10 +132,10 @@ def test_an_image_that_is_gone_cannot_be_gone_back_to() -> None:
 
 def test_a_tag_that_was_new_is_left_out() -> None:
     """There is nothing to put it back on, and the service deletes nothing."""
-    wish = rollback.wish(record(moved("prod"), moved("v1", previous=None)), UNDO)
+    promotion = rollback.promotion(record(moved("prod"), moved("v1", previous=None)), UNDO)
 
-    assert wish.image_tags == ("prod",)
-    assert wish.expected_digests == {"prod": NEW.digest}
+    assert promotion.image_tags == ("prod",)
+    assert promotion.expected_digests == {"prod": NEW.digest}
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_tag_that_was_new_is_left_out() -> None:
 def test_what_cannot_be_taken_back_is_told(of: Record, tags: list[str] | None, message: str) -> None:
     """With what to do about it."""
     with pytest.raises(InvalidRequest, match=message):
-        rollback.wish(of, replace(UNDO, image_tags=tags))
+        rollback.promotion(of, replace(UNDO, image_tags=tags))
 
 
 @pytest.fixture
@@ -159,14 +159,14 @@ def registry() -> InMemoryRegistry:
 
 def put(tag: str, promotion_id: str, at: World, *targets: str) -> Promoted:
     """Promote the image of a tag to `prod`, or to others."""
-    wish = Promotion(promotion_id, Trigger.REQUEST, REPOSITORY, Source(ImageId(tag)), targets or ("prod",))
-    return promote(wish, at)
+    promotion = Promotion(promotion_id, Trigger.REQUEST, REPOSITORY, Source(ImageId(tag)), targets or ("prod",))
+    return promote(promotion, at)
 
 
 def take_back(promotion_id: str, at: World, *, by: str = "p-9", **undo: Any) -> Promoted:
     ledger = at.ledger
     assert isinstance(ledger, InMemoryLedger)
-    return promote(rollback.wish(ledger.records[promotion_id], Undo(by, "ann", None, **undo)), at)
+    return promote(rollback.promotion(ledger.records[promotion_id], Undo(by, "ann", None, **undo)), at)
 
 
 def test_only_the_last_promotion_of_a_tag_can_be_rolled_back(registry: InMemoryRegistry) -> None:

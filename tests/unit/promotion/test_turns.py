@@ -53,7 +53,7 @@ ANY_TAG = policy(rule(to_matching=[".*"]))
 SCANS = policy(rule(name="staging", on="scan", to=["staging"], **{"from": "build-.*"}))
 
 
-def wish(tag: str = "new", **members: Any) -> Promotion:
+def promotion(tag: str = "new", **members: Any) -> Promotion:
     """Ask for prod on the image of a tag."""
     defaults: dict[str, Any] = {
         "promotion_id": "p-1",
@@ -99,7 +99,7 @@ def test_who_comes_second_waits_for_the_turn(registry: InMemoryRegistry) -> None
     waited: list[float] = []
     ledger = Busy(times=3)
 
-    answer = promote(wish(), replace(world(ANY_TAG, registry, ledger=ledger), pause=waited.append))
+    answer = promote(promotion(), replace(world(ANY_TAG, registry, ledger=ledger), pause=waited.append))
 
     assert answer.outcome is Outcome.PROMOTED
     assert len(waited) == 3
@@ -111,7 +111,7 @@ def test_patience_ends(registry: InMemoryRegistry) -> None:
     ledger = Busy(times=1000)
 
     with pytest.raises(TagBusy) as busy:
-        promote(wish(), world(ANY_TAG, registry, ledger=ledger, now=Ticking()))
+        promote(promotion(), world(ANY_TAG, registry, ledger=ledger, now=Ticking()))
 
     assert (busy.value.http_status, busy.value.retry_after) == (409, 1)
     assert registry.puts == []
@@ -123,7 +123,7 @@ def test_the_gate_is_judged_once_while_waiting() -> None:
     findings = KnownFindings({NEW.digest: Scan("COMPLETE")})
     gated = policy(rule(gate=gate(findings={"CRITICAL": 0})))
 
-    promote(wish(), world(gated, InMemoryRegistry({"new": NEW}), findings, ledger=Busy(times=5)))
+    promote(promotion(), world(gated, InMemoryRegistry({"new": NEW}), findings, ledger=Busy(times=5)))
 
     assert findings.asked == [NEW.digest]
 
@@ -144,10 +144,10 @@ def test_what_was_expected_holds_when_the_tag_is_put(registry: InMemoryRegistry)
     """Compare-and-swap: another promotion between the look and the turn is noticed."""
     ledger = RacingLedger()
     inner = world(ANY_TAG, registry, ledger=ledger)
-    ledger.race.append(lambda: promote(wish("other", promotion_id="p-2"), inner))
+    ledger.race.append(lambda: promote(promotion("other", promotion_id="p-2"), inner))
 
     with pytest.raises(TagChanged):
-        promote(wish(expected_digests={"prod": OLD.digest}), inner)
+        promote(promotion(expected_digests={"prod": OLD.digest}), inner)
 
     assert registry.tags["prod"] == OTHER
 
@@ -156,9 +156,9 @@ def test_without_expectations_the_second_move_begins_where_the_first_ended(regis
     """The answer tells the digest that the tag really had."""
     ledger = RacingLedger()
     inner = world(ANY_TAG, registry, ledger=ledger)
-    ledger.race.append(lambda: promote(wish("other", promotion_id="p-2"), inner))
+    ledger.race.append(lambda: promote(promotion("other", promotion_id="p-2"), inner))
 
-    answer = promote(wish(), inner)
+    answer = promote(promotion(), inner)
 
     assert [move.previous_digest for move in answer.moves] == [OTHER.digest]
 
@@ -167,10 +167,10 @@ def test_a_tag_that_somebody_moved_past_us_is_promoted_all_the_same(registry: In
     """The ledger's head is out of date: it is looked at again, and goes on from where the tag is."""
     ledger = InMemoryLedger()
     inner = world(ANY_TAG, registry, ledger=ledger)
-    promote(wish(), inner)
+    promote(promotion(), inner)
     registry.tags["prod"] = OTHER
 
-    answer = promote(wish(promotion_id="p-2"), inner)
+    answer = promote(promotion(promotion_id="p-2"), inner)
 
     assert answer.moves[0].previous_digest == OTHER.digest
 
@@ -200,10 +200,10 @@ def test_after_a_lost_answer_the_tag_tells_what_happened(*, done: bool) -> None:
     lossy = LostAnswers({"new": NEW}, done=done)
 
     if done:
-        assert promote(wish(), world(ANY_TAG, lossy, ledger=ledger)).outcome is Outcome.PROMOTED
+        assert promote(promotion(), world(ANY_TAG, lossy, ledger=ledger)).outcome is Outcome.PROMOTED
     else:
         with pytest.raises(RegistryError):
-            promote(wish(), world(ANY_TAG, lossy, ledger=ledger))
+            promote(promotion(), world(ANY_TAG, lossy, ledger=ledger))
     assert ledger.outcomes() == ["PROMOTED" if done else "FAILED"]
 
 
@@ -213,12 +213,12 @@ def test_what_nobody_can_tell_is_left_to_be_settled() -> None:
     blind = LostAnswers({"new": NEW, "other": OTHER}, blind=True)
 
     with pytest.raises(RegistryError):
-        promote(wish(), world(ANY_TAG, blind, ledger=ledger, now=now))
+        promote(promotion(), world(ANY_TAG, blind, ledger=ledger, now=now))
     assert ledger.announced == []
 
     now.at += timedelta(minutes=1)
     seeing = InMemoryRegistry(blind.tags)
-    promote(wish("other", promotion_id="p-2"), world(ANY_TAG, seeing, ledger=ledger, now=now))
+    promote(promotion("other", promotion_id="p-2"), world(ANY_TAG, seeing, ledger=ledger, now=now))
     assert [(each.promotion_id, each.outcome) for each in ledger.announced] == [
         ("p-1", "PROMOTED"),
         ("p-2", "PROMOTED"),
@@ -241,9 +241,9 @@ def test_a_put_that_may_still_arrive_keeps_the_turn() -> None:
     silent = Silent({"new": NEW, "other": OTHER})
 
     with pytest.raises(RegistryError):
-        promote(wish(), world(ANY_TAG, silent, ledger=ledger, now=now))
+        promote(promotion(), world(ANY_TAG, silent, ledger=ledger, now=now))
     with pytest.raises(TagBusy):
-        promote(wish("other", promotion_id="p-2"), world(ANY_TAG, silent, ledger=ledger, now=now))
+        promote(promotion("other", promotion_id="p-2"), world(ANY_TAG, silent, ledger=ledger, now=now))
 
     now.at += timedelta(minutes=1)
     settle("p-1", world(ANY_TAG, silent, ledger=ledger, now=now))
@@ -271,7 +271,7 @@ def test_throttling_after_a_lost_answer_hides_no_move(times: int) -> None:
     ledger = InMemoryLedger()
     registry = LostThenThrottled({"new": NEW, "prod": OLD}, times=times)
 
-    answer = promote(wish(), world(ANY_TAG, registry, ledger=ledger, now=Ticking()))
+    answer = promote(promotion(), world(ANY_TAG, registry, ledger=ledger, now=Ticking()))
 
     assert [(move.outcome, move.previous_digest) for move in answer.moves] == [("PROMOTED", OLD.digest)]
     assert ledger.outcomes() == ["PROMOTED"]
@@ -296,7 +296,7 @@ def test_throttling_after_silence_leaves_open_what_was_done() -> None:
     registry = ThrottledAfterSilence({"new": NEW})
 
     with pytest.raises(Throttled):
-        promote(wish(), world(ANY_TAG, registry, ledger=ledger, now=now))
+        promote(promotion(), world(ANY_TAG, registry, ledger=ledger, now=now))
 
     assert registry.tries > 1
     assert ledger.announced == []
@@ -308,7 +308,7 @@ def test_throttling_alone_frees_the_turn() -> None:
     ledger = InMemoryLedger(now := Ticking())
 
     with pytest.raises(Throttled):
-        promote(wish(), world(ANY_TAG, Throttling({"new": NEW}, times=1000), ledger=ledger, now=now))
+        promote(promotion(), world(ANY_TAG, Throttling({"new": NEW}, times=1000), ledger=ledger, now=now))
 
     assert ledger.outcomes() == ["FAILED"]
     assert ledger.held == {}
@@ -320,7 +320,7 @@ def test_no_put_begins_that_could_outlast_the_turn() -> None:
     registry = InMemoryRegistry({"new": NEW}, longest_put=timedelta(seconds=20))
 
     with pytest.raises(Interrupted, match="no time left to put c") as stopped:
-        promote(wish(image_tags=("a", "b", "c")), world(ANY_TAG, registry, ledger=ledger, now=now))
+        promote(promotion(image_tags=("a", "b", "c")), world(ANY_TAG, registry, ledger=ledger, now=now))
 
     assert registry.puts == ["a", "b"]
     assert [move.image_tag for move in stopped.value.moves] == ["a", "b"]
@@ -346,7 +346,7 @@ def interrupted(now: Ticking) -> tuple[InMemoryLedger, Interfering]:
     ledger = InMemoryLedger(now)
     silent = Silent({"new": NEW, "other": OTHER})
     with pytest.raises(RegistryError):
-        promote(wish(), world(ANY_TAG, silent, ledger=ledger, now=now))
+        promote(promotion(), world(ANY_TAG, silent, ledger=ledger, now=now))
     now.at += timedelta(minutes=1)
     return ledger, Interfering(silent.tags)
 
@@ -379,7 +379,7 @@ def test_what_stands_in_the_way_is_for_waiting() -> None:
 
     registry.happens = after_the_survey
     with pytest.raises(TagBusy, match="damaged"):
-        promote(wish("other", promotion_id="p-2"), here)
+        promote(promotion("other", promotion_id="p-2"), here)
     assert first_read is not None
 
 
@@ -405,14 +405,14 @@ class Forgetful(InMemoryLedger):
 def test_nothing_is_put_without_a_recorded_intent(registry: InMemoryRegistry) -> None:
     """A ledger that cannot be written stops the promotion."""
     with pytest.raises(LedgerError):
-        promote(wish(), world(ANY_TAG, registry, ledger=Forgetful(fails_at="begin")))
+        promote(promotion(), world(ANY_TAG, registry, ledger=Forgetful(fails_at="begin")))
     assert registry.puts == []
 
 
 def test_a_record_that_fails_says_what_was_put(registry: InMemoryRegistry) -> None:
     """The caller knows that the tag has moved; the ledger will, once the turn is over."""
     with pytest.raises(LedgerError) as failed:
-        promote(wish(), world(ANY_TAG, registry, ledger=Forgetful(fails_at="finish")))
+        promote(promotion(), world(ANY_TAG, registry, ledger=Forgetful(fails_at="finish")))
 
     assert [move.outcome for move in failed.value.moves] == ["PROMOTED"]
     assert failed.value.image_digest == NEW.digest
@@ -437,7 +437,7 @@ def test_a_put_waits_for_its_share_of_the_quota() -> None:
     throttling = Throttling({"new": NEW}, times=3)
     inner = replace(world(ANY_TAG, throttling, now=Ticking()), pause=waited.append)
 
-    answer = promote(wish(image_tags=("a", "b")), inner)
+    answer = promote(promotion(image_tags=("a", "b")), inner)
 
     assert [move.outcome for move in answer.moves] == ["PROMOTED", "PROMOTED"]
     assert len(waited) == 3
@@ -451,7 +451,7 @@ def test_the_wait_for_the_quota_ends() -> None:
     inner = replace(world(ANY_TAG, Throttling({"new": NEW}, times=1000), now=clock), pause=waited.append)
 
     with pytest.raises(Throttled):
-        promote(wish(), inner)
+        promote(promotion(), inner)
     assert 5 < len(waited) < 12
     assert clock.at < NOW + timedelta(seconds=20)
 
@@ -462,7 +462,7 @@ def test_a_failure_half_way_is_recorded_with_what_was_put() -> None:
     failing = FailingRegistry({"new": NEW}, failing_tag="b", failure=Throttled("slow down"))
 
     with pytest.raises(Throttled):
-        promote(wish(image_tags=("a", "b")), world(ANY_TAG, failing, ledger=ledger, now=Ticking()))
+        promote(promotion(image_tags=("a", "b")), world(ANY_TAG, failing, ledger=ledger, now=Ticking()))
 
     (record,) = ledger.announced
     assert (record.outcome, record.code) == ("FAILED", "throttled")
@@ -477,7 +477,7 @@ def test_a_retry_keeps_what_the_first_try_has_put() -> None:
         {"new": NEW, "a": OLD, "b": OLD}, untagged=[OLD], failing_tag="b", failure=Throttled("slow down")
     )
     inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
-    two = wish(image_tags=("a", "b"), fingerprint="f")
+    two = promotion(image_tags=("a", "b"), fingerprint="f")
     with pytest.raises(Throttled):
         promote(two, inner)
     registry.failure = None
@@ -486,7 +486,7 @@ def test_a_retry_keeps_what_the_first_try_has_put() -> None:
 
     assert [(move.outcome, move.previous_digest) for move in answer.moves] == [("PROMOTED", OLD.digest)] * 2
     assert ledger.records["p-1"].moves == answer.moves
-    back = promote(rollback.wish(ledger.records["p-1"], rollback.Undo("p-2", "ann", None)), inner)
+    back = promote(rollback.promotion(ledger.records["p-1"], rollback.Undo("p-2", "ann", None)), inner)
     assert [move.image_tag for move in back.moves] == ["a", "b"]
     assert registry.tags["a"] == registry.tags["b"] == OLD
 
@@ -496,7 +496,7 @@ def test_a_retry_expects_what_the_first_try_expected() -> None:
     ledger = InMemoryLedger()
     registry = FailingRegistry({"new": NEW, "a": OLD, "b": OLD}, failing_tag="b", failure=Throttled("slow down"))
     inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
-    two = wish(image_tags=("a", "b"), fingerprint="f", expected_digests={"a": OLD.digest, "b": OLD.digest})
+    two = promotion(image_tags=("a", "b"), fingerprint="f", expected_digests={"a": OLD.digest, "b": OLD.digest})
     with pytest.raises(Throttled):
         promote(two, inner)
     registry.failure = None
@@ -511,11 +511,11 @@ def test_a_retry_does_not_excuse_what_somebody_else_has_moved() -> None:
         {"new": NEW, "other": OTHER, "a": OLD, "b": OLD}, failing_tag="b", failure=Throttled("slow down")
     )
     inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
-    two = wish(image_tags=("a", "b"), fingerprint="f", expected_digests={"a": OLD.digest, "b": OLD.digest})
+    two = promotion(image_tags=("a", "b"), fingerprint="f", expected_digests={"a": OLD.digest, "b": OLD.digest})
     with pytest.raises(Throttled):
         promote(two, inner)
     registry.failure = None
-    promote(wish("other", promotion_id="p-2", image_tags=("b",)), inner)
+    promote(promotion("other", promotion_id="p-2", image_tags=("b",)), inner)
 
     with pytest.raises(TagChanged):
         promote(two, inner)
@@ -528,14 +528,14 @@ def test_a_rollback_that_got_half_way_can_be_finished() -> None:
         ledger = InMemoryLedger()
         registry = FailingRegistry({"new": NEW, "a": OLD, "b": OLD}, untagged=[OLD, NEW])
         inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
-        promote(wish(image_tags=("a", "b")), inner)
+        promote(promotion(image_tags=("a", "b")), inner)
         done = ledger.records["p-1"]
         registry.failing_tag, registry.failure = "b", Throttled("slow down")
         with pytest.raises(Throttled):
-            promote(rollback.wish(done, rollback.Undo("p-2", "ann", None)), inner)
+            promote(rollback.promotion(done, rollback.Undo("p-2", "ann", None)), inner)
         registry.failure = None
 
-        promote(rollback.wish(done, rollback.Undo(again, "ann", None)), inner)
+        promote(rollback.promotion(done, rollback.Undo(again, "ann", None)), inner)
 
         assert registry.tags["a"] == registry.tags["b"] == OLD
 
@@ -545,7 +545,7 @@ def test_a_retry_that_has_nothing_left_to_do_says_what_was_done() -> None:
     ledger = InMemoryLedger()
     registry = FailingRegistry({"new": NEW, "a": OLD}, failing_tag="b", failure=Throttled("slow down"))
     inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
-    two = wish(image_tags=("a", "b"), fingerprint="f")
+    two = promotion(image_tags=("a", "b"), fingerprint="f")
     with pytest.raises(Throttled):
         promote(two, inner)
     registry.tags["b"] = NEW
@@ -564,7 +564,7 @@ def test_a_retry_that_is_refused_says_what_the_first_try_has_put() -> None:
     gated = policy(rule(to_matching=[".*"], gate=gate(findings={"HIGH": 0})))
     registry = FailingRegistry({"new": NEW, "a": OLD}, failing_tag="b", failure=Throttled("slow down"))
     inner = world(gated, registry, findings, ledger=ledger, now=Ticking())
-    two = wish(image_tags=("a", "b"), fingerprint="f")
+    two = promotion(image_tags=("a", "b"), fingerprint="f")
     with pytest.raises(Throttled):
         promote(two, inner)
     findings.scans[NEW.digest] = Scan("COMPLETE", (Finding("CVE-1", "HIGH", ("openssl",)),))
@@ -584,12 +584,12 @@ def test_a_repeat_is_told_the_first_answer_whatever_is_in_its_way_now() -> None:
     inner = world(
         policy(rule(gate=gate(findings={"HIGH": 0}))), InMemoryRegistry({"new": NEW}), findings, ledger=ledger
     )
-    promote(wish(fingerprint="f"), inner)
+    promote(promotion(fingerprint="f"), inner)
     findings.scans[NEW.digest] = Scan("IN_PROGRESS")
 
-    assert promote(wish(fingerprint="f"), inner).repeated
+    assert promote(promotion(fingerprint="f"), inner).repeated
     with pytest.raises(ScanPending):
-        promote(wish(fingerprint="f", promotion_id="p-2"), inner)
+        promote(promotion(fingerprint="f", promotion_id="p-2"), inner)
 
 
 @dataclass
@@ -611,16 +611,18 @@ def test_heads_that_are_told_of_one_by_one_are_all_remembered(registry: InMemory
     """Two tags that somebody moved past the ledger do not take turns for ever."""
     ledger = OneAtATime()
     inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
-    promote(wish(image_tags=("a", "b")), inner)
+    promote(promotion(image_tags=("a", "b")), inner)
     registry.tags |= {"a": OLD, "b": OLD}
 
-    assert promote(wish("other", promotion_id="p-2", image_tags=("a", "b")), inner).outcome is Outcome.PROMOTED
+    assert (
+        promote(promotion("other", promotion_id="p-2", image_tags=("a", "b")), inner).outcome is Outcome.PROMOTED
+    )
     assert sorted(ledger.told) == ["a", "b"]
 
 
 def repeated(inner: World, **members: Any) -> Any:
     """Send the same promotion twice; return what the second one is told, as an error or an answer."""
-    with_key = wish(fingerprint="f", **members)
+    with_key = promotion(fingerprint="f", **members)
     try:
         promote(with_key, inner)
     except (NotAllowed, GateRefused) as first:
@@ -634,10 +636,10 @@ def test_a_repeat_is_told_the_first_answer(registry: InMemoryRegistry) -> None:
     """Also when the tag has moved on since, and without a further record."""
     ledger = InMemoryLedger()
     inner = world(ANY_TAG, registry, ledger=ledger)
-    promote(wish(fingerprint="f"), inner)
-    promote(wish("other", promotion_id="p-2"), inner)
+    promote(promotion(fingerprint="f"), inner)
+    promote(promotion("other", promotion_id="p-2"), inner)
 
-    again = promote(wish(fingerprint="f"), inner)
+    again = promote(promotion(fingerprint="f"), inner)
 
     assert (again.outcome, again.moves[0].previous_digest, again.manifest) == ("PROMOTED", OLD.digest, NEW)
     assert again.repeated
@@ -660,10 +662,10 @@ def test_a_repeated_refusal_is_told_again(registry: InMemoryRegistry) -> None:
 def test_a_key_of_another_request_is_a_conflict(registry: InMemoryRegistry) -> None:
     """Nothing is done and nothing recorded."""
     ledger = InMemoryLedger()
-    promote(wish(fingerprint="f"), world(ANY_TAG, registry, ledger=ledger))
+    promote(promotion(fingerprint="f"), world(ANY_TAG, registry, ledger=ledger))
 
     with pytest.raises(IdempotencyConflict):
-        promote(wish("other", fingerprint="g"), world(ANY_TAG, registry, ledger=ledger))
+        promote(promotion("other", fingerprint="g"), world(ANY_TAG, registry, ledger=ledger))
     assert len(ledger.announced) == 1
     assert registry.tags["prod"] == NEW
 
@@ -672,9 +674,9 @@ def test_a_dry_run_leaves_no_trace(registry: InMemoryRegistry) -> None:
     """No call of the ledger at all."""
     ledger = InMemoryLedger()
 
-    assert promote(wish(dry_run=True), world(ANY_TAG, registry, ledger=ledger)).outcome is Outcome.PLANNED
+    assert promote(promotion(dry_run=True), world(ANY_TAG, registry, ledger=ledger)).outcome is Outcome.PLANNED
     with pytest.raises(TagChanged):
-        promote(wish(dry_run=True, expected_digests={"prod": None}), world(ANY_TAG, registry, ledger=ledger))
+        promote(promotion(dry_run=True, expected_digests={"prod": None}), world(ANY_TAG, registry, ledger=ledger))
     assert ledger.calls == []
 
 
@@ -686,13 +688,13 @@ def test_two_calls_of_the_ledger_for_a_promotion_and_one_where_all_is_done(
     ledger = InMemoryLedger()
     registry.tags["v1"] = OLD
 
-    promote(wish(asked, image_tags=("prod", "v1")), world(ANY_TAG, registry, ledger=ledger))
+    promote(promotion(asked, image_tags=("prod", "v1")), world(ANY_TAG, registry, ledger=ledger))
 
     assert ledger.calls == calls
 
 
 def scan_of(image: Manifest, tag: str) -> Promotion:
-    return wish(trigger=Trigger.SCAN, source=Source(ImageId(tag, image.digest)), rule="staging")
+    return promotion(trigger=Trigger.SCAN, source=Source(ImageId(tag, image.digest)), rule="staging")
 
 
 def test_a_late_scan_of_an_older_image_is_superseded() -> None:
@@ -739,7 +741,7 @@ def test_a_scan_of_a_newer_image_moves_the_tag() -> None:
     registry = InMemoryRegistry({"build-1": OLD, "build-2": NEW, "staging": OLD, "prod": NEW})
 
     promote(scan_of(NEW, "build-2"), world(SCANS, registry, findings))
-    promote(wish("build-1"), world(ANY_TAG, registry, findings))
+    promote(promotion("build-1"), world(ANY_TAG, registry, findings))
 
     assert (registry.tags["staging"], registry.tags["prod"]) == (NEW, OLD)
 
@@ -754,7 +756,7 @@ def test_a_scan_waits_for_what_passes_with_time() -> None:
     with pytest.raises(ScanPending):
         promote(scan_of(NEW, "build-1"), world(rules, registry, findings))
     with pytest.raises(GateRefused):
-        promote(wish("build-1"), world(policy(rule(gate=asked)), registry, findings))
+        promote(promotion("build-1"), world(policy(rule(gate=asked)), registry, findings))
 
 
 def test_soak_begins_when_the_image_reached_the_source_tag(registry: InMemoryRegistry) -> None:
@@ -765,7 +767,7 @@ def test_soak_begins_when_the_image_reached_the_source_tag(registry: InMemoryReg
 
     def attempt(at: datetime, **members: Any) -> Any:
         ledger.clock = lambda: at
-        return promote(wish(**members), world(soaking, registry, findings, ledger=ledger, now=lambda: at))
+        return promote(promotion(**members), world(soaking, registry, findings, ledger=ledger, now=lambda: at))
 
     attempt(NOW, image_tags=("staging",), promotion_id="p-0")
     with pytest.raises(GateRefused, match="2026-11-24T12:00:00Z"):
@@ -783,11 +785,11 @@ def test_an_operators_freeze_names_who_and_why(registry: InMemoryRegistry) -> No
     inner = world(ANY_TAG, registry, ledger=ledger)
 
     with pytest.raises(Frozen, match=r"until it is lifted: incident 7 \(by ann\)"):
-        promote(wish(), inner)
+        promote(promotion(), inner)
     assert ledger.outcomes() == ["REFUSED"]
 
     ledger.stops.clear()
-    assert promote(wish(), inner).outcome is Outcome.PROMOTED
+    assert promote(promotion(), inner).outcome is Outcome.PROMOTED
 
 
 def test_a_dry_run_says_that_an_operator_froze_it(registry: InMemoryRegistry) -> None:
@@ -795,7 +797,7 @@ def test_a_dry_run_says_that_an_operator_froze_it(registry: InMemoryRegistry) ->
     ledger = InMemoryLedger(stops=[Freeze(NOW - timedelta(hours=1), None, "incident 7", None, None, by="ann")])
 
     with pytest.raises(Frozen):
-        promote(wish(dry_run=True), world(ANY_TAG, registry, ledger=ledger))
+        promote(promotion(dry_run=True), world(ANY_TAG, registry, ledger=ledger))
     assert ledger.announced == []
 
 

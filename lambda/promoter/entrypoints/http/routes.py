@@ -92,11 +92,11 @@ def promote(event: Event) -> Response[str]:
     promotion_id = schemas.promotion_id(key(event), asking(event), "")
     origin = schemas.Origin(promotion_id, caller(event), settings.registry_id, settings.region)
     try:
-        wish = schemas.promotion(body(event), origin)
+        promotion = schemas.read_promotion(body(event), origin)
     except InvalidRequest as error:
         telemetry.report_invalid(error, promotion_id=promotion_id, caller=origin.caller)
         return refused(error, promotion_id=promotion_id)
-    return carried_out(wish)
+    return carried_out(promotion)
 
 
 def roll_back(event: Event, promotion_id: str) -> Response[str]:
@@ -164,7 +164,7 @@ def rolled_back(event: Event, record: Record, undo: rollback.Undo) -> Response[s
         for_operators(event)
     if record.outcome is None and settle(record.promotion_id, wiring.world()):
         record = wiring.history().promotion(record.promotion_id)
-    return carried_out(rollback.wish(record, undo))
+    return carried_out(rollback.promotion(record, undo))
 
 
 def names_no_callers(record: Record) -> bool:
@@ -172,13 +172,13 @@ def names_no_callers(record: Record) -> bool:
     return any(rule.name == record.rule and rule.callers is None for rule in wiring.policy().rules)
 
 
-def carried_out(wish: Promotion) -> Response[str]:
-    """Carry a wish out, and tell how it ended."""
-    answer = service.attempt(wish)
+def carried_out(promotion: Promotion) -> Response[str]:
+    """Carry out a promotion, and say how it ended."""
+    answer = service.attempt(promotion)
     if isinstance(answer, PromoterError):
-        done = [image(wish.repository, answer.image_digest, move) for move in answer.moves]
-        return refused(answer, promotion_id=wish.promotion_id, images=done)
-    return respond(200, JSON, promoted(answer) | ({"undoes": wish.undoes} if wish.undoes else {}))
+        done = [image(promotion.repository, answer.image_digest, move) for move in answer.moves]
+        return refused(answer, promotion_id=promotion.promotion_id, images=done)
+    return respond(200, JSON, promoted(answer) | ({"undoes": promotion.undoes} if promotion.undoes else {}))
 
 
 def get_promotion(event: Event, promotion_id: str) -> Response[str]:  # noqa: ARG001 - every route takes the event

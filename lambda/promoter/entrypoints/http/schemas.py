@@ -1,4 +1,4 @@
-"""Bodies of HTTP requests -> wishes. Names, shapes and limits are PutImage's (Amazon ECR API reference)."""
+"""Bodies of HTTP requests -> promotions. Names, shapes and limits are PutImage's (Amazon ECR API reference)."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def tag_rollback(body: bytes) -> TagRollbackBody:
     return asked
 
 
-def promotion(body: bytes, origin: Origin) -> Promotion:
+def read_promotion(body: bytes, origin: Origin) -> Promotion:
     """Read the body of `POST /promotions`. Raises InvalidRequest, naming the field that is wrong."""
     asked = decode(body, PromotionBody)
     repository = Repository(asked.registry_id or origin.registry_id, asked.repository_name)
