@@ -31,7 +31,7 @@ from promoter.domain.model import (
 )
 from promoter.domain.policy import Policy
 from promoter.entrypoints import image_events
-from promoter.promotion.dependencies import World
+from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.promote import promote
 
 BARE, PROMOTE = "boto3, the same calls", "promote, ledger"
@@ -79,7 +79,7 @@ class Mover:
 
         return calls
 
-    def promoted(self, world: World) -> Callable[[int], object]:
+    def promoted(self, dependencies: Dependencies) -> Callable[[int], object]:
         """Carry out the use case, as it runs inside the function."""
 
         def promote_once(_: int) -> object:
@@ -90,7 +90,7 @@ class Mover:
                 source=Source(ImageId(self.source())),
                 image_tags=(self.TAG,),
             )
-            return promote(promotion, world)
+            return promote(promotion, dependencies)
 
         return promote_once
 
@@ -132,11 +132,11 @@ def measure(lab: Lab, *, tell: Callable[[str], None]) -> list[Curve]:
 
 def of_events(lab: Lab, tell: Callable[[str], None]) -> Curve:
     """Events, one after the other: how many."""
-    world = lab.world(scanning(lab))
+    dependencies = lab.dependencies(scanning(lab))
     promotion, bare = {}, {}
     for size in EVENTS:
         mover = prepared(lab)
-        ways = {PROMOTE: repeated(scans(mover, world), size), BARE: repeated(mover.bare(), size)}
+        ways = {PROMOTE: repeated(scans(mover, dependencies), size), BARE: repeated(mover.bare(), size)}
         taken = interleaved(ways, rounds=max(2, ROUNDS // size), warm_up=0 if size > 100 else 1, tell=tell)
         promotion[size], bare[size] = (each(taken[way], size) for way in (PROMOTE, BARE))
     return Curve("Events", "events in a row", promotion, bare)
@@ -147,7 +147,7 @@ def of_callers(lab: Lab, tell: Callable[[str], None]) -> Curve:
     promotion, bare = {}, {}
     for size in CALLERS:
         movers = [prepared(lab) for _ in range(size)]
-        ask = [mover.promoted(lab.world(lab.policy())) for mover in movers]
+        ask = [mover.promoted(lab.dependencies(lab.policy())) for mover in movers]
         calls = [mover.bare() for mover in movers]
         with ThreadPoolExecutor(size) as pool:
             ways = {PROMOTE: together(pool, ask), BARE: together(pool, calls)}
@@ -172,8 +172,8 @@ def of_rules(lab: Lab, tell: Callable[[str], None]) -> Curve:
     for size in RULES:
         mover = prepared(lab)
         others = [{"name": f"rule-{n}", "repositories": [f"other-{n}/*"]} for n in range(size - 1)]
-        world = lab.world(lab.policy(*others, {"name": "last"}))
-        ways = {PROMOTE: mover.promoted(world), BARE: mover.bare()}
+        dependencies = lab.dependencies(lab.policy(*others, {"name": "last"}))
+        ways = {PROMOTE: mover.promoted(dependencies), BARE: mover.bare()}
         taken = interleaved(ways, rounds=ROUNDS, tell=tell)
         promotion[size], bare[size] = taken[PROMOTE], taken[BARE]
     return Curve("Policies", "rules, of which the last serves", promotion, bare)
@@ -193,7 +193,7 @@ def compared(
         tell(f"   {size:,} {unit}")
         mover = prepared(lab)
         fill(mover, size)
-        ways[f"{PROMOTE} {size}"] = mover.promoted(lab.world(lab.policy()))
+        ways[f"{PROMOTE} {size}"] = mover.promoted(lab.dependencies(lab.policy()))
         ways[f"{BARE} {size}"] = mover.bare()
     taken = interleaved(ways, rounds=ROUNDS, tell=tell)
     return Curve(
@@ -253,7 +253,7 @@ def scanning(lab: Lab) -> Policy:
     return lab.policy(rule)
 
 
-def scans(mover: Mover, world: World) -> Callable[[int], object]:
+def scans(mover: Mover, dependencies: Dependencies) -> Callable[[int], object]:
     """Carry out what a finished scan asks for, of a source tag that is new each time."""
     place = Repository(mover.lab.aws.account_id, mover.repository)
     waiting: list[tuple[str, str]] = []
@@ -263,8 +263,8 @@ def scans(mover: Mover, world: World) -> Callable[[int], object]:
             waiting.extend(scanned(mover))
         digest, tag = waiting.pop()
         came = image_events.ImageEvent(uuid.uuid4().hex, place, digest, (tag,), datetime.now(UTC), is_scan=True)
-        for promotion in image_events.promotions(came, world.policy):  # type: ignore[union-attr]  # the rule serves every build
-            promote(promotion, world)
+        for promotion in image_events.promotions(came, dependencies.policy):  # type: ignore[union-attr]  # the rule serves every build
+            promote(promotion, dependencies)
 
     return event
 

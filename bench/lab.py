@@ -19,7 +19,7 @@ from promoter.aws.ecr.image_facts import EcrFindings
 from promoter.aws.ecr.registry import EcrRegistry
 from promoter.domain.policy import Policy, load
 from promoter.domain.ports import Ledger
-from promoter.promotion.dependencies import World
+from promoter.promotion.dependencies import Dependencies
 from promoter.wiring import CLIENT
 
 REGISTRY_ID = "123456789012"
@@ -53,8 +53,8 @@ class Lab:
         document = {"rules": [default | dict(rule) for rule in rules or [{}]], "freeze": []}
         return load(document, registry_id=REGISTRY_ID)
 
-    def world(self, policy: Policy, ledger: Ledger | None = None) -> World:
-        """Return the function's own world on this AWS, with its real ledger unless another is given."""
+    def dependencies(self, policy: Policy, ledger: Ledger | None = None) -> Dependencies:
+        """Return the function's own dependencies on this AWS, with its real ledger unless another is given."""
         ecr = self.client("ecr")
         real = DynamoLedger(
             self.client("dynamodb"),
@@ -62,7 +62,7 @@ class Lab:
             lease=timedelta(seconds=30),
             history=timedelta(days=1),
         )
-        return World(policy, EcrRegistry(ecr), EcrFindings(ecr), ledger or real)
+        return Dependencies(policy, EcrRegistry(ecr), EcrFindings(ecr), ledger or real)
 
     def local(self, path: str, body: Any = None, *, method: str = "POST") -> Any:
         """Drive the local AWS: `scans`, `faults`, `calls`, `images`."""

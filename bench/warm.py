@@ -25,7 +25,7 @@ from promoter.aws.dynamodb.ledger import DynamoLedger
 from promoter.domain.manifest import MEDIA_TYPES
 from promoter.domain.model import ImageId, Promotion, Record, Repository, Source, Trigger, Turn
 from promoter.domain.policy import Freeze
-from promoter.promotion.dependencies import World
+from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.promote import promote
 
 ROUNDS = 24
@@ -126,14 +126,14 @@ class Subject:
 
         return calls
 
-    def promoted(self, world: World, way: str) -> Callable[[int], object]:
+    def promoted(self, dependencies: Dependencies, way: str) -> Callable[[int], object]:
         """Carry out the use case, as it runs inside the function."""
-        return lambda number: promote(self.promotion(self.names(way, number)), world)
+        return lambda number: promote(self.promotion(self.names(way, number)), dependencies)
 
-    def repeated(self, world: World) -> Callable[[int], object]:
+    def repeated(self, dependencies: Dependencies) -> Callable[[int], object]:
         """Ask again for what is there."""
-        promote(self.promotion(["there"]), world)
-        return lambda _: promote(self.promotion(["there"]), world)
+        promote(self.promotion(["there"]), dependencies)
+        return lambda _: promote(self.promotion(["there"]), dependencies)
 
     def promotion(self, tags: Sequence[str]) -> Promotion:
         """Ask for tags on the source."""
@@ -224,8 +224,8 @@ def measure(lab: Lab, *, tell: Callable[[str], None]) -> Warm:
         subject = pushed(lab, platforms, tags)
         ways = {
             BARE: subject.bare(),
-            PLAIN: subject.promoted(lab.world(lab.policy(), NoLedger()), "plain"),
-            LEDGER: subject.promoted(lab.world(lab.policy()), "ledger"),
+            PLAIN: subject.promoted(lab.dependencies(lab.policy(), NoLedger()), "plain"),
+            LEDGER: subject.promoted(lab.dependencies(lab.policy()), "ledger"),
             HTTP: subject.http(),
             CLI: subject.cli(),
             SKOPEO: subject.skopeo(),
@@ -235,7 +235,7 @@ def measure(lab: Lab, *, tell: Callable[[str], None]) -> Warm:
         rounds = ROUNDS if tags == 1 else ROUNDS // 2  # an image takes 1,000 tags
         samples = interleaved(ways, rounds=rounds, every=SLOW, tell=tell)
         scenarios.append(Scenario(name, samples, {way: counted(lab, call) for way, call in ways.items()}))
-    idle = counted(lab, pushed(lab, platforms=0, tags=1).repeated(lab.world(lab.policy())))
+    idle = counted(lab, pushed(lab, platforms=0, tags=1).repeated(lab.dependencies(lab.policy())))
     return Warm(scenarios, idle, left_out)
 
 

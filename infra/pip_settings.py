@@ -24,8 +24,8 @@ PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 def for_uv(environment: Mapping[str, str], files: Iterable[Path] | None = None) -> dict[str, str]:
     """Return the variables to add to the environment for uv. Raises configparser.Error for a broken pip.conf."""
-    told = pip_options(environment, pip_files(environment) if files is None else files)
-    return indexes(told, environment) | connection(told, environment)
+    options = pip_options(environment, pip_files(environment) if files is None else files)
+    return indexes(options, environment) | connection(options, environment)
 
 
 def pip_files(environment: Mapping[str, str]) -> list[Path]:
@@ -59,17 +59,17 @@ def pip_options(environment: Mapping[str, str], files: Iterable[Path]) -> dict[s
     return options
 
 
-def indexes(told: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+def indexes(options: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
     """Return where packages are. A folder that does not exist is left out, as pip does; uv would stop there."""
     found: dict[str, str] = {}
-    links = [link for link in told.get("find-links", "").split() if is_there(link)]
+    links = [link for link in options.get("find-links", "").split() if is_there(link)]
     if links and "UV_FIND_LINKS" not in environment:
         found["UV_FIND_LINKS"] = ",".join(links)
     if any(name in environment for name in INDEXES):
         return found
-    if told.get("index-url"):
-        found["UV_DEFAULT_INDEX"] = told["index-url"]
-    extra = [index for index in told.get("extra-index-url", "").split() if is_there(index)]
+    if options.get("index-url"):
+        found["UV_DEFAULT_INDEX"] = options["index-url"]
+    extra = [index for index in options.get("extra-index-url", "").split() if is_there(index)]
     if extra:
         found["UV_INDEX"] = " ".join(extra)
         # pip takes the best version of all indexes, uv the first index that knows the name. Every pin has hashes,
@@ -84,22 +84,22 @@ def is_there(place: str) -> bool:
     return ("://" in path) or Path(path).expanduser().exists()
 
 
-def connection(told: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+def connection(options: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
     """Return how to get there: proxy, certificates, hosts that are trusted without, time-out in seconds."""
     found: dict[str, str] = {}
-    if told.get("proxy") and not any(name in environment for name in PROXIES):
-        found |= {"HTTPS_PROXY": told["proxy"], "HTTP_PROXY": told["proxy"]}
+    if options.get("proxy") and not any(name in environment for name in PROXIES):
+        found |= {"HTTPS_PROXY": options["proxy"], "HTTP_PROXY": options["proxy"]}
     if not any(name in environment for name in CERTIFICATES):
-        if told.get("cert"):
-            found["SSL_CERT_FILE"] = told["cert"]
+        if options.get("cert"):
+            found["SSL_CERT_FILE"] = options["cert"]
         elif machine_has_certificates():
             found["UV_SYSTEM_CERTS"] = (
                 "true"  # as pip since 24.2: a company's root is there and not in uv's own list
             )
-    timeout = told.get("timeout") or told.get("default-timeout")
+    timeout = options.get("timeout") or options.get("default-timeout")
     ours = (
-        ("SSL_CLIENT_CERT", told.get("client-cert")),
-        ("UV_INSECURE_HOST", " ".join(told.get("trusted-host", "").split())),
+        ("SSL_CLIENT_CERT", options.get("client-cert")),
+        ("UV_INSECURE_HOST", " ".join(options.get("trusted-host", "").split())),
         ("UV_HTTP_TIMEOUT", timeout if timeout and timeout.isdigit() else None),
     )
     return found | {name: value for name, value in ours if value and name not in environment}

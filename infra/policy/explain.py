@@ -39,7 +39,7 @@ def explain(policy: Policy, question: Question) -> Iterator[tuple[str, bool]]:
         for promotion, rule, tags in decisions(policy, question.promotion):
             yield verdict(policy, rule, tags, replace(question, promotion=promotion))
     except (NotAllowed, InvalidRequest) as refused:
-        yield told(refused), False
+        yield refusal_text(refused), False
 
 
 def decisions(policy: Policy, promotion: Promotion) -> Iterator[tuple[Promotion, Rule, tuple[str, ...]]]:
@@ -61,11 +61,11 @@ def decisions(policy: Policy, promotion: Promotion) -> Iterator[tuple[Promotion,
 def verdict(policy: Policy, rule: Rule, tags: Sequence[str], question: Question) -> tuple[str, bool]:
     """Return what one rule would decide."""
     try:
-        policy.thaw(rule, question.promotion, now=question.now)
+        policy.check_not_frozen(rule, question.promotion, now=question.now)
         if rule.gate is not None and (reasons := rule.gate.judge(evidence(rule.gate, question), now=question.now)):
             raise refusal(reasons, question.promotion.trigger)
     except PromoterError as refused:
-        return f"rule {rule.name} serves it, and would refuse {', '.join(tags)}:\n{told(refused)}", False
+        return f"rule {rule.name} serves it, and would refuse {', '.join(tags)}:\n{refusal_text(refused)}", False
     gate = "which has no gate" if rule.gate is None else "whose gate it passes"
     return f"rule {rule.name} serves it, {gate}: would put {', '.join(tags)}", True
 
@@ -77,7 +77,7 @@ def evidence(gate: Gate, question: Question) -> Evidence:
     return question.evidence
 
 
-def told(refused: PromoterError) -> str:
+def refusal_text(refused: PromoterError) -> str:
     """Return a refusal with its code and all its reasons."""
     reasons = refused.reasons or (Reason(refused.code, refused.detail),)
     first = f"  {refused.code}: {refused.detail}"
@@ -161,16 +161,16 @@ def main(command_line: Sequence[str]) -> int:
     as_of = min(options.at, now).astimezone(UTC).date()  # what will have expired still stands in the policy
     try:
         policy = load(file.read(options.policy, today=as_of).compiled(), registry_id=OWN_ACCOUNT)
-        told = list(explain(policy, question(options)))
+        explained = list(explain(policy, question(options)))
     except (file.PolicyError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return WRONG_USE
     source = f"{ImageId(options.tag, options.digest)}" or NAMELESS
     asked = "a finished scan" if options.on == "scan" else f"a request of {options.caller or 'nobody named'}"
     print(f"{options.repository}, {source}, on {asked}:")
-    for text, _ in told:
+    for text, _ in explained:
         print(text)
-    return PROMOTES if any(puts for _, puts in told) else REFUSES
+    return PROMOTES if any(puts for _, puts in explained) else REFUSES
 
 
 def _hours(text: str) -> timedelta:

@@ -16,7 +16,7 @@ from promoter.aws.dynamodb.ledger import DynamoLedger
 from promoter.aws.ecr.image_facts import EcrFindings
 from promoter.aws.ecr.registry import EcrRegistry
 from promoter.domain.policy import Policy, load
-from promoter.promotion.dependencies import World
+from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.evidence import AT_ONCE
 from promoter.settings import AnnouncerSettings, EventSettings, Settings
 
@@ -68,9 +68,9 @@ def ledger() -> DynamoLedger:
 
 
 @functools.cache
-def world() -> World:
+def dependencies() -> Dependencies:
     """Put together what a promotion touches."""
-    return World(
+    return Dependencies(
         policy=policy(),
         registry=registry(),
         findings=findings(),

@@ -22,13 +22,13 @@ from promoter.domain import rollback
 from promoter.domain.errors import Frozen, InvalidRequest, TagChanged
 from promoter.domain.model import ImageId, Outcome, Promotion, Repository, Source, Trigger
 from promoter.domain.policy import Freeze
-from promoter.promotion.dependencies import World
+from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.promote import promote
 from tests.adapters.conftest import new_table
 from tests.adapters.killing import POINTS, Killed, mortal
 from tests.adapters.test_crashes import ANY_TAG, reconcile
 from tests.adapters.test_ledger import Clock
-from tests.support.ledgers import world
+from tests.support.ledgers import dependencies
 from tests.support.policies import ACCOUNT
 from tests.support.registries import InMemoryRegistry, manifest
 
@@ -47,11 +47,11 @@ class Stage:
     place: Repository = field(default_factory=lambda: Repository(ACCOUNT, "team/web"))
     registry: InMemoryRegistry = field(default_factory=lambda: InMemoryRegistry(dict(IMAGES)))
 
-    def world(self) -> World:
+    def dependencies(self) -> Dependencies:
         ledger = DynamoLedger(
             self.client, self.table, lease=timedelta(seconds=30), history=timedelta(days=1), now=self.clock
         )
-        return world(ANY_TAG, self.registry, ledger=ledger, now=self.clock)
+        return dependencies(ANY_TAG, self.registry, ledger=ledger, now=self.clock)
 
     @property
     def history(self) -> DynamoHistory:
@@ -88,7 +88,7 @@ class Interleavings(RuleBasedStateMachine):
         """
         before = dict(self.at.registry.tags)
         try:
-            answer = promote(promotion, self.at.world())
+            answer = promote(promotion, self.at.dependencies())
         except Frozen:
             assert self.frozen
             assert self.at.registry.tags == before
@@ -109,7 +109,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(image=st.sampled_from(sorted(IMAGES)), tags=TAG_SETS, point=st.sampled_from(POINTS))
     def crash(self, image: str, tags: tuple[str, ...], point: tuple[int, str]) -> None:
-        living = self.at.world()
+        living = self.at.dependencies()
         ports = mortal({"registry": self.at.registry, "ledger": living.ledger}, point)
         if self.interrupted:
             return
@@ -164,7 +164,7 @@ class Interleavings(RuleBasedStateMachine):
     def reconcile(self) -> None:
         if self.interrupted:
             self.at.clock.time += timedelta(seconds=31)
-        reconcile(self.at.world())
+        reconcile(self.at.dependencies())
         self.interrupted = False
 
     @rule(image=st.sampled_from(sorted(IMAGES)))
@@ -201,7 +201,7 @@ class Interleavings(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Once everything is put right, no turn is held and every tag is where its head is."""
         self.at.clock.time += timedelta(seconds=31)
-        living = self.at.world()
+        living = self.at.dependencies()
         reconcile(living)
         assert list(living.ledger.abandoned()) == []
         self.interrupted = False

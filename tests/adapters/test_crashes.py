@@ -21,13 +21,13 @@ from promoter.aws.dynamodb.history import DynamoHistory
 from promoter.aws.dynamodb.ledger import DynamoLedger
 from promoter.aws.ecr.registry import EcrRegistry
 from promoter.domain.model import ImageId, Outcome, Promoted, Promotion, Repository, Source, Trigger
-from promoter.promotion.dependencies import World
+from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.promote import promote
 from promoter.promotion.reconcile import Reconciler
 from tests.adapters.killing import POINTS, Killed, mortal
 from tests.adapters.test_ledger import Clock
 from tests.support.announced import entries_of
-from tests.support.ledgers import world
+from tests.support.ledgers import dependencies
 from tests.support.policies import policy, rule
 from tests.support.registries import REPOSITORY, InMemoryRegistry, RememberedWatches, manifest
 
@@ -89,24 +89,24 @@ def registry() -> InMemoryRegistry:
     return InMemoryRegistry({"a": OLD, "new": NEW, "next": NEXT})
 
 
-def living(kept: Table, registry: Any) -> World:
-    return world(ANY_TAG, registry, ledger=kept.ledger, now=kept.clock)
+def living(kept: Table, registry: Any) -> Dependencies:
+    return dependencies(ANY_TAG, registry, ledger=kept.ledger, now=kept.clock)
 
 
-def next_promotion(world: World) -> None:
+def next_promotion(dependencies: Dependencies) -> None:
     """Recover by the next promotion of the tags."""
-    promote(promotion("next"), world)
+    promote(promotion("next"), dependencies)
 
 
-def reconcile(world: World) -> None:
+def reconcile(dependencies: Dependencies) -> None:
     """Recover by the schedule."""
-    Reconciler(world, RememberedWatches(), lambda _: (), lambda _: None, lambda _: True).run()
+    Reconciler(dependencies, RememberedWatches(), lambda _: (), lambda _: None, lambda _: True).run()
 
 
 @pytest.mark.parametrize("recover", [next_promotion, reconcile])
 @pytest.mark.parametrize("point", POINTS, ids=str)
 def test_after_a_crash_at_any_step_everything_agrees(
-    kept: Table, registry: InMemoryRegistry, point: tuple[int, str], recover: Callable[[World], None]
+    kept: Table, registry: InMemoryRegistry, point: tuple[int, str], recover: Callable[[Dependencies], None]
 ) -> None:
     """Once the turn is over: no tag without its record, no record without its announcement, no turn held."""
     crashed = promotion("new")
@@ -158,7 +158,7 @@ def _carry_out(aws: LocalAws, table: str, repository: Repository) -> None:
     ledger = DynamoLedger(aws.client("dynamodb"), table, lease=timedelta(seconds=1), history=timedelta(days=1))
     promote(
         promotion("new", promotion_id="killed", image_tags=("a",), repository=repository),
-        world(ANY_TAG, EcrRegistry(aws.client("ecr")), ledger=ledger),
+        dependencies(ANY_TAG, EcrRegistry(aws.client("ecr")), ledger=ledger),
     )
 
 
@@ -211,7 +211,7 @@ def test_a_process_that_is_really_killed(
 
     registry = EcrRegistry(local_aws.client("ecr"))
     answer = promote(
-        promotion("next", image_tags=("a",), repository=place), world(ANY_TAG, registry, ledger=ledger)
+        promotion("next", image_tags=("a",), repository=place), dependencies(ANY_TAG, registry, ledger=ledger)
     )
 
     assert isinstance(answer, Promoted)

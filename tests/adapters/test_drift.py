@@ -20,7 +20,7 @@ from promoter.promotion.drift_checks import read_tags
 from promoter.promotion.promote import promote
 from promoter.promotion.reconcile import Reconciler
 from tests.support.announced import entries_of
-from tests.support.ledgers import world
+from tests.support.ledgers import dependencies
 from tests.support.policies import policy, rule
 from tests.support.registries import REPOSITORY, InMemoryRegistry, RememberedWatches, manifest
 
@@ -48,7 +48,7 @@ def test_answers_event_and_log_agree_on_where_the_registry_has_a_tag(
     monkeypatch.setattr(telemetry.logger.registered_handler, "stream", stream)
     ledger = DynamoLedger(client, table, lease=timedelta(seconds=30), history=timedelta(days=1))
     registry = InMemoryRegistry({"build-1": IMAGE})
-    here = world(policy(rule()), registry, ledger=ledger)
+    here = dependencies(policy(rule()), registry, ledger=ledger)
     promote(Promotion("p-1", Trigger.REQUEST, REPOSITORY, Source(ImageId("build-1")), ("prod",)), here)
     key = {"TableName": table, "Key": head_key(REPOSITORY, "prod")}
     before = client.get_item(**key)["Item"]

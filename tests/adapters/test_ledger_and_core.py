@@ -11,7 +11,7 @@ from promoter.domain.errors import IdempotencyConflict
 from promoter.domain.model import ImageId, Outcome, Promotion, Source, TagMove, Trigger, Turn
 from promoter.domain.ports import Ledger
 from promoter.promotion.promote import promote
-from promoter.promotion.recovery import settle
+from promoter.promotion.recovery import recover
 from tests.adapters.killing import Killed, mortal
 from tests.adapters.test_ledger import (
     LATER,
@@ -30,7 +30,7 @@ from tests.adapters.test_ledger import (
     listed,
     partly_done,
 )
-from tests.support.ledgers import world
+from tests.support.ledgers import dependencies
 from tests.support.policies import policy, rule
 from tests.support.registries import InMemoryRegistry, manifest
 
@@ -43,14 +43,14 @@ def test_a_key_still_stands_for_its_request_after_a_crash(ledger: Ledger, clock:
     """A pipeline whose promotion was settled sends it again with its Idempotency-Key: it gets the answer."""
     new = manifest('{"new": 1}')
     registry = InMemoryRegistry({"new": new})
-    here = world(ANY_TAG, registry, ledger=ledger, now=clock)
+    here = dependencies(ANY_TAG, registry, ledger=ledger, now=clock)
     promotion = Promotion(
         "p-1", Trigger.REQUEST, PLACE, Source(ImageId("new")), ("prod",), caller="arn:x", fingerprint="f"
     )
     with pytest.raises(Killed):
         promote(promotion, replace(here, **mortal({"registry": registry, "ledger": ledger}, (1, "after"))))
     clock.time += timedelta(minutes=2)
-    assert settle("p-1", here)
+    assert recover("p-1", here)
 
     answer = promote(promotion, here)
 
@@ -61,14 +61,14 @@ def test_a_key_still_stands_for_its_request_after_half_a_promotion(ledger: Ledge
     """Only the first tag was put before the crash: sent again, the promotion is carried on."""
     new = manifest('{"new": 1}')
     registry = InMemoryRegistry({"new": new})
-    here = world(ANY_TAG, registry, ledger=ledger, now=clock)
+    here = dependencies(ANY_TAG, registry, ledger=ledger, now=clock)
     promotion = Promotion(
         "p-1", Trigger.REQUEST, PLACE, Source(ImageId("new")), ("a", "b"), caller="arn:x", fingerprint="f"
     )
     with pytest.raises(Killed):
         promote(promotion, replace(here, **mortal({"registry": registry, "ledger": ledger}, (1, "after"))))
     clock.time += timedelta(minutes=2)
-    assert settle("p-1", here)
+    assert recover("p-1", here)
 
     answer = promote(promotion, here)
 

@@ -35,14 +35,14 @@ from promoter.domain.model import (
     Trigger,
 )
 from promoter.domain.policy import Freeze
-from promoter.promotion.dependencies import World
+from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.promote import promote
 from tests.adapters.conftest import new_table
 from tests.adapters.interleavings import IMAGES, TAGS
 from tests.adapters.killing import POINTS, Killed, mortal
 from tests.adapters.test_crashes import reconcile
 from tests.adapters.test_ledger import Clock
-from tests.support.ledgers import world
+from tests.support.ledgers import dependencies
 from tests.support.policies import ACCOUNT, policy
 from tests.support.policies import rule as policy_rule
 from tests.support.registries import InMemoryRegistry, KnownFindings
@@ -93,11 +93,11 @@ class Stage:
     place: Repository = field(default_factory=lambda: Repository(ACCOUNT, "team/web"))
     registry: Moody = field(default_factory=lambda: Moody(dict(IMAGES), longest_put=timedelta(seconds=5)))
 
-    def world(self) -> World:
+    def dependencies(self) -> Dependencies:
         ledger = DynamoLedger(
             self.client, self.table, lease=LEASE, history=timedelta(days=1), now=self.clock, pause=lambda _: None
         )
-        made = world(POLICY, self.registry, FINDINGS, ledger=ledger, now=self.clock)
+        made = dependencies(POLICY, self.registry, FINDINGS, ledger=ledger, now=self.clock)
         return replace(made, pause=self.wait)
 
     def wait(self, _: float) -> None:
@@ -135,7 +135,7 @@ class Walk:
 
     def send(self, promotion: Promotion, *, may_die: bool = False) -> Promoted | PromoterError | None:
         """Carry out; None: it was killed on the way. What the answer says has to be true."""
-        before, here = dict(self.at.registry.tags), self.at.world()
+        before, here = dict(self.at.registry.tags), self.at.dependencies()
         self.sent.append(promotion)
         if may_die and self.dice.random() < 0.4:
             point = self.dice.choice(POINTS)
@@ -235,7 +235,7 @@ class Walk:
         self.at.clock.time += LEASE + timedelta(seconds=1)
 
     def reconciles(self) -> None:
-        reconcile(self.at.world())
+        reconcile(self.at.dependencies())
 
     def loses_a_record(self) -> None:
         """A restored table: what the promotion has put is as if somebody had put it by hand."""

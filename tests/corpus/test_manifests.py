@@ -20,7 +20,7 @@ from promoter.domain.errors import InvalidRequest
 from promoter.domain.model import ImageId, Manifest, Outcome, Promotion, Repository, Source, Trigger
 from promoter.promotion.promote import promote
 from tests.corpus.conftest import CORPUS, files, name
-from tests.support.ledgers import world
+from tests.support.ledgers import dependencies
 from tests.support.policies import ACCOUNT, policy, rule
 
 NEGATIVE = {"not-json.manifest.json", "unknown-version.manifest.json"}
@@ -92,7 +92,7 @@ def test_a_stored_manifest_is_promoted_byte_for_byte(aws: LocalAws, repository: 
     registry = EcrRegistry(aws.client("ecr"))
     promotion = Promotion("p", Trigger.REQUEST, repository, Source(ImageId("build-1")), ("prod",))
 
-    answer = promote(promotion, world(policy(rule()), registry))
+    answer = promote(promotion, dependencies(policy(rule()), registry))
 
     promoted = registry.read(repository, [ImageId("prod")])[ImageId("prod")]
     assert answer.outcome is Outcome.PROMOTED

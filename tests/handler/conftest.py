@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from promoter import handler, telemetry, wiring
-from tests.support.ledgers import InMemoryLedger, world
+from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import ACCOUNT, gate, policy, rule
 from tests.support.registries import InMemoryRegistry, KnownFindings, RememberedWatches
 
@@ -95,8 +95,8 @@ def invoke(
     monkeypatch.setattr(wiring, "findings", lambda: findings)
     monkeypatch.setattr(
         wiring,
-        "world",
-        lambda: world(wiring.policy(), wiring.registry(), wiring.findings(), ledger=ledger),
+        "dependencies",
+        lambda: dependencies(wiring.policy(), wiring.registry(), wiring.findings(), ledger=ledger),
     )
     monkeypatch.setattr(wiring, "watches", lambda: watches)
     monkeypatch.setenv("PROMOTER_REGISTRY_ID", ACCOUNT)

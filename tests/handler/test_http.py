@@ -353,8 +353,8 @@ def test_a_failure_half_way_tells_what_was_done(
     """The problem document lists the tags that were put before the failure, with their digest."""
     registry = FailingRegistry({"staging": NEW, "v1": OLD}, failing_tag="v2", failure=failure)
     monkeypatch.setattr(wiring, "registry", lambda: registry)
-    impatient = replace(wiring.world(), patience=timedelta())
-    monkeypatch.setattr(wiring, "world", lambda: impatient)
+    impatient = replace(wiring.dependencies(), patience=timedelta())
+    monkeypatch.setattr(wiring, "dependencies", lambda: impatient)
 
     got, document = post(ASK | {"imageTags": ["v1", "v2"]})
 

@@ -24,7 +24,7 @@ from promoter.domain.ports import (
     Registry,
     TakenBackError,
 )
-from promoter.promotion.dependencies import World
+from promoter.promotion.dependencies import Dependencies
 from tests.support.registries import KnownFindings
 
 Tag = tuple[Repository, str]
@@ -239,20 +239,20 @@ class InMemoryLedger:
         return [record.outcome for record in self.announced]
 
 
-def world(
+def dependencies(
     policy: Policy,
     registry: Registry,
     findings: Findings | None = None,
     *,
     ledger: Ledger | None = None,
     now: Callable[[], datetime] | None = None,
-) -> World:
-    """Put a world together of which a test says only what it is about; nobody waits in it.
+) -> Dependencies:
+    """Put dependencies together of which a test says only what it is about; nobody waits.
 
-    Ledger and world have one clock where the test names only one.
+    Ledger and use case have one clock where the test names only one.
     """
     now = now or (ledger.clock if isinstance(ledger, InMemoryLedger) else _now)
-    return World(
+    return Dependencies(
         policy=policy,
         registry=registry,
         findings=findings or KnownFindings(),

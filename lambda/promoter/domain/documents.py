@@ -96,18 +96,18 @@ def ended(record: Record, answer: Promoted | PromoterError, *, now: datetime) ->
 
 
 def error(record: Record) -> PromoterError | None:
-    """Return the error that ended a promotion, as it was told then; None if none did."""
+    """Return the error that ended a promotion, as it was answered then; None if none did."""
     if record.code is None:
         return None
-    told = error_of(record.code)(record.detail or "", reasons=record.reasons)
-    told.moves, told.image_digest = record.moves, record.image_digest
-    return told
+    recorded = error_of(record.code)(record.detail or "", reasons=record.reasons)
+    recorded.moves, recorded.image_digest = record.moves, record.image_digest
+    return recorded
 
 
 def is_final(record: Record) -> bool:
     """Say whether the record's answer stands: it ended, and not with what the same promotion may overcome."""
-    told = error(record)
-    passes = told is not None and (told.retryable or isinstance(told, Frozen))
+    recorded = error(record)
+    passes = recorded is not None and (recorded.retryable or isinstance(recorded, Frozen))
     return record.outcome is not None and not passes
 
 
@@ -145,17 +145,17 @@ def document(record: Record) -> dict[str, Any]:
 
 def fitting(reasons: Sequence[Reason], *, room: int) -> list[dict[str, str]]:
     """Return the documents of as many reasons as fit into so many bytes of JSON; the last says how many do not."""
-    told: list[dict[str, str]] = []
+    listed: list[dict[str, str]] = []
     left = room - MORE_ROOM
     for each in map(reason, reasons):
         left -= _size(each) + len(", ")
         if left < 0:
             break
-        told.append(each)
-    if len(told) < len(reasons):
-        more = f"and {len(reasons) - len(told)} more reasons that are too long to be listed"
-        told.append(reason(Reason("more", more)))
-    return told
+        listed.append(each)
+    if len(listed) < len(reasons):
+        more = f"and {len(reasons) - len(listed)} more reasons that are too long to be listed"
+        listed.append(reason(Reason("more", more)))
+    return listed
 
 
 def cut(text: str | None, most: int = MOST) -> str | None:

@@ -58,9 +58,9 @@ class Rule:
                 return f"source tag {tag} does not match {self.source_tag.pattern}"
         elif tag is None and any("tag" in names_in(template) for template in self.to):
             return "needs a source tag: its target tags are made from it"
-        return self.stranger(promotion) or self._unmakeable(promotion)
+        return self.caller_objection(promotion) or self._unmakeable(promotion)
 
-    def stranger(self, promotion: Promotion) -> str | None:
+    def caller_objection(self, promotion: Promotion) -> str | None:
         """Return why the caller is none of the rule's; None: it is one."""
         if self.callers is not None and not any(matches(promotion.caller or "", glob) for glob in self.callers):
             return f"caller {promotion.caller} is not among its callers"
@@ -70,7 +70,7 @@ class Rule:
         """Render `to` for a promotion that the rule serves, without repeats."""
         return _rendered(self.to, self._values(promotion))
 
-    def foreign_tags(self, promotion: Promotion) -> list[str]:
+    def disallowed_tags(self, promotion: Promotion) -> list[str]:
         """Return those of the tags asked for that this rule may not put."""
         own = self.own_tags(promotion)
         return [
@@ -135,7 +135,9 @@ class Policy:
     freezes: tuple[Freeze, ...]
     registry_id: str
 
-    def thaw(self, rule: Rule, promotion: Promotion, *, now: datetime, stops: Sequence[Freeze] = ()) -> None:
+    def check_not_frozen(
+        self, rule: Rule, promotion: Promotion, *, now: datetime, stops: Sequence[Freeze] = ()
+    ) -> None:
         """Raise Frozen while a freeze, of the policy or one of `stops`, holds for the rule and the promotion."""
         for freeze in (*self.freezes, *stops):
             if freeze.holds(rule, promotion, now):
@@ -179,7 +181,7 @@ class Policy:
             raise NotAllowed(f"rule {promotion.rule}, by which it was promoted, is no longer in the policy")
         if not rule.reaches(promotion.repository, registry_id=self.registry_id):
             raise NotAllowed(f"rule {rule.name} is no longer about repository {promotion.repository.name}")
-        if objection := rule.stranger(promotion):
+        if objection := rule.caller_objection(promotion):
             raise NotAllowed(
                 f"rule {rule.name} does not let this caller roll back", reasons=(_reason(rule.name, objection),)
             )
@@ -199,14 +201,14 @@ class Policy:
             if not rules[0].to:
                 raise InvalidRequest(f"rule {rules[0].name} has no to: name the imageTags", field="imageTags")
             return rules[0], rules[0].own_tags(promotion)
-        foreign = {rule.name: rule.foreign_tags(promotion) for rule in rules}
+        disallowed = {rule.name: rule.disallowed_tags(promotion) for rule in rules}
         for rule in rules:
-            if not foreign[rule.name]:
+            if not disallowed[rule.name]:
                 return rule, promotion.image_tags
         raise NotAllowed(
             f"no rule lets this caller put {', '.join(promotion.image_tags)} on {promotion.repository.name}",
             reasons=_reasons(
-                (rule, objection or f"may not put {', '.join(foreign[rule.name])}")
+                (rule, objection or f"may not put {', '.join(disallowed[rule.name])}")
                 for rule, objection in self._objections(promotion)
             ),
         )

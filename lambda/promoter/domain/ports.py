@@ -1,4 +1,4 @@
-"""What the use case needs from the world, by role."""
+"""What the use case needs from outside, by role."""
 
 from __future__ import annotations
 

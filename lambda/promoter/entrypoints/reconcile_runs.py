@@ -8,7 +8,7 @@ from datetime import timedelta
 from promoter import telemetry, wiring
 from promoter.domain.errors import PromoterError, ReconcileRunning
 from promoter.entrypoints import service
-from promoter.promotion.dependencies import World
+from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.reconcile import Reconciled, Reconciler
 from promoter.settings import RunSettings
 
@@ -34,26 +34,26 @@ def on_request() -> Reconciled:
 
 
 def _run(time: timedelta, trigger: str) -> Reconciled:
-    world, holder = wiring.world(), uuid.uuid4().hex
-    end = world.now() + time
-    if not world.ledger.begin_run(holder, end + LATE):
+    dependencies, holder = wiring.dependencies(), uuid.uuid4().hex
+    end = dependencies.now() + time
+    if not dependencies.ledger.begin_run(holder, end + LATE):
         raise ReconcileRunning("another run of reconcile is under way; try again when it has ended")
     try:
         done = Reconciler(
-            world=world,
+            dependencies=dependencies,
             watches=wiring.watches(),
             promotions=service.watched,
             promote=service.attempt,
-            in_time=lambda longest: world.now() + longest <= end,
+            in_time=lambda longest: dependencies.now() + longest <= end,
         ).run()
         telemetry.report_reconciled(done, trigger=trigger)
     finally:
-        _end(holder, world)
+        _end(holder, dependencies)
     return done
 
 
-def _end(holder: str, world: World) -> None:
+def _end(holder: str, dependencies: Dependencies) -> None:
     try:
-        world.ledger.end_run(holder)
+        dependencies.ledger.end_run(holder)
     except PromoterError as error:  # the lease ends by itself
         telemetry.logger.warning("the lease of the run was not given back", detail=error.detail)

@@ -46,9 +46,9 @@ def attempt(promotion: Promotion) -> Answer:
 
 
 def carry_out(promotion: Promotion) -> Answer:
-    """Promote in the real world."""
+    """Promote with the real adapters."""
     try:
-        return promote(promotion, wiring.world())
+        return promote(promotion, wiring.dependencies())
     except PromoterError as error:
         return error
 
@@ -105,12 +105,12 @@ def serve(event: image_events.ImageEvent, in_time: Callable[[], bool]) -> Served
     errors: dict[ImageId, PromoterError] = {}
     left: tuple[ImageId, ...] = ()
     for number, (source, asked) in enumerate(by_source.items()):
-        told = serve_source(event, asked, in_time if number else lambda: True, is_deferred=source in deferred)
-        if told is None:
+        served = serve_source(event, asked, in_time if number else lambda: True, is_deferred=source in deferred)
+        if served is None:
             left = tuple(by_source)[number:]
             break
-        answers += told
-        for _, answer in told:
+        answers += served
+        for _, answer in served:
             if isinstance(answer, PromoterError) and must_come_again(event, answer):
                 errors.setdefault(source, answer)
     return Served(tuple(answers), left, tuple(errors), next(iter(errors.values()), None))
@@ -154,7 +154,7 @@ def awaited_beside(watch: Watch) -> str | None:
     Then one look at each of the two is enough, and not one at every platform for every platform's scan. The other
     one has a watch, and its scan finishes after this look: its event finds the watch.
     """
-    others, scan = wiring.watches().besides(watch), wiring.world().findings.scan
+    others, scan = wiring.watches().besides(watch), wiring.dependencies().findings.scan
     if not others:
         return None
     try:

@@ -19,7 +19,7 @@ def _now() -> datetime:
 
 
 @dataclass(frozen=True)
-class World:
+class Dependencies:
     """The policy, the registry, what is known of images, the ledger, and time.
 
     `patience` is how long a promotion waits for others; `pause` takes seconds.

@@ -17,8 +17,8 @@ from itertools import groupby
 from promoter.domain.errors import NotAllowed
 from promoter.domain.model import GONE, Head, ImageId, Manifest, Rota, Round
 from promoter.domain.ports import Found, Missing, Registry
-from promoter.promotion.dependencies import World
-from promoter.promotion.recovery import look
+from promoter.promotion.dependencies import Dependencies
+from promoter.promotion.recovery import read_or_missing
 from promoter.promotion.time_shares import Step
 
 EVERY = {Rota.MOVING: timedelta(), Rota.ONCE: timedelta(days=1)}
@@ -32,7 +32,7 @@ KEPT = timedelta(days=7)
 class Drifts:
     """The comparisons of one run; each tag that is found elsewhere is told to `found`."""
 
-    world: World
+    dependencies: Dependencies
     found: Callable[[Head], None]
     whole: datetime | None = field(default=None, init=False)
     _listed: bool = field(default=False, init=False)
@@ -43,13 +43,13 @@ class Drifts:
 
         Where the run ends, the next one goes on.
         """
-        ledger = self.world.ledger
+        ledger = self.dependencies.ledger
         at = ledger.round(rota)
         if rota is Rota.MOVING:
-            self.whole = at.whole or at.began or self.world.now()
+            self.whole = at.whole or at.began or self.dependencies.now()
         while at.after or at.began is None or at.began <= start - EVERY[rota]:
             if not at.after:
-                at = replace(at, began=self.world.now())
+                at = replace(at, began=self.dependencies.now())
             for key, heads in self._repositories(rota, at.after):
                 yield self._step(heads, rota)
                 at = replace(at, after=key)
@@ -67,11 +67,11 @@ class Drifts:
 
     def interval(self) -> timedelta | None:
         """Return the longest time between two comparisons of a tag that moves, up to now; None: not known."""
-        return self.world.now() - self.whole if self.whole else None
+        return self.dependencies.now() - self.whole if self.whole else None
 
     def _repositories(self, rota: Rota, after: str | None) -> Iterator[tuple[str, Sequence[Head]]]:
         """Yield heads of one repository at a time, each time with the key of the last."""
-        while page := self.world.ledger.heads_listed(rota, after):
+        while page := self.dependencies.ledger.heads_listed(rota, after):
             for _, group in groupby(page, key=lambda listed: listed[1].repository):
                 keys, heads = zip(*group, strict=True)
                 after = keys[-1]
@@ -90,7 +90,7 @@ class Drifts:
     def _judge(self, head: Head, digest: str | None, listed: Rota) -> None:
         """Note what is new about a head. Report a tag that is elsewhere at every run, and a deleted one once."""
         drift = head.drift if digest is None else digest if digest != head.image_digest else None
-        ledger = self.world.ledger
+        ledger = self.dependencies.ledger
         if digest and drift not in (None, GONE) and ledger.adopt(head, digest):
             return
         rota = self._rota(head, drift)
@@ -107,22 +107,22 @@ class Drifts:
         """
         repository = heads[0].repository
         try:
-            self.world.policy.require_repository(repository)
+            self.dependencies.policy.require_repository(repository)
         except NotAllowed:
             return dict.fromkeys(heads)
         tag_ids = {head: ImageId(image_tag=head.image_tag) for head in heads}
-        answers = look(self.world, repository, list(tag_ids.values()))
+        answers = read_or_missing(self.dependencies, repository, list(tag_ids.values()))
         return {head: _digest(answers[tag_id]) for head, tag_id in tag_ids.items()}
 
     def _rota(self, head: Head, drift: str | None) -> Rota | None:
         """Return in which rota a head is compared: None for one that was put once and is old."""
         if head.moving or drift not in (None, GONE) or self._is_named(head):
             return Rota.MOVING
-        return Rota.ONCE if self.world.now() - head.moved_at < KEPT else None
+        return Rota.ONCE if self.dependencies.now() - head.moved_at < KEPT else None
 
     def _is_named(self, head: Head) -> bool:
         """Say whether a rule names the tag itself. No tag holds a placeholder: it is written out in `to`."""
-        policy = self.world.policy
+        policy = self.dependencies.policy
         return any(
             head.image_tag in (*rule.to, *_spelled_out(rule.to_matching))
             and rule.reaches(head.repository, registry_id=policy.registry_id)

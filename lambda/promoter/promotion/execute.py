@@ -21,17 +21,17 @@ from promoter.domain.model import (
     Unreadable,
 )
 from promoter.domain.ports import LeaseLostError
-from promoter.promotion.dependencies import World
+from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.idempotency import replay
-from promoter.promotion.preflight import Look
+from promoter.promotion.preflight import Plan
 
 
 @dataclass
-class Course:
-    """What a promotion has learned from one attempt to the next.
+class AttemptState:
+    """What one attempt of a promotion leaves for the next.
 
-    `versions` are heads of the ledger that are out of date, `passed` is the digest that passed the gate, `earlier`
-    the record of an attempt that put tags.
+    `versions` are those of heads whose digest in the ledger is out of date, `passed` is the digest that passed the
+    gate, `earlier` the record of an attempt that put tags.
     """
 
     versions: Mapping[str, int] = field(default_factory=dict)
@@ -46,52 +46,52 @@ class Putting:
     promotion: Promotion
     turn: Turn
     patient_until: datetime
-    world: World
+    dependencies: Dependencies
 
 
-def take_turn(promotion: Promotion, look: Look, course: Course, world: World) -> Promoted:
+def take_turn(promotion: Promotion, plan: Plan, state: AttemptState, dependencies: Dependencies) -> Promoted:
     """Take the turn of the tags that have to move, put them, and record how it ended.
 
     What an earlier try has put stays in the record. Where it cannot be told whether a tag was put, the turn is
     left to be settled when its time is over.
     """
-    found = {tag: look.carried.get(tag) or look.planned(tag) for tag in look.heads}
-    planned = {tag: replace(found[tag], outcome=Outcome.PLANNED) for tag in look.leased}
+    found = {tag: plan.resumed_moves.get(tag) or plan.planned(tag) for tag in plan.current_digests}
+    planned = {tag: replace(found[tag], outcome=Outcome.PLANNED) for tag in plan.leased}
     intent = replace(
-        documents.opened(promotion, rule=look.rule.name),
-        image_digest=look.manifest.digest,
-        media_type=look.manifest.media_type,
-        image_tags=tuple(look.heads),
+        documents.opened(promotion, rule=plan.rule.name),
+        image_digest=plan.manifest.digest,
+        media_type=plan.manifest.media_type,
+        image_tags=tuple(plan.current_digests),
         moves=tuple((found | planned).values()),
     )
-    seen = {tag: look.heads[tag] for tag in look.leased}
-    begun = world.ledger.begin(intent, seen, course.versions, course.earlier)
+    seen = {tag: plan.current_digests[tag] for tag in plan.leased}
+    begun = dependencies.ledger.begin(intent, seen, state.versions, state.earlier)
     if isinstance(begun, Record):
-        return replay(begun, world)
-    answer = put_all(look, Putting(promotion, begun, world.now() + world.patience, world))
+        return replay(begun, dependencies)
+    answer = put_all(plan, Putting(promotion, begun, dependencies.now() + dependencies.patience, dependencies))
     if not (isinstance(answer, PromoterError) and answer.unsettled):
-        finish(begun, answer, world)
+        finish(begun, answer, dependencies)
     if isinstance(answer, PromoterError):
         raise answer
     return answer
 
 
-def put_all(look: Look, putting: Putting) -> Promoted | PromoterError:
+def put_all(plan: Plan, putting: Putting) -> Promoted | PromoterError:
     """Put the tags one by one; return the answer, or the failure that stopped it with the moves before."""
     promotion, moves = putting.promotion, list[TagMove]()
-    for tag in look.heads:
+    for tag in plan.current_digests:
         try:
-            moves.append(look.carried.get(tag) or move(look.images[tag], look.planned(tag), putting))
+            moves.append(plan.resumed_moves.get(tag) or move(plan.images[tag], plan.planned(tag), putting))
         except PromoterError as error:
-            error.moves, error.image_digest = tuple(moves), look.manifest.digest
+            error.moves, error.image_digest = tuple(moves), plan.manifest.digest
             return error
     return Promoted(
         promotion.promotion_id,
-        look.rule.name,
+        plan.rule.name,
         promotion.repository,
-        look.manifest,
+        plan.manifest,
         tuple(moves),
-        others=look.others,
+        others=plan.others,
     )
 
 
@@ -118,23 +118,23 @@ def put(manifest: Manifest, image_tag: str, putting: Putting) -> bool:
     PutImage has a quota of 10 a second for the account and Region, pushes included (Amazon ECR service quotas), so
     a burst of events has to wait for each other. The pauses differ, or all would come again at once.
     """
-    world, waited, unanswered = putting.world, False, False
+    dependencies, waited, unanswered = putting.dependencies, False, False
     while True:
         try:
             require_time(image_tag, putting)
-            return world.registry.put(putting.promotion.repository, manifest, image_tag) or waited
+            return dependencies.registry.put(putting.promotion.repository, manifest, image_tag) or waited
         except PromoterError as error:
             # A try that got no answer may still be carried out, however the next ones end.
             unanswered = error.unanswered = error.unanswered or unanswered
-            if not isinstance(error, Throttled) or world.now() > putting.patient_until:
+            if not isinstance(error, Throttled) or dependencies.now() > putting.patient_until:
                 raise
         waited = True
-        world.pause(random.uniform(0.2, 1.0))  # noqa: S311 - as above
+        dependencies.pause(random.uniform(0.2, 1.0))  # noqa: S311 - as above
 
 
 def require_time(image_tag: str, putting: Putting) -> None:
     """Raise Interrupted where a put could outlast the turn, and overtake the promotion that takes the tag next."""
-    if putting.world.now() + putting.world.registry.longest_put > putting.turn.until:
+    if putting.dependencies.now() + putting.dependencies.registry.longest_put > putting.turn.until:
         raise Interrupted(f"there was no time left to put {image_tag}; promote again")
 
 
@@ -145,7 +145,7 @@ def is_at(manifest: Manifest, image_tag: str, error: PromoterError, putting: Put
     """
     tag_id = ImageId(image_tag=image_tag)
     try:
-        answer = putting.world.registry.read(putting.promotion.repository, [tag_id])[tag_id]
+        answer = putting.dependencies.registry.read(putting.promotion.repository, [tag_id])[tag_id]
     except PromoterError:
         error.unsettled = True
         raise error from None
@@ -154,18 +154,18 @@ def is_at(manifest: Manifest, image_tag: str, error: PromoterError, putting: Put
     return there
 
 
-def record(turn: Turn, answer: Promoted | PromoterError, world: World) -> None:
+def record(turn: Turn, answer: Promoted | PromoterError, dependencies: Dependencies) -> None:
     """Record the end of a turn. Raises LedgerError where that cannot be done, so that it is settled later."""
     try:
-        world.ledger.finish(turn, documents.ended(turn.record, answer, now=world.now()))
+        dependencies.ledger.finish(turn, documents.ended(turn.record, answer, now=dependencies.now()))
     except LeaseLostError as lost:  # only where somebody changed the table by hand
         raise LedgerError(f"the promotion could not be recorded: {lost}; reconcile settles it") from lost
 
 
-def finish(turn: Turn, answer: Promoted | PromoterError, world: World) -> None:
+def finish(turn: Turn, answer: Promoted | PromoterError, dependencies: Dependencies) -> None:
     """Record the end of a turn; an error of the ledger says which tags were put all the same."""
     try:
-        record(turn, answer, world)
+        record(turn, answer, dependencies)
     except PromoterError as error:
         error.moves, error.image_digest = answer.moves, turn.record.image_digest
         raise

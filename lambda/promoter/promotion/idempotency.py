@@ -9,29 +9,29 @@ from promoter.domain import documents
 from promoter.domain.errors import PromoterError
 from promoter.domain.model import ImageId, Manifest, Outcome, Promoted, Record
 from promoter.domain.ports import AbandonedError, PartlyDoneError
-from promoter.promotion.dependencies import World
-from promoter.promotion.recovery import look, settle_in_the_way
+from promoter.promotion.dependencies import Dependencies
+from promoter.promotion.recovery import read_or_missing, recover_in_the_way
 
 
 def first_answer(
-    record: Record, answer: Promoted | PromoterError, world: World, earlier: Record | None = None
+    record: Record, answer: Promoted | PromoterError, dependencies: Dependencies, earlier: Record | None = None
 ) -> Promoted:
     """Record an outcome that moved nothing, and give it; or the earlier one, where the promotion ended before.
 
     A failure inherits the tags that an earlier attempt moved. A success is planned again, because the caller needs
     the new plan.
     """
-    ended = documents.ended(record, answer, now=world.now())
+    ended = documents.ended(record, answer, now=dependencies.now())
     try:
-        kept = keep(ended, world, earlier)
+        kept = keep(ended, dependencies, earlier)
     except PartlyDoneError as partly:
         if isinstance(answer, Promoted):
             raise
         answer.image_digest = partly.record.image_digest
         answer.moves = tuple(move for move in partly.record.moves if move.outcome is Outcome.PROMOTED)
-        return first_answer(carrying(record, partly.record), answer, world, partly.record)
+        return first_answer(carrying(record, partly.record), answer, dependencies, partly.record)
     if kept is not ended:
-        return replay(kept, world)
+        return replay(kept, dependencies)
     if isinstance(answer, PromoterError):
         answer.recorded = True
         raise answer
@@ -48,22 +48,22 @@ def carrying(record: Record, earlier: Record) -> Record:
     )
 
 
-def keep(ended: Record, world: World, earlier: Record | None) -> Record:
+def keep(ended: Record, dependencies: Dependencies, earlier: Record | None) -> Record:
     """Record an outcome that moved nothing; an interrupted promotion of the same id is settled first."""
     try:
-        return world.ledger.record(ended, earlier)
+        return dependencies.ledger.record(ended, earlier)
     except AbandonedError as abandoned:
-        settle_in_the_way(abandoned, ended.repository, world)
-        return world.ledger.record(ended, earlier)
+        recover_in_the_way(abandoned, ended.repository, dependencies)
+        return dependencies.ledger.record(ended, earlier)
 
 
-def replay(record: Record, world: World) -> Promoted:
+def replay(record: Record, dependencies: Dependencies) -> Promoted:
     """Give the answer that the promotion was given when it ended."""
-    told = documents.error(record)
-    if told is not None:
-        told.recorded = told.repeated = True
-        raise told
-    manifests = _manifests(record, world)
+    error = documents.error(record)
+    if error is not None:
+        error.recorded = error.repeated = True
+        raise error
+    manifests = _manifests(record, dependencies)
     return Promoted(
         record.promotion_id,
         record.rule or "",
@@ -75,11 +75,11 @@ def replay(record: Record, world: World) -> Promoted:
     )
 
 
-def _manifests(record: Record, world: World) -> Mapping[str, Manifest]:
+def _manifests(record: Record, dependencies: Dependencies) -> Mapping[str, Manifest]:
     """Return the images of a promotion by digest; one that was deleted since is returned without its bytes."""
     digests = {record.image_digest or "", *(record.digest_of(move) for move in record.moves)}
     image_ids = {digest: ImageId(image_digest=digest) for digest in sorted(digests)}
-    answers = look(world, record.repository, list(image_ids.values()))
+    answers = read_or_missing(dependencies, record.repository, list(image_ids.values()))
     return {
         digest: answer
         if isinstance(answer := answers[image_id], Manifest)

@@ -31,40 +31,40 @@ from promoter.domain.model import (
 )
 from promoter.domain.policy import Rule
 from promoter.domain.ports import Found, Missing, MovedOnError
-from promoter.promotion.dependencies import World
+from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.evidence import gather
 
 MOST_REASONS = 50  # told of one refusal, so that it fits into a log record, an item and an event
 WITH_TIME = frozenset({PENDING, "unsigned", "soaking"})
 """Reasons that pass with time: a promotion that nobody asked for waits for them instead of being refused."""
 
-Heads = Mapping[str, str | None]
+CurrentDigests = Mapping[str, str | None]
 """By target tag, the digest that it points at now; None: the tag does not exist."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """What was found before anything moves: the rule to go by, the image, where the tags are.
+class Plan:
+    """What is to be done, before anything moves: the rule that applies, the image, where the tags are now.
 
-    `images` are the manifests by the tag that they are for; only a rollback has more than one. `carried` are the
-    moves of an earlier try whose tags are still there, by tag. `leased` are the tags to take the turn of.
+    `images` are the manifests by the tag that they are for; only a rollback has more than one. `resumed_moves` are
+    the moves of an earlier attempt whose tags are still there, by tag. `leased` are the tags to take the turn of.
     """
 
     rule: Rule
     manifest: Manifest
     images: Mapping[str, Manifest]
-    heads: Heads
-    carried: Mapping[str, TagMove]
+    current_digests: CurrentDigests
+    resumed_moves: Mapping[str, TagMove]
     leased: tuple[str, ...]
 
     def planned(self, tag: str) -> TagMove:
         """Return the move that a tag has before it."""
         own = self.images[tag].digest
-        there = self.heads[tag] == own
+        there = self.current_digests[tag] == own
         return TagMove(
             tag,
             Outcome.UNCHANGED if there else Outcome.PLANNED,
-            self.heads[tag],
+            self.current_digests[tag],
             own if own != self.manifest.digest else None,
         )
 
@@ -74,24 +74,28 @@ class Look:
         return {each.digest: each for each in self.images.values() if each.digest != self.manifest.digest}
 
 
-def settle_digest(promotion: Promotion, world: World) -> Promotion:
+def resolve_digest(promotion: Promotion, dependencies: Dependencies) -> Promotion:
     """Pin the source to its digest where a rule makes tags of it; costs a read where only a tag is known."""
-    if promotion.source.image_digest or not any(rule.needs_digest for rule in world.policy.serving(promotion)):
+    if promotion.source.image_digest or not any(
+        rule.needs_digest for rule in dependencies.policy.serving(promotion)
+    ):
         return promotion
     source_id = promotion.source.image_id
-    manifest = found(promotion, source_id, world.registry.read(promotion.repository, [source_id])[source_id])
+    manifest = found(
+        promotion, source_id, dependencies.registry.read(promotion.repository, [source_id])[source_id]
+    )
     return replace(promotion, source=Source(replace(source_id, image_digest=manifest.digest)))
 
 
-def survey(
-    promotion: Promotion, tags: Sequence[str], world: World
-) -> tuple[Manifest, Mapping[str, Manifest], Heads]:
+def read_state(
+    promotion: Promotion, tags: Sequence[str], dependencies: Dependencies
+) -> tuple[Manifest, Mapping[str, Manifest], CurrentDigests]:
     """Read the source, the images of a rollback, and where the target tags point, at once."""
     target_ids = {tag: ImageId(image_tag=tag) for tag in tags}
     image_ids = {tag: ImageId(image_digest=digest) for tag, digest in promotion.images.items()}
     source_ids = [] if promotion.source.manifest else [promotion.source.image_id]
     asked = dict.fromkeys([*source_ids, *image_ids.values(), *target_ids.values()])
-    answers = world.registry.read(promotion.repository, list(asked))
+    answers = dependencies.registry.read(promotion.repository, list(asked))
     manifest = promotion.source.manifest or found(
         promotion, promotion.source.image_id, answers[promotion.source.image_id]
     )
@@ -99,8 +103,8 @@ def survey(
         tag: found(promotion, image_ids[tag], answers[image_ids[tag]]) if tag in image_ids else manifest
         for tag in tags
     }
-    heads = {tag: place(promotion, tag, answers[target_id]) for tag, target_id in target_ids.items()}
-    return manifest, images, heads
+    current_digests = {tag: place(promotion, tag, answers[target_id]) for tag, target_id in target_ids.items()}
+    return manifest, images, current_digests
 
 
 def place(promotion: Promotion, tag: str, answer: Found) -> str | None:
@@ -131,7 +135,9 @@ def found(promotion: Promotion, source: ImageId, answer: Found) -> Manifest:
     raise SourceNotFound(f"repository {name} has no image {source}; push it first")
 
 
-def carried_on(earlier: Record | None, images: Mapping[str, Manifest], heads: Heads) -> Mapping[str, TagMove]:
+def resumable_moves(
+    earlier: Record | None, images: Mapping[str, Manifest], current_digests: CurrentDigests
+) -> Mapping[str, TagMove]:
     """Return the moves of an earlier try, onto the same images, whose tags are still there, by tag."""
     moves = earlier.moves if earlier else ()
     return {
@@ -140,25 +146,28 @@ def carried_on(earlier: Record | None, images: Mapping[str, Manifest], heads: He
         if earlier
         and move.outcome is Outcome.PROMOTED
         and move.image_tag in images
-        and heads[move.image_tag] == images[move.image_tag].digest == earlier.digest_of(move)
+        and current_digests[move.image_tag] == images[move.image_tag].digest == earlier.digest_of(move)
     }
 
 
-def still_ours(carried: Mapping[str, TagMove], promotion: Promotion, world: World) -> Mapping[str, TagMove]:
+def still_ours(
+    resumed_moves: Mapping[str, TagMove], promotion: Promotion, dependencies: Dependencies
+) -> Mapping[str, TagMove]:
     """Return the moves of an earlier attempt after which no other promotion has moved the tag."""
     return {
         tag: move
-        for tag, move in carried.items()
-        if (head := world.ledger.head(promotion.repository, tag)) and head.promotion_id == promotion.promotion_id
+        for tag, move in resumed_moves.items()
+        if (head := dependencies.ledger.head(promotion.repository, tag))
+        and head.promotion_id == promotion.promotion_id
     }
 
 
 def to_lease(
     promotion: Promotion,
     images: Mapping[str, Manifest],
-    heads: Heads,
-    carried: Mapping[str, TagMove],
-    world: World,
+    current_digests: CurrentDigests,
+    resumed_moves: Mapping[str, TagMove],
+    dependencies: Dependencies,
 ) -> tuple[str, ...]:
     """Return the tags to take the turn of: those that have to move.
 
@@ -167,12 +176,18 @@ def to_lease(
     that something else was the last to move.
     """
     if not promotion.undoes:
-        return tuple(tag for tag, head in heads.items() if head != images[tag].digest)
-    known = {tag: world.ledger.head(promotion.repository, tag) for tag in heads if tag not in carried}
+        return tuple(tag for tag, head in current_digests.items() if head != images[tag].digest)
+    known = {
+        tag: dependencies.ledger.head(promotion.repository, tag)
+        for tag in current_digests
+        if tag not in resumed_moves
+    }
     if moved_on := [tag for tag, head in known.items() if not _is_last(head, promotion.undoes)]:
         raise MovedOnError(moved_on)
     return tuple(
-        tag for tag, head in known.items() if not _is_back(head, promotion.undoes, images[tag], heads[tag])
+        tag
+        for tag, head in known.items()
+        if not _is_back(head, promotion.undoes, images[tag], current_digests[tag])
     )
 
 
@@ -184,7 +199,7 @@ def _is_back(head: Head | None, undone: str, image: Manifest, at: str | None) ->
     return head is not None and head.undoes == undone and head.image_digest == image.digest == at
 
 
-def check_expectations(promotion: Promotion, look: Look) -> None:
+def check_expectations(promotion: Promotion, plan: Plan) -> None:
     """Compare `expected_digests` with where the tags point. Raises TagChanged for the first that is elsewhere.
 
     A tag that an earlier attempt has put is compared with where it was before that. For a rollback, a tag that was
@@ -192,31 +207,35 @@ def check_expectations(promotion: Promotion, look: Look) -> None:
     until they are put.
     """
     for tag, expected in promotion.expected_digests.items():
-        if tag not in look.heads:
+        if tag not in plan.current_digests:
             raise InvalidRequest(f"expectedDigests names {tag}, which is no target tag", field="expectedDigests")
-        before = look.carried[tag].previous_digest if tag in look.carried else look.heads[tag]
-        is_back = promotion.undoes is not None and look.heads[tag] == look.images[tag].digest
+        before = (
+            plan.resumed_moves[tag].previous_digest if tag in plan.resumed_moves else plan.current_digests[tag]
+        )
+        is_back = promotion.undoes is not None and plan.current_digests[tag] == plan.images[tag].digest
         if before != expected and not is_back:
             raise TagChanged(
                 f"tag {tag} of {promotion.repository.name} is expected at {expected or 'no image'} "
-                f"but is at {look.heads[tag] or 'no image'}; look again before you promote"
+                f"but is at {plan.current_digests[tag] or 'no image'}; look again before you promote"
             )
 
 
-def pass_gate(rule: Rule, gate: Gate, promotion: Promotion, manifest: Manifest, world: World) -> None:
+def pass_gate(
+    rule: Rule, gate: Gate, promotion: Promotion, manifest: Manifest, dependencies: Dependencies
+) -> None:
     """Raise ScanPending if everything that is in the way passes with time, GateRefused otherwise."""
     tag, reached_at = promotion.source.image_id.image_tag, None
-    if gate.soak and tag and (head := world.ledger.head(promotion.repository, tag)):
+    if gate.soak and tag and (head := dependencies.ledger.head(promotion.repository, tag)):
         reached_at = head.moved_at if head.image_digest == manifest.digest else None
     evidence = gather(
         gate,
         promotion.repository,
         manifest,
-        registry=world.registry,
-        findings=world.findings,
+        registry=dependencies.registry,
+        findings=dependencies.findings,
         reached_at=reached_at,
     )
-    reasons = gate.judge(evidence, now=world.now())
+    reasons = gate.judge(evidence, now=dependencies.now())
     if reasons:
         raise refusal([replace(reason, rule=rule.name) for reason in reasons], promotion.trigger)
 
@@ -224,28 +243,30 @@ def pass_gate(rule: Rule, gate: Gate, promotion: Promotion, manifest: Manifest, 
 def refusal(reasons: Sequence[Reason], trigger: Trigger) -> PromoterError:
     """Return what a gate's reasons amount to: not yet, if all of them pass with time."""
     yet_to_come = WITH_TIME if trigger is Trigger.SCAN else {PENDING}
-    told = tuple(reasons[:MOST_REASONS])
+    listed = tuple(reasons[:MOST_REASONS])
     if len(reasons) > MOST_REASONS:
         left = len(reasons) - MOST_REASONS
-        told += (Reason("more", f"and {left} more reasons that are not listed", rule=reasons[0].rule),)
+        listed += (Reason("more", f"and {left} more reasons that are not listed", rule=reasons[0].rule),)
     if all(reason.code in yet_to_come for reason in reasons):
-        return ScanPending(f"{reasons[0].sentence}: try again when it is done", reasons=told)
+        return ScanPending(f"{reasons[0].sentence}: try again when it is done", reasons=listed)
     final = [reason for reason in reasons if reason.code not in yet_to_come]
     more = f" and {len(final) - 1} more reasons" if len(final) > 1 else ""
-    return GateRefused(f"{final[0].sentence}{more}", reasons=told)
+    return GateRefused(f"{final[0].sentence}{more}", reasons=listed)
 
 
-def keep_order(promotion: Promotion, manifest: Manifest, heads: Heads, world: World) -> None:
+def keep_order(
+    promotion: Promotion, manifest: Manifest, current_digests: CurrentDigests, dependencies: Dependencies
+) -> None:
     """Raise Superseded where a scan that comes late would move a tag back to an image that was pushed earlier.
 
     What ECR does not say is not proven: without both times the tag stays where it is.
     """
-    others = {head for head in heads.values() if head and head != manifest.digest}
+    others = {head for head in current_digests.values() if head and head != manifest.digest}
     if promotion.trigger is not Trigger.SCAN or not others:
         return
-    pushed = world.findings.pushed(promotion.repository, [manifest.digest, *sorted(others)])
+    pushed = dependencies.findings.pushed(promotion.repository, [manifest.digest, *sorted(others)])
     own = pushed.get(manifest.digest)
-    for tag, head in heads.items():
+    for tag, head in current_digests.items():
         if head not in others:
             continue
         its = pushed.get(head)

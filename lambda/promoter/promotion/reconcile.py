@@ -10,11 +10,11 @@ from functools import partial
 from promoter.domain.errors import Frozen, PromoterError
 from promoter.domain.model import Head, Outcome, Promotion, Repository, Rota, Watch
 from promoter.domain.ports import Watches
-from promoter.promotion.dependencies import World
+from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.drift_checks import Drifts
-from promoter.promotion.execute import Course
+from promoter.promotion.execute import AttemptState
 from promoter.promotion.promote import admit, attempt
-from promoter.promotion.recovery import settle
+from promoter.promotion.recovery import recover
 from promoter.promotion.time_shares import Step, Work, share_time
 
 AT_ONCE = 100  # watches that are read at once
@@ -76,7 +76,7 @@ class Reconciler:
     `in_time` says whether there is time for a step that takes so long.
     """
 
-    world: World
+    dependencies: Dependencies
     watches: Watches
     promotions: Callable[[Watch], Iterable[Promotion]]
     promote: Callable[[Promotion], object]
@@ -87,16 +87,16 @@ class Reconciler:
 
         What fails is left for the next run, and so is what there is no time for.
         """
-        tally, start = Tally(), self.world.now()
-        heads = Drifts(self.world, tally.found)
-        promotion_time = 2 * self.world.patience + CALLS
+        tally, start = Tally(), self.dependencies.now()
+        heads = Drifts(self.dependencies, tally.found)
+        promotion_time = 2 * self.dependencies.patience + CALLS
         kinds = (
             Work("stale intents", self._stale(tally), CALLS),
             Work("heads of tags that move", heads.steps(Rota.MOVING, start), CALLS),
             Work("watches", self._waiting(tally, start), promotion_time),
             Work("heads of tags put once", heads.steps(Rota.ONCE, start), CALLS),
         )
-        unfinished = share_time(kinds, in_time=self.in_time, now=self.world.now, failed=tally.fail)
+        unfinished = share_time(kinds, in_time=self.in_time, now=self.dependencies.now, failed=tally.fail)
         return Reconciled(
             stale=tally.stale,
             settled=tuple(tally.settled),
@@ -111,12 +111,12 @@ class Reconciler:
         )
 
     def _stale(self, tally: Tally) -> Iterator[Step]:
-        for promotion_id in self.world.ledger.abandoned():
+        for promotion_id in self.dependencies.ledger.abandoned():
             tally.stale += 1
-            yield partial(self._settle, promotion_id, tally)
+            yield partial(self._recover, promotion_id, tally)
 
-    def _settle(self, promotion_id: str, tally: Tally) -> None:
-        settle(promotion_id, self.world)
+    def _recover(self, promotion_id: str, tally: Tally) -> None:
+        recover(promotion_id, self.dependencies)
         tally.settled.append(promotion_id)
 
     def _waiting(self, tally: Tally, start: datetime) -> Iterator[Step]:
@@ -153,8 +153,8 @@ class Reconciler:
         Look first, without a trace: what still waits, and what is there already, is not recorded at each run.
         """
         try:
-            rule, _ = admit(promotion, self.world)
-            planned = attempt(replace(promotion, rule=rule.name, dry_run=True), Course(), self.world)
+            rule, _ = admit(promotion, self.dependencies)
+            planned = attempt(replace(promotion, rule=rule.name, dry_run=True), AttemptState(), self.dependencies)
             if planned.outcome is Outcome.UNCHANGED:
                 return None
         except PromoterError as error:

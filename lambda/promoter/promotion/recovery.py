@@ -18,59 +18,61 @@ from promoter.domain.errors import (
 )
 from promoter.domain.model import ImageId, Manifest, Outcome, Promoted, Repository, TagMove, Turn, Unreadable
 from promoter.domain.ports import AbandonedError, Found, LeaseLostError, Missing
-from promoter.promotion.dependencies import World
+from promoter.promotion.dependencies import Dependencies
 
 GIVE_UP = timedelta(days=1)
 """How long an interrupted promotion whose tags cannot be read is tried again, before it ends without them."""
 
 
-def settle_in_the_way(abandoned: AbandonedError, repository: Repository, world: World) -> None:
+def recover_in_the_way(abandoned: AbandonedError, repository: Repository, dependencies: Dependencies) -> None:
     """Settle somebody else's promotion; what goes wrong with it is for the one in whose way it is to wait for."""
     try:
-        if not settle(abandoned.promotion_id, world) and abandoned.image_tags:
-            world.ledger.release(repository, abandoned.image_tags, abandoned.promotion_id)
+        if not recover(abandoned.promotion_id, dependencies) and abandoned.image_tags:
+            dependencies.ledger.release(repository, abandoned.image_tags, abandoned.promotion_id)
     except PromoterError as error:
         raise TagBusy(f"an interrupted promotion of the tag is not settled yet: {error.detail}") from error
 
 
-def settle(promotion_id: str, world: World) -> bool:
+def recover(promotion_id: str, dependencies: Dependencies) -> bool:
     """Record how an interrupted promotion ended and free its turn; False if it is not under way."""
-    turn = world.ledger.turn(promotion_id)
+    turn = dependencies.ledger.turn(promotion_id)
     if turn is None:
         return False
-    if turn.until > world.now():
+    if turn.until > dependencies.now():
         return True
     try:
-        _end(turn, world)
+        _end(turn, dependencies)
     except LedgerError:
-        if world.ledger.turn(promotion_id) == turn:
+        if dependencies.ledger.turn(promotion_id) == turn:
             raise  # nobody else has settled it
     return True
 
 
-def look(world: World, repository: Repository, image_ids: Sequence[ImageId]) -> Mapping[ImageId, Found]:
+def read_or_missing(
+    dependencies: Dependencies, repository: Repository, image_ids: Sequence[ImageId]
+) -> Mapping[ImageId, Found]:
     """Read; in a repository that was deleted meanwhile there is nothing."""
     try:
-        return world.registry.read(repository, image_ids)
+        return dependencies.registry.read(repository, image_ids)
     except RepositoryNotFound:
         return dict.fromkeys(image_ids, Missing.NOT_FOUND)
 
 
-def _end(turn: Turn, world: World, lost: tuple[str, ...] = ()) -> None:
+def _end(turn: Turn, dependencies: Dependencies, lost: tuple[str, ...] = ()) -> None:
     """End a turn by where its tags are. Tags that it does not hold are not judged: others have moved them."""
-    ended = documents.ended(turn.record, _judged(turn, lost, world), now=world.now())
+    ended = documents.ended(turn.record, _judged(turn, lost, dependencies), now=dependencies.now())
     try:
-        world.ledger.finish(turn, ended)
+        dependencies.ledger.finish(turn, ended)
     except LeaseLostError as error:
-        _end(turn.without(error.image_tags), world, lost + error.image_tags)
+        _end(turn.without(error.image_tags), dependencies, lost + error.image_tags)
 
 
-def _judged(turn: Turn, lost: tuple[str, ...], world: World) -> Promoted | Interrupted:
+def _judged(turn: Turn, lost: tuple[str, ...], dependencies: Dependencies) -> Promoted | Interrupted:
     try:
-        digests = _digests(turn, world)
+        digests = _digests(turn, dependencies)
     except PromoterError as error:
         no_right = isinstance(error, NotAllowed)  # no rule is about the repository any longer
-        if not no_right and world.now() < turn.until + GIVE_UP:
+        if not no_right and dependencies.now() < turn.until + GIVE_UP:
             raise
         return _interrupted(turn, (), f"its tags could not be read: {error.detail}")
     planned = turn.planned.items()
@@ -80,12 +82,12 @@ def _judged(turn: Turn, lost: tuple[str, ...], world: World) -> Promoted | Inter
     return _done(turn, put)
 
 
-def _digests(turn: Turn, world: World) -> Mapping[str, str | None]:
+def _digests(turn: Turn, dependencies: Dependencies) -> Mapping[str, str | None]:
     """Return where the tags are that the turn holds."""
     repository = turn.record.repository
-    world.policy.require_repository(repository)
+    dependencies.policy.require_repository(repository)
     tag_ids = {tag: ImageId(image_tag=tag) for tag in turn.planned}
-    answers = look(world, repository, list(tag_ids.values())) if tag_ids else {}
+    answers = read_or_missing(dependencies, repository, list(tag_ids.values())) if tag_ids else {}
     return {tag: _digest(repository, tag, answers[tag_id]) for tag, tag_id in tag_ids.items()}
 
 

@@ -41,7 +41,7 @@ def share_time(
         try:
             step = next(work.steps, None)
         except Exception as error:  # noqa: BLE001 - as above
-            failed(_told(error))
+            failed(_as_promoter_error(error))
             step = None
         if step and in_time(work.longest):
             _carry_out(step, failed)
@@ -56,8 +56,8 @@ def _carry_out(step: Step, failed: Callable[[PromoterError], None]) -> None:
     try:
         step()
     except Exception as error:  # noqa: BLE001 - as above
-        failed(_told(error))
+        failed(_as_promoter_error(error))
 
 
-def _told(error: Exception) -> PromoterError:
+def _as_promoter_error(error: Exception) -> PromoterError:
     return error if isinstance(error, PromoterError) else InternalError(f"{type(error).__name__}: {error}")

@@ -12,9 +12,9 @@ import pytest
 
 from promoter.domain.errors import RepositoryNotFound
 from promoter.domain.model import Head, ImageId, Promotion, Repository, Rota, Watch
-from promoter.promotion.dependencies import World
+from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.reconcile import Reconciled, Reconciler
-from tests.support.ledgers import InMemoryLedger, world
+from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import policy, rule
 from tests.support.registries import REPOSITORY, InMemoryRegistry, RememberedWatches, manifest
 
@@ -66,11 +66,11 @@ def ledger(clock: Clock) -> InMemoryLedger:
 
 
 @pytest.fixture
-def here(registry: Slow, ledger: InMemoryLedger, clock: Clock) -> World:
-    return world(POLICY, registry, ledger=ledger, now=clock)
+def here(registry: Slow, ledger: InMemoryLedger, clock: Clock) -> Dependencies:
+    return dependencies(POLICY, registry, ledger=ledger, now=clock)
 
 
-def run(here: World, *, seconds: float = 1000, watches: RememberedWatches | None = None) -> Reconciled:
+def run(here: Dependencies, *, seconds: float = 1000, watches: RememberedWatches | None = None) -> Reconciled:
     """Run reconcile once, for so long; its watches wait for nothing, and take a second each."""
     end = here.now() + timedelta(seconds=seconds)
 
@@ -99,7 +99,9 @@ def put_once(ledger: InMemoryLedger, count: int) -> None:
         ledger.rotas[place, f"v{number}"] = Rota.ONCE
 
 
-def test_each_kind_of_work_gets_its_share_of_the_time(here: World, registry: Slow, ledger: InMemoryLedger) -> None:
+def test_each_kind_of_work_gets_its_share_of_the_time(
+    here: Dependencies, registry: Slow, ledger: InMemoryLedger
+) -> None:
     """A thousand watches do not keep tags from being compared, nor the other way round."""
     put_once(ledger, 1000)
     watches = RememberedWatches({f"sha256:{n:064}": [ImageId("v1", IMAGE.digest)] for n in range(1000)})
@@ -111,7 +113,7 @@ def test_each_kind_of_work_gets_its_share_of_the_time(here: World, registry: Slo
 
 
 def test_time_that_one_kind_does_not_need_is_the_others(
-    here: World, registry: Slow, ledger: InMemoryLedger
+    here: Dependencies, registry: Slow, ledger: InMemoryLedger
 ) -> None:
     """Nothing but tags to compare: they get all of it."""
     put_once(ledger, 1000)
@@ -122,7 +124,7 @@ def test_time_that_one_kind_does_not_need_is_the_others(
 
 
 def test_tags_put_once_do_not_keep_prod_from_being_compared(
-    here: World, registry: Slow, ledger: InMemoryLedger
+    here: Dependencies, registry: Slow, ledger: InMemoryLedger
 ) -> None:
     """However many there are: prod is compared at each run, and each of the others once a day, run by run."""
     put_once(ledger, 300)
@@ -140,7 +142,7 @@ def test_tags_put_once_do_not_keep_prod_from_being_compared(
 
 
 def test_a_tag_that_was_put_once_is_compared_once_a_day_for_a_week(
-    here: World, registry: Slow, ledger: InMemoryLedger, clock: Clock
+    here: Dependencies, registry: Slow, ledger: InMemoryLedger, clock: Clock
 ) -> None:
     """First by the next run, which sees that it is none of those that move."""
     registry.tags["v1"] = IMAGE
@@ -160,7 +162,7 @@ def test_a_tag_that_was_put_once_is_compared_once_a_day_for_a_week(
 
 @pytest.mark.parametrize(("tag", "moving"), [("prod", False), ("v1", True)])
 def test_a_tag_that_moves_or_that_a_rule_names_is_compared_at_every_run(
-    here: World, registry: Slow, ledger: InMemoryLedger, clock: Clock, tag: str, *, moving: bool
+    here: Dependencies, registry: Slow, ledger: InMemoryLedger, clock: Clock, tag: str, *, moving: bool
 ) -> None:
     """However old it is."""
     ledger.heads[REPOSITORY, tag] = head_of(tag, moving=moving)
@@ -176,7 +178,7 @@ def test_a_tag_that_moves_or_that_a_rule_names_is_compared_at_every_run(
 
 
 def test_a_new_tag_that_a_rule_names_is_compared_by_the_next_run(
-    here: World, registry: Slow, ledger: InMemoryLedger, clock: Clock
+    here: Dependencies, registry: Slow, ledger: InMemoryLedger, clock: Clock
 ) -> None:
     """And by the one after that, though it was put only once."""
     ledger.heads[REPOSITORY, "prod"] = head_of("prod")
@@ -189,7 +191,7 @@ def test_a_new_tag_that_a_rule_names_is_compared_by_the_next_run(
 
 
 def test_drift_in_a_repository_that_was_made_anew_is_found(
-    here: World, registry: Slow, ledger: InMemoryLedger
+    here: Dependencies, registry: Slow, ledger: InMemoryLedger
 ) -> None:
     """Deleted, all its tags are gone, which is told once; what is pushed later is not what was promoted."""
     ledger.heads[REPOSITORY, "prod"] = head_of("prod")
@@ -203,7 +205,7 @@ def test_drift_in_a_repository_that_was_made_anew_is_found(
 
 
 def test_a_tag_put_once_that_is_elsewhere_is_told_by_every_run(
-    here: World, registry: Slow, ledger: InMemoryLedger, clock: Clock
+    here: Dependencies, registry: Slow, ledger: InMemoryLedger, clock: Clock
 ) -> None:
     """Until it is put right, however old it is: the alarm must not end by itself."""
     ledger.heads[REPOSITORY, "v1"] = head_of("v1")
@@ -220,7 +222,7 @@ def test_a_tag_put_once_that_is_elsewhere_is_told_by_every_run(
 
 
 def test_nothing_is_written_about_a_tag_that_is_where_it_was(
-    here: World, registry: Slow, ledger: InMemoryLedger, monkeypatch: pytest.MonkeyPatch
+    here: Dependencies, registry: Slow, ledger: InMemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also of one that is known to be elsewhere: so that each state is announced once."""
     ledger.heads[REPOSITORY, "prod"] = head_of("prod", moving=True)
@@ -234,7 +236,9 @@ def test_nothing_is_written_about_a_tag_that_is_where_it_was(
     assert noted == []
 
 
-def test_the_interval_counts_from_the_last_whole_round(here: World, ledger: InMemoryLedger, clock: Clock) -> None:
+def test_the_interval_counts_from_the_last_whole_round(
+    here: Dependencies, ledger: InMemoryLedger, clock: Clock
+) -> None:
     """A run that does not come to the tags makes it longer."""
     ledger.heads[REPOSITORY, "v1"] = head_of("v1", moving=True)
 

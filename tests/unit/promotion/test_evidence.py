@@ -27,7 +27,7 @@ from promoter.domain.model import (
 )
 from promoter.promotion.evidence import gather
 from promoter.promotion.promote import promote
-from tests.support.ledgers import InMemoryLedger, world
+from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import ACCOUNT, gate, policy, rule
 from tests.support.registries import FailingFindings, InMemoryRegistry, KnownFindings, manifest
 
@@ -164,7 +164,7 @@ def attempt(
     """Promote build-1 under a rule with this gate."""
     promotion = Promotion("p", Trigger.REQUEST, REPOSITORY, Source(ImageId("build-1")))
     rules = policy(rule(gate=asked), **members)
-    return promote(promotion, world(rules, registry, findings, now=lambda: NOW))
+    return promote(promotion, dependencies(rules, registry, findings, now=lambda: NOW))
 
 
 def test_what_passes_is_promoted() -> None:
@@ -302,7 +302,7 @@ def test_a_scan_that_is_too_old_is_the_last_word_until_there_is_a_new_one() -> N
     rules = policy(rule(name="staging", on="scan", to=["staging"], gate=asked, **{"from": "build-.*"}))
     findings, ledger = KnownFindings(scans={AMD.digest: old}), InMemoryLedger(lambda: NOW)
     scan = Promotion("first", Trigger.SCAN, REPOSITORY, Source(ImageId("build-1", AMD.digest)))
-    everything = world(rules, holding(AMD), findings, ledger=ledger, now=lambda: NOW)
+    everything = dependencies(rules, holding(AMD), findings, ledger=ledger, now=lambda: NOW)
 
     with pytest.raises(GateRefused) as caught:
         promote(scan, everything)

@@ -23,11 +23,11 @@ from promoter.domain.errors import (
 from promoter.domain.model import ImageId, Manifest, Outcome, Promotion, Repository, Source, Trigger
 from promoter.domain.policy import Freeze
 from promoter.domain.rollback import Undo
-from promoter.promotion.dependencies import World
+from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.promote import promote
-from promoter.promotion.recovery import settle
+from promoter.promotion.recovery import recover
 from tests.adapters.killing import Killed, mortal
-from tests.support.ledgers import InMemoryLedger, world
+from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import gate, policy, rule
 from tests.support.registries import REPOSITORY, FailingRegistry, InMemoryRegistry, KnownFindings, manifest
 from tests.unit.promotion.test_rollback import moved, record
@@ -37,12 +37,12 @@ OLD, NEW, OTHER = (manifest(f'{{"{name}": 1}}') for name in ("old", "new", "othe
 ANY_TAG = policy(rule(to_matching=[".*"]))
 
 
-def put(source: str, promotion_id: str, at: World, *tags: str, **members: Any) -> Any:
+def put(source: str, promotion_id: str, at: Dependencies, *tags: str, **members: Any) -> Any:
     promotion = Promotion(promotion_id, Trigger.REQUEST, REPOSITORY, Source(ImageId(source)), tags, **members)
     return promote(promotion, at)
 
 
-def take_back(promotion_id: str, at: World, *, by: str, tags: list[str] | None = None) -> Any:
+def take_back(promotion_id: str, at: Dependencies, *, by: str, tags: list[str] | None = None) -> Any:
     ledger = at.ledger
     assert isinstance(ledger, InMemoryLedger)
     return promote(rollback.promotion(ledger.records[promotion_id], Undo(by, "ann", tags)), at)
@@ -52,7 +52,7 @@ def test_a_rollback_that_is_settled_keeps_each_tags_own_image() -> None:
     """`b` went back to OTHER before, `a` to OLD now: the record may not say that `b` is on OLD."""
     registry = InMemoryRegistry({"new": NEW, "a": OLD, "b": OTHER}, untagged=[OLD, OTHER])
     ledger = InMemoryLedger(now := Ticking())
-    here = world(ANY_TAG, registry, ledger=ledger, now=now)
+    here = dependencies(ANY_TAG, registry, ledger=ledger, now=now)
     put("new", "p-1", here, "a", "b")
     take_back("p-1", here, by="p-2", tags=["b"])
     mortals: Any = mortal({"registry": registry, "ledger": ledger}, (1, "after"))
@@ -61,7 +61,7 @@ def test_a_rollback_that_is_settled_keeps_each_tags_own_image() -> None:
         promote(undo, replace(here, **mortals))
     now.at += timedelta(minutes=2)
 
-    settle("p-3", here)
+    recover("p-3", here)
 
     record = ledger.records["p-3"]
     assert {move.image_tag: record.digest_of(move) for move in record.moves} == {
@@ -74,7 +74,7 @@ def test_an_image_that_is_not_there_is_told_at_once() -> None:
     """A request brings a manifest that was never pushed and its gate asks for its age: that does not pass."""
     soaking = policy(rule(gate=gate(soak=3600)))
     waited: list[float] = []
-    here = replace(world(soaking, InMemoryRegistry(), KnownFindings(), now=Ticking()), pause=waited.append)
+    here = replace(dependencies(soaking, InMemoryRegistry(), KnownFindings(), now=Ticking()), pause=waited.append)
     promotion = Promotion("p-1", Trigger.REQUEST, REPOSITORY, Source(manifest=NEW), ("prod",))
 
     with pytest.raises(SourceNotFound):
@@ -99,7 +99,7 @@ def test_a_put_that_may_still_arrive_does_not_hide_the_tags_before_it() -> None:
     registry = HalfLost({"new": NEW}, failing_tag="b")
 
     with pytest.raises(PromoterError) as stopped:
-        put("new", "p-1", world(ANY_TAG, registry, ledger=InMemoryLedger()), "a", "b")
+        put("new", "p-1", dependencies(ANY_TAG, registry, ledger=InMemoryLedger()), "a", "b")
 
     assert registry.tags["a"] == NEW
     assert (stopped.value.code, [move.image_tag for move in stopped.value.moves]) == ("limit_exceeded", ["a"])
@@ -109,7 +109,7 @@ def test_nobody_is_told_to_delete_the_tags_of_a_promotion_under_way() -> None:
     """In an incident: the bad image is put, the function died; its rollback is not a mistake of the caller."""
     registry = InMemoryRegistry({"new": NEW, "prod": OLD}, untagged=[OLD])
     ledger = InMemoryLedger(now := Ticking())
-    here = world(ANY_TAG, registry, ledger=ledger, now=now)
+    here = dependencies(ANY_TAG, registry, ledger=ledger, now=now)
     mortals: Any = mortal({"registry": registry, "ledger": ledger}, (1, "after"))
     with pytest.raises(Killed):
         put("new", "p-1", replace(here, **mortals), "prod")
@@ -121,9 +121,9 @@ def test_nobody_is_told_to_delete_the_tags_of_a_promotion_under_way() -> None:
     assert "delete" not in told.value.detail
 
 
-def half_done(registry: FailingRegistry) -> World:
-    """Return a world in which p-1 has put `a`, expected on OLD, and failed at `b`."""
-    here = world(ANY_TAG, registry, ledger=InMemoryLedger(), now=Ticking())
+def half_done(registry: FailingRegistry) -> Dependencies:
+    """Return dependencies with which p-1 has put `a`, expected on OLD, and failed at `b`."""
+    here = dependencies(ANY_TAG, registry, ledger=InMemoryLedger(), now=Ticking())
     registry.failing_tag, registry.failure = "b", Throttled("slow down")
     with pytest.raises(Throttled):
         put("new", "p-1", here, "a", "b", fingerprint="f", expected_digests={"a": OLD.digest})
@@ -156,15 +156,15 @@ def test_a_rollback_puts_no_tag_that_a_promotion_may_not_put() -> None:
     registry.tags[tag] = NEW
 
     with pytest.raises(InvalidRequest):
-        take_back("p-1", world(ANY_TAG, registry, ledger=ledger), by="p-2")
+        take_back("p-1", dependencies(ANY_TAG, registry, ledger=ledger), by="p-2")
     assert registry.tags[tag] == NEW
 
 
-def killed(*tags: str) -> tuple[InMemoryLedger, InMemoryRegistry, World, Ticking]:
-    """Return a world in which p-1 has put all of its tags and was killed before it could record it."""
+def killed(*tags: str) -> tuple[InMemoryLedger, InMemoryRegistry, Dependencies, Ticking]:
+    """Return dependencies with which p-1 has put all of its tags and was killed before it could record it."""
     registry = InMemoryRegistry({"new": NEW})
     ledger = InMemoryLedger(now := Ticking())
-    here = world(ANY_TAG, registry, ledger=ledger, now=now)
+    here = dependencies(ANY_TAG, registry, ledger=ledger, now=now)
     mortals: Any = mortal({"registry": registry, "ledger": ledger}, (len(tags), "after"))
     with pytest.raises(Killed):
         put("new", "p-1", replace(here, **mortals), *tags)
@@ -175,7 +175,7 @@ def test_nobody_is_settled_before_the_turn_is_over() -> None:
     """The promotion may still be putting tags: whoever wants to settle it early finds it as it was."""
     ledger, _, here, _ = killed("prod")
 
-    assert settle("p-1", here)
+    assert recover("p-1", here)
     assert ledger.records["p-1"].outcome is None
     assert ledger.announced == []
 
@@ -186,7 +186,7 @@ def test_tags_that_are_lost_are_not_said_to_be_put() -> None:
     now.at += timedelta(minutes=2)
     del ledger.held[REPOSITORY, "a"]
 
-    settle("p-1", here)
+    recover("p-1", here)
 
     record = ledger.records["p-1"]
     assert (record.outcome, record.code, [move.image_tag for move in record.moves]) == (
@@ -211,7 +211,7 @@ def test_a_tag_that_cannot_be_read_after_a_failure_is_settled_later() -> None:
     ledger = InMemoryLedger()
 
     with pytest.raises(RegistryError):
-        put("new", "p-1", world(ANY_TAG, Archiving({"new": NEW}), ledger=ledger), "prod")
+        put("new", "p-1", dependencies(ANY_TAG, Archiving({"new": NEW}), ledger=ledger), "prod")
 
     assert ledger.announced == []
     assert "p-1" in ledger.turns
@@ -223,7 +223,13 @@ def test_a_ledger_that_cannot_be_read_is_asked_once() -> None:
     ledger.freezes = lambda: (_ for _ in ()).throw(LedgerError("the table is gone"))  # type: ignore[method-assign]
 
     with pytest.raises(LedgerError):
-        put("new", "p-1", world(ANY_TAG, InMemoryRegistry({"new": NEW}), ledger=ledger), "prod", fingerprint="f")
+        put(
+            "new",
+            "p-1",
+            dependencies(ANY_TAG, InMemoryRegistry({"new": NEW}), ledger=ledger),
+            "prod",
+            fingerprint="f",
+        )
     assert ledger.calls == []
 
 
@@ -246,7 +252,7 @@ def test_what_half_a_promotion_has_put_can_be_rolled_back_after_its_retry_was_re
 def test_a_rollback_that_is_sent_again_puts_back_what_somebody_has_put_again() -> None:
     """The ledger has the tag back already; the registry has it on the bad image."""
     registry = InMemoryRegistry({"new": NEW, "prod": OLD}, untagged=[OLD])
-    here = world(ANY_TAG, registry, ledger=InMemoryLedger())
+    here = dependencies(ANY_TAG, registry, ledger=InMemoryLedger())
     put("new", "p-1", here, "prod")
     take_back("p-1", here, by="p-2")
     registry.tags["prod"] = NEW
@@ -259,7 +265,7 @@ def test_a_settled_rollback_claims_no_move_that_was_made_by_hand() -> None:
     """Somebody had put the tag back before; the rollback was killed before it could say so."""
     registry = InMemoryRegistry({"new": NEW, "prod": OLD}, untagged=[OLD])
     ledger = InMemoryLedger(now := Ticking())
-    here = world(ANY_TAG, registry, ledger=ledger, now=now)
+    here = dependencies(ANY_TAG, registry, ledger=ledger, now=now)
     put("new", "p-1", here, "prod")
     registry.tags["prod"] = OLD
     mortals: Any = mortal({"registry": registry, "ledger": ledger}, (1, "after"))  # the first begins nothing
@@ -268,6 +274,6 @@ def test_a_settled_rollback_claims_no_move_that_was_made_by_hand() -> None:
         promote(undo, replace(here, **mortals))
     now.at += timedelta(minutes=2)
 
-    settle("p-2", here)
+    recover("p-2", here)
 
     assert ledger.records["p-2"].outcome is Outcome.UNCHANGED

@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 
 from promoter.domain.model import Head, Rota
-from promoter.promotion.dependencies import World
+from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.drift_checks import Drifts
-from tests.support.ledgers import world
+from tests.support.ledgers import dependencies
 from tests.support.policies import policy, rule
 from tests.support.registries import InMemoryRegistry
 from tests.unit.promotion.test_drift_checks import NOW, head_of
@@ -19,7 +19,9 @@ PATTERNS = ["^prod$", "prod|canary", "^(canary|prod)$", "(?:canary|prod)", r"pro
 
 
 def rota_of(head: Head, *patterns: str) -> Rota | None:
-    here: World = world(policy(rule(to=[], to_matching=list(patterns))), InMemoryRegistry(), now=lambda: NOW)
+    here: Dependencies = dependencies(
+        policy(rule(to=[], to_matching=list(patterns))), InMemoryRegistry(), now=lambda: NOW
+    )
     return Drifts(here, lambda _: None)._rota(head, None)
 
 

@@ -19,7 +19,7 @@ from promoter.domain.errors import (
 from promoter.domain.model import ImageId, Outcome, Promoted, Promotion, Repository, Source, Trigger
 from promoter.domain.policy import Policy
 from promoter.promotion.promote import promote as carry_out
-from tests.support.ledgers import world
+from tests.support.ledgers import dependencies
 from tests.support.policies import ACCOUNT, policy, rule
 from tests.support.registries import FailingRegistry, InMemoryRegistry, RacedRegistry, manifest
 
@@ -40,7 +40,7 @@ def promotion(source: ImageId | Source = ImageId("staging"), **members: Any) -> 
 
 def promote(promotion: Promotion, *, policy: Policy, registry: InMemoryRegistry) -> Promoted:
     """Promote without anything being known of findings: no rule here has a gate."""
-    return carry_out(promotion, world(policy, registry))
+    return carry_out(promotion, dependencies(policy, registry))
 
 
 def test_the_target_tag_is_put_on_exactly_the_sources_bytes() -> None:

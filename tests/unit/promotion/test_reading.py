@@ -15,7 +15,7 @@ from promoter.domain.ports import Found
 from promoter.entrypoints.http import views
 from promoter.promotion.drift_checks import read_tags
 from promoter.promotion.promote import promote
-from tests.support.ledgers import InMemoryLedger, world
+from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import policy, rule
 from tests.support.registries import REPOSITORY, InMemoryRegistry, KnownFindings, manifest
 
@@ -42,7 +42,7 @@ def test_a_target_tag_on_an_archived_image_is_not_moved() -> None:
     with pytest.raises(
         RegistryError, match=r"where tag prod of team/web is cannot be told.*restore the image or delete"
     ):
-        promote(promotion(), world(ANY_TAG, registry))
+        promote(promotion(), dependencies(ANY_TAG, registry))
     assert registry.puts == []
 
 
@@ -50,7 +50,7 @@ def test_one_unreadable_tag_spoils_no_other() -> None:
     """A promotion of other tags does not even ask about it."""
     registry = InMemoryRegistry({"new": NEW, "prod": OLD}, unreadable=frozenset({"prod"}))
 
-    assert promote(promotion(image_tags=("canary",)), world(ANY_TAG, registry)).outcome is Outcome.PROMOTED
+    assert promote(promotion(image_tags=("canary",)), dependencies(ANY_TAG, registry)).outcome is Outcome.PROMOTED
 
 
 def test_an_archived_source_is_not_restored_by_promoting_it() -> None:
@@ -58,7 +58,7 @@ def test_an_archived_source_is_not_restored_by_promoting_it() -> None:
     registry = InMemoryRegistry({"new": NEW}, unreadable=frozenset({"new"}))
 
     with pytest.raises(RegistryError, match="restore it, then promote again"):
-        promote(promotion(), world(ANY_TAG, registry))
+        promote(promotion(), dependencies(ANY_TAG, registry))
     assert registry.puts == []
 
 
@@ -69,7 +69,7 @@ def test_an_event_of_a_deleted_source_is_superseded(tag: str | None) -> None:
     rules = policy(rule(name="staging", on="scan", to=["staging"]))
 
     with pytest.raises(Superseded, match="was deleted after its event"):
-        promote(scan(tag), world(rules, InMemoryRegistry(), ledger=ledger))
+        promote(scan(tag), dependencies(rules, InMemoryRegistry(), ledger=ledger))
     assert ledger.outcomes() == [Outcome.REFUSED]
 
 
@@ -92,7 +92,7 @@ def test_a_source_tag_that_moves_between_two_reads_is_read_again() -> None:
     registry = Moving({"new": OLD})
     registry.happens = lambda: registry.tags.update(new=NEW)
 
-    answer = promote(promotion(), world(BY_DIGEST, registry))
+    answer = promote(promotion(), dependencies(BY_DIGEST, registry))
 
     assert answer.manifest == NEW
     assert list(registry.tags) == ["new", f"sha-{NEW.digest[7:19]}"]
@@ -111,7 +111,7 @@ def test_a_source_that_never_holds_still_may_be_tried_again() -> None:
     now = lambda: datetime.fromtimestamp(next(ticks), UTC)  # noqa: E731
 
     with pytest.raises(TagBusy, match="moved while it was read"):
-        promote(promotion(), world(BY_DIGEST, registry, ledger=ledger, now=now))
+        promote(promotion(), dependencies(BY_DIGEST, registry, ledger=ledger, now=now))
     assert ledger.announced == []
 
 
@@ -121,7 +121,7 @@ def test_a_source_that_is_gone_at_the_second_read_is_not_found() -> None:
     registry.happens = registry.tags.clear
 
     with pytest.raises(SourceNotFound):
-        promote(promotion(), world(BY_DIGEST, registry))
+        promote(promotion(), dependencies(BY_DIGEST, registry))
 
 
 def test_an_image_that_is_deleted_while_its_order_is_looked_at_is_superseded() -> None:
@@ -131,7 +131,7 @@ def test_an_image_that_is_deleted_while_its_order_is_looked_at_is_superseded() -
     findings = KnownFindings({NEW.digest: Scan("COMPLETE")}, pushes={OLD.digest: datetime(2026, 1, 1, tzinfo=UTC)})
 
     with pytest.raises(Superseded, match="was deleted"):
-        promote(scan(), world(SCANS, registry, findings))
+        promote(scan(), dependencies(SCANS, registry, findings))
 
 
 def test_an_unreadable_tag_is_no_drift_to_who_looks_at_heads() -> None:

@@ -31,8 +31,8 @@ from promoter.domain.policy import Freeze
 from promoter.entrypoints import image_events
 from promoter.promotion.promote import promote
 from promoter.promotion.reconcile import Reconciled, Reconciler
-from promoter.promotion.recovery import settle
-from tests.support.ledgers import InMemoryLedger, world
+from promoter.promotion.recovery import recover
+from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import gate, policy, rule
 from tests.support.registries import (
     REPOSITORY,
@@ -76,7 +76,7 @@ def run(
     registry: InMemoryRegistry, findings: KnownFindings, ledger: InMemoryLedger, watches: RememberedWatches
 ) -> Callable[..., Reconciled]:
     """Run reconcile once, with time for so many steps."""
-    here = world(POLICY, registry, findings, ledger=ledger, now=lambda: NOW)
+    here = dependencies(POLICY, registry, findings, ledger=ledger, now=lambda: NOW)
 
     def attempt(promotion: Promotion) -> object:
         try:
@@ -180,7 +180,7 @@ def test_a_tag_that_is_elsewhere_is_told_and_noted(
     """Elsewhere, or gone; found where it should be again, it is drift no longer."""
     watches.waiting.clear()
     promotion = Promotion(uuid.uuid4().hex, Trigger.REQUEST, REPOSITORY, Source(ImageId("build-1")), ("prod",))
-    promote(promotion, world(POLICY, registry, ledger=ledger))
+    promote(promotion, dependencies(POLICY, registry, ledger=ledger))
 
     def seen() -> list[str | None]:
         return [head.drift for head in run().drifted]
@@ -199,7 +199,7 @@ def test_a_tag_that_is_gone_is_told_once(
 ) -> None:
     """Lifecycle policies delete old tags: they must not hide the others, nor ring for ever."""
     watches.waiting.clear()
-    promote(request("build-1"), world(POLICY, registry, ledger=ledger))
+    promote(request("build-1"), dependencies(POLICY, registry, ledger=ledger))
     del registry.tags["prod"]
 
     assert [head.drift for head in run().drifted] == ["none"]
@@ -215,7 +215,7 @@ def test_drift_that_somebody_asked_for_is_taken_over(
     """A promotion onto where the tag is by now says that it is right there."""
     watches.waiting.clear()
     registry.tags["build-2"] = OTHER
-    here = world(POLICY, registry, ledger=ledger)
+    here = dependencies(POLICY, registry, ledger=ledger)
     promote(request("build-1"), here)
     registry.tags["prod"] = OTHER
     assert [head.drift for head in run().drifted] == [OTHER.digest]
@@ -244,7 +244,7 @@ def test_what_was_taken_back_stays_taken_back(
     registry.tags |= {"staging": OTHER, "build-0": OTHER}
     findings.scans |= {IMAGE.digest: Scan("COMPLETE"), OTHER.digest: Scan("COMPLETE")}
     findings.pushes[OTHER.digest] = NOW - timedelta(days=1)
-    here = world(POLICY, registry, findings, ledger=ledger, now=lambda: NOW)
+    here = dependencies(POLICY, registry, findings, ledger=ledger, now=lambda: NOW)
     (promotion,) = promotions_of("event-1")
     assert promote(promotion, here).outcome is Outcome.PROMOTED
     promote(rollback.promotion(ledger.records[promotion.promotion_id], rollback.Undo("p-back", "ann", None)), here)
@@ -273,7 +273,7 @@ def test_tags_that_cannot_be_looked_at_do_not_hide_the_others(ledger: InMemoryLe
     other = Repository(REPOSITORY.registry_id, "team/zoo")
     ledger.heads[REPOSITORY, "prod"] = Head(REPOSITORY, "prod", IMAGE.digest, "p-0", NOW)
     ledger.heads[other, "prod"] = Head(other, "prod", IMAGE.digest, "p-1", NOW)
-    here = world(POLICY, Broken({"prod": OTHER}), ledger=ledger, now=lambda: NOW)
+    here = dependencies(POLICY, Broken({"prod": OTHER}), ledger=ledger, now=lambda: NOW)
 
     done = Reconciler(here, RememberedWatches(), lambda _: (), lambda _: None, lambda _: True).run()
 
@@ -306,7 +306,7 @@ def test_tags_of_a_repository_without_a_rule_are_left_alone(
 def test_tags_of_a_repository_that_is_gone_are_gone(ledger: InMemoryLedger, watches: RememberedWatches) -> None:
     """Which is drift."""
     ledger.heads[REPOSITORY, "prod"] = Head(REPOSITORY, "prod", IMAGE.digest, "p-0", NOW)
-    here = world(POLICY, Gone(gone=True), ledger=ledger, now=lambda: NOW)
+    here = dependencies(POLICY, Gone(gone=True), ledger=ledger, now=lambda: NOW)
 
     done = Reconciler(here, RememberedWatches(), lambda _: (), lambda _: None, lambda _: True).run()
 
@@ -340,10 +340,10 @@ def test_a_promotion_in_a_repository_that_is_gone_is_settled(registry: InMemoryR
     ledger = InMemoryLedger(lambda: NOW)
     promotion = Promotion("p-1", Trigger.REQUEST, REPOSITORY, Source(ImageId("build-1")), ("prod",))
     with pytest.raises(RegistryError):
-        promote(promotion, world(POLICY, Gone({"build-1": IMAGE}), ledger=ledger))
+        promote(promotion, dependencies(POLICY, Gone({"build-1": IMAGE}), ledger=ledger))
     ledger.clock = lambda: NOW + timedelta(minutes=1)
 
-    settle("p-1", world(POLICY, Gone(gone=True), ledger=ledger, now=ledger.clock))
+    recover("p-1", dependencies(POLICY, Gone(gone=True), ledger=ledger, now=ledger.clock))
 
     assert [(each.outcome, each.code) for each in ledger.announced] == [("FAILED", "interrupted")]
 
@@ -384,7 +384,7 @@ def test_a_hundred_intents_that_cannot_be_settled_do_not_block_the_next(ledger: 
         intent = replace(documents.opened(crashed), image_digest=IMAGE.digest, image_tags=("prod",), moves=(move,))
         ledger.turns[intent.promotion_id] = Turn(f"t-{number}", intent, NOW - timedelta(minutes=1))
 
-    here = world(POLICY, registry, ledger=ledger, now=lambda: NOW)
+    here = dependencies(POLICY, registry, ledger=ledger, now=lambda: NOW)
     done = Reconciler(here, RememberedWatches(), lambda _: (), lambda _: None, lambda _: True).run()
 
     assert (done.stale, done.settled, done.failed, done.failures) == (101, ("p-100",), 100, ("no answer",))
@@ -414,7 +414,7 @@ def test_watches_that_fail_do_not_hide_those_behind_them(ledger: InMemoryLedger)
             super().remove(watch)
 
     watches = Stuck({f"sha256:{number:064}": [WAITING] for number in range(250)})
-    here = world(POLICY, InMemoryRegistry(), ledger=ledger, now=lambda: NOW)
+    here = dependencies(POLICY, InMemoryRegistry(), ledger=ledger, now=lambda: NOW)
 
     done = Reconciler(here, watches, lambda _: (), lambda _: None, lambda _: True).run()
 

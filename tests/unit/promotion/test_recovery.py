@@ -10,10 +10,10 @@ import pytest
 
 from promoter.domain.errors import RegistryError
 from promoter.domain.model import ImageId, Manifest, Outcome, Promotion, Repository, Source, Trigger
-from promoter.promotion.dependencies import World
+from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.promote import promote
-from promoter.promotion.recovery import settle
-from tests.support.ledgers import InMemoryLedger, world
+from promoter.promotion.recovery import recover
+from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import policy, rule
 from tests.support.registries import REPOSITORY, InMemoryRegistry, manifest
 
@@ -57,9 +57,9 @@ def registry() -> Dying:
 
 
 @pytest.fixture
-def here(registry: Dying, clock: Clock) -> World:
-    """Return a world in which p-1, of `a` and `b`, was interrupted before `b` was put; `a` was there already."""
-    here = world(ANY_TAG, registry, ledger=InMemoryLedger(clock))
+def here(registry: Dying, clock: Clock) -> Dependencies:
+    """Return dependencies with which p-1 was interrupted before `b` was put; `a` was there already."""
+    here = dependencies(ANY_TAG, registry, ledger=InMemoryLedger(clock))
     with pytest.raises(RegistryError):
         promote(promotion("p-1", "new", "a", "b"), here)
     return here
@@ -69,18 +69,18 @@ def promotion(promotion_id: str, source: str, *tags: str) -> Promotion:
     return Promotion(promotion_id, Trigger.REQUEST, REPOSITORY, Source(ImageId(source)), tags, fingerprint="f")
 
 
-def record(here: World) -> Any:
+def record(here: Dependencies) -> Any:
     assert isinstance(here.ledger, InMemoryLedger)
     return here.ledger.records["p-1"]
 
 
-def test_only_tags_that_were_held_are_judged(here: World, registry: Dying, clock: Clock) -> None:
+def test_only_tags_that_were_held_are_judged(here: Dependencies, registry: Dying, clock: Clock) -> None:
     """`a` was on the image and not taken: that another promotion has moved it since says nothing of this one."""
     registry.tags["b"] = NEW  # the put arrived after all
     promote(promotion("p-2", "other", "a"), here)
     clock.time += timedelta(minutes=1)
 
-    assert settle("p-1", here)
+    assert recover("p-1", here)
 
     moves = [(move.image_tag, move.outcome) for move in record(here).moves]
     assert (record(here).outcome, moves) == (Outcome.PROMOTED, [("a", Outcome.UNCHANGED), ("b", Outcome.PROMOTED)])
@@ -88,21 +88,23 @@ def test_only_tags_that_were_held_are_judged(here: World, registry: Dying, clock
     assert registry.tags["a"] == OTHER
 
 
-def test_a_promotion_that_put_nothing_is_interrupted(here: World, clock: Clock) -> None:
+def test_a_promotion_that_put_nothing_is_interrupted(here: Dependencies, clock: Clock) -> None:
     """Its caller may promote again."""
     clock.time += timedelta(minutes=1)
 
-    settle("p-1", here)
+    recover("p-1", here)
 
     assert (record(here).outcome, record(here).code, record(here).moves) == (Outcome.FAILED, "interrupted", ())
 
 
-def test_a_repository_that_left_the_policy_ends_the_promotion(here: World, registry: Dying, clock: Clock) -> None:
+def test_a_repository_that_left_the_policy_ends_the_promotion(
+    here: Dependencies, registry: Dying, clock: Clock
+) -> None:
     """There is no right to read its tags any longer, so waiting would not help."""
     clock.time += timedelta(minutes=1)
     registry.reads.clear()
 
-    settle("p-1", world(ELSEWHERE, registry, ledger=here.ledger, now=clock))
+    recover("p-1", dependencies(ELSEWHERE, registry, ledger=here.ledger, now=clock))
 
     assert record(here).code == "interrupted"
     assert "could not be read" in record(here).detail
@@ -110,30 +112,32 @@ def test_a_repository_that_left_the_policy_ends_the_promotion(here: World, regis
     assert promote(promotion("p-2", "other", "a"), here).outcome is Outcome.PROMOTED
 
 
-def test_tags_that_cannot_be_read_are_tried_for_a_day(here: World, registry: Dying, clock: Clock) -> None:
+def test_tags_that_cannot_be_read_are_tried_for_a_day(here: Dependencies, registry: Dying, clock: Clock) -> None:
     """Then the promotion ends without them: it must not be in the way for ever."""
     registry.unreadable = frozenset({"b"})
     clock.time += timedelta(minutes=1)
     with pytest.raises(RegistryError, match="archived"):
-        settle("p-1", here)
+        recover("p-1", here)
     assert record(here).outcome is None
 
     clock.time += timedelta(days=1)
-    settle("p-1", here)
+    recover("p-1", here)
 
     assert record(here).code == "interrupted"
 
 
-def test_a_tag_held_for_a_promotion_that_has_ended_is_freed(here: World, registry: Dying, clock: Clock) -> None:
+def test_a_tag_held_for_a_promotion_that_has_ended_is_freed(
+    here: Dependencies, registry: Dying, clock: Clock
+) -> None:
     """As after a restore, which may bring back a tag's item and not the record that goes with it."""
     ledger = here.ledger
     assert isinstance(ledger, InMemoryLedger)
     clock.time += timedelta(minutes=1)
     held = dict(ledger.held)
-    settle("p-1", here)
+    recover("p-1", here)
     ledger.held |= held
     registry.dies_at, paused = "", list[float]()
-    waiting = World(ANY_TAG, registry, here.findings, ledger, now=clock, pause=paused.append)
+    waiting = Dependencies(ANY_TAG, registry, here.findings, ledger, now=clock, pause=paused.append)
 
     assert promote(promotion("p-2", "other", "b"), waiting).outcome is Outcome.PROMOTED
     assert len(paused) == 1

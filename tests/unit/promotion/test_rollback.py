@@ -34,9 +34,9 @@ from promoter.domain.model import (
 )
 from promoter.domain.policy import Freeze
 from promoter.domain.rollback import Undo
-from promoter.promotion.dependencies import World
+from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.promote import promote
-from tests.support.ledgers import InMemoryLedger, world
+from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import gate, policy, rule
 from tests.support.registries import REPOSITORY, FailingRegistry, InMemoryRegistry, KnownFindings, manifest
 
@@ -74,7 +74,11 @@ def carry_out(of: Record, undo: Undo = UNDO, **tags: Any) -> tuple[Promoted, InM
     registry = InMemoryRegistry(tags or {"prod": NEW}, untagged=[OLD])
     findings = KnownFindings({OLD.digest: Scan("COMPLETE", (Finding("CVE-1", "CRITICAL", ("a",)),))})
     ledger = InMemoryLedger().having(of)
-    return promote(rollback.promotion(of, undo), world(RULES, registry, findings, ledger=ledger)), registry, ledger
+    return (
+        promote(rollback.promotion(of, undo), dependencies(RULES, registry, findings, ledger=ledger)),
+        registry,
+        ledger,
+    )
 
 
 def test_the_tag_goes_back_to_where_it_was() -> None:
@@ -125,7 +129,7 @@ def test_an_image_that_is_gone_cannot_be_gone_back_to() -> None:
     with pytest.raises(SourceNotFound):
         promote(
             rollback.promotion(record(moved("prod")), UNDO),
-            world(RULES, registry, ledger=InMemoryLedger().having(record(moved("prod")))),
+            dependencies(RULES, registry, ledger=InMemoryLedger().having(record(moved("prod")))),
         )
     assert registry.puts == []
 
@@ -157,13 +161,13 @@ def registry() -> InMemoryRegistry:
     return FailingRegistry({"new": NEW, "other": OTHER, "prod": OLD}, untagged=[OLD])
 
 
-def put(tag: str, promotion_id: str, at: World, *targets: str) -> Promoted:
+def put(tag: str, promotion_id: str, at: Dependencies, *targets: str) -> Promoted:
     """Promote the image of a tag to `prod`, or to others."""
     promotion = Promotion(promotion_id, Trigger.REQUEST, REPOSITORY, Source(ImageId(tag)), targets or ("prod",))
     return promote(promotion, at)
 
 
-def take_back(promotion_id: str, at: World, *, by: str = "p-9", **undo: Any) -> Promoted:
+def take_back(promotion_id: str, at: Dependencies, *, by: str = "p-9", **undo: Any) -> Promoted:
     ledger = at.ledger
     assert isinstance(ledger, InMemoryLedger)
     return promote(rollback.promotion(ledger.records[promotion_id], Undo(by, "ann", None, **undo)), at)
@@ -171,7 +175,7 @@ def take_back(promotion_id: str, at: World, *, by: str = "p-9", **undo: Any) -> 
 
 def test_only_the_last_promotion_of_a_tag_can_be_rolled_back(registry: InMemoryRegistry) -> None:
     """OLD to NEW, to OTHER, to NEW again: the first move is over, although the tag is where it had put it."""
-    here = world(ANY_TAG, registry, ledger=InMemoryLedger())
+    here = dependencies(ANY_TAG, registry, ledger=InMemoryLedger())
     put("new", "p-1", here)
     put("other", "p-2", here)
     put("new", "p-3", here)
@@ -186,7 +190,7 @@ def test_only_the_last_promotion_of_a_tag_can_be_rolled_back(registry: InMemoryR
 
 def test_a_rollback_can_be_sent_again(registry: InMemoryRegistry) -> None:
     """Under the same id it gets its first answer, under another one there is nothing left to do."""
-    here = world(ANY_TAG, registry, ledger=InMemoryLedger())
+    here = dependencies(ANY_TAG, registry, ledger=InMemoryLedger())
     put("new", "p-1", here)
     take_back("p-1", here)
 
@@ -197,7 +201,7 @@ def test_a_rollback_can_be_sent_again(registry: InMemoryRegistry) -> None:
 def test_what_somebody_put_back_by_hand_stays_rolled_back(registry: InMemoryRegistry) -> None:
     """The rollback moves nothing, and is remembered all the same: a late scan does not put the bad image again."""
     ledger = InMemoryLedger()
-    here = world(ANY_TAG, registry, ledger=ledger)
+    here = dependencies(ANY_TAG, registry, ledger=ledger)
     put("new", "p-1", here)
     registry.tags["prod"] = OLD
 
@@ -211,13 +215,13 @@ def test_what_somebody_put_back_by_hand_stays_rolled_back(registry: InMemoryRegi
     earlier, later = (datetime(2026, 11, day, tzinfo=UTC) for day in (1, 2))
     findings = KnownFindings(pushes={OLD.digest: earlier, NEW.digest: later})
     with pytest.raises(Superseded, match="rolled back from this image"):
-        promote(scan, world(scans, registry, findings, ledger=ledger))
+        promote(scan, dependencies(scans, registry, findings, ledger=ledger))
 
 
 def test_tags_go_back_to_different_images_in_one_call(registry: InMemoryRegistry) -> None:
     """Each to where it was; the answer and the record name the image of each."""
     ledger = InMemoryLedger()
-    here = world(ANY_TAG, registry, ledger=ledger)
+    here = dependencies(ANY_TAG, registry, ledger=ledger)
     registry.tags |= {"a": OLD, "b": OTHER}
     put("new", "p-1", here, "a", "b")
 
@@ -234,7 +238,7 @@ def test_tags_go_back_to_different_images_in_one_call(registry: InMemoryRegistry
 
 def test_a_rollback_takes_all_of_its_tags_or_none(registry: InMemoryRegistry) -> None:
     """A tag that has moved on stops it before anything is put."""
-    here = world(ANY_TAG, registry, ledger=InMemoryLedger())
+    here = dependencies(ANY_TAG, registry, ledger=InMemoryLedger())
     registry.tags |= {"a": OLD, "b": OTHER}
     put("new", "p-1", here, "a", "b")
     put("other", "p-2", here, "b")
@@ -247,7 +251,7 @@ def test_a_rollback_takes_all_of_its_tags_or_none(registry: InMemoryRegistry) ->
 def test_a_put_that_fails_tells_which_tags_went_back() -> None:
     """And the call can be sent again for the rest."""
     registry = FailingRegistry({"new": NEW, "a": OLD, "b": OTHER}, untagged=[OLD, OTHER])
-    here = world(ANY_TAG, registry, ledger=InMemoryLedger())
+    here = dependencies(ANY_TAG, registry, ledger=InMemoryLedger())
     put("new", "p-1", here, "a", "b")
     registry.failing_tag, registry.failure = "b", RegistryError("down")
 
@@ -263,7 +267,7 @@ def test_a_put_that_fails_tells_which_tags_went_back() -> None:
 def test_a_freeze_holds_a_rollback_but_for_an_operators_override(registry: InMemoryRegistry) -> None:
     """The reason is in the record, and so in the announcement."""
     ledger = InMemoryLedger()
-    here = world(ANY_TAG, registry, ledger=ledger)
+    here = dependencies(ANY_TAG, registry, ledger=ledger)
     put("new", "p-1", here)
     ledger.stops.append(Freeze(datetime(2026, 1, 1, tzinfo=UTC), None, "incident 7", None, None, by="ann"))
 
@@ -278,8 +282,8 @@ def test_a_freeze_holds_a_rollback_but_for_an_operators_override(registry: InMem
 def test_an_override_needs_no_rule_any_longer(registry: InMemoryRegistry) -> None:
     """Somebody renamed it meanwhile."""
     ledger = InMemoryLedger()
-    put("new", "p-1", world(ANY_TAG, registry, ledger=ledger))
-    renamed = world(policy(rule(name="renamed")), registry, ledger=ledger)
+    put("new", "p-1", dependencies(ANY_TAG, registry, ledger=ledger))
+    renamed = dependencies(policy(rule(name="renamed")), registry, ledger=ledger)
 
     with pytest.raises(NotAllowed):
         take_back("p-1", renamed)

@@ -40,10 +40,10 @@ from promoter.domain.model import (
 )
 from promoter.domain.policy import Freeze
 from promoter.domain.ports import Found, HeadMovedError
-from promoter.promotion.dependencies import World
+from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.promote import promote
-from promoter.promotion.recovery import settle
-from tests.support.ledgers import InMemoryLedger, world
+from promoter.promotion.recovery import recover
+from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import gate, policy, rule
 from tests.support.registries import REPOSITORY, FailingRegistry, InMemoryRegistry, KnownFindings, manifest
 
@@ -99,7 +99,7 @@ def test_who_comes_second_waits_for_the_turn(registry: InMemoryRegistry) -> None
     waited: list[float] = []
     ledger = Busy(times=3)
 
-    answer = promote(promotion(), replace(world(ANY_TAG, registry, ledger=ledger), pause=waited.append))
+    answer = promote(promotion(), replace(dependencies(ANY_TAG, registry, ledger=ledger), pause=waited.append))
 
     assert answer.outcome is Outcome.PROMOTED
     assert len(waited) == 3
@@ -111,7 +111,7 @@ def test_patience_ends(registry: InMemoryRegistry) -> None:
     ledger = Busy(times=1000)
 
     with pytest.raises(TagBusy) as busy:
-        promote(promotion(), world(ANY_TAG, registry, ledger=ledger, now=Ticking()))
+        promote(promotion(), dependencies(ANY_TAG, registry, ledger=ledger, now=Ticking()))
 
     assert (busy.value.http_status, busy.value.retry_after) == (409, 1)
     assert registry.puts == []
@@ -123,7 +123,7 @@ def test_the_gate_is_judged_once_while_waiting() -> None:
     findings = KnownFindings({NEW.digest: Scan("COMPLETE")})
     gated = policy(rule(gate=gate(findings={"CRITICAL": 0})))
 
-    promote(promotion(), world(gated, InMemoryRegistry({"new": NEW}), findings, ledger=Busy(times=5)))
+    promote(promotion(), dependencies(gated, InMemoryRegistry({"new": NEW}), findings, ledger=Busy(times=5)))
 
     assert findings.asked == [NEW.digest]
 
@@ -143,7 +143,7 @@ class RacingLedger(InMemoryLedger):
 def test_what_was_expected_holds_when_the_tag_is_put(registry: InMemoryRegistry) -> None:
     """Compare-and-swap: another promotion between the look and the turn is noticed."""
     ledger = RacingLedger()
-    inner = world(ANY_TAG, registry, ledger=ledger)
+    inner = dependencies(ANY_TAG, registry, ledger=ledger)
     ledger.race.append(lambda: promote(promotion("other", promotion_id="p-2"), inner))
 
     with pytest.raises(TagChanged):
@@ -155,7 +155,7 @@ def test_what_was_expected_holds_when_the_tag_is_put(registry: InMemoryRegistry)
 def test_without_expectations_the_second_move_begins_where_the_first_ended(registry: InMemoryRegistry) -> None:
     """The answer tells the digest that the tag really had."""
     ledger = RacingLedger()
-    inner = world(ANY_TAG, registry, ledger=ledger)
+    inner = dependencies(ANY_TAG, registry, ledger=ledger)
     ledger.race.append(lambda: promote(promotion("other", promotion_id="p-2"), inner))
 
     answer = promote(promotion(), inner)
@@ -166,7 +166,7 @@ def test_without_expectations_the_second_move_begins_where_the_first_ended(regis
 def test_a_tag_that_somebody_moved_past_us_is_promoted_all_the_same(registry: InMemoryRegistry) -> None:
     """The ledger's head is out of date: it is looked at again, and goes on from where the tag is."""
     ledger = InMemoryLedger()
-    inner = world(ANY_TAG, registry, ledger=ledger)
+    inner = dependencies(ANY_TAG, registry, ledger=ledger)
     promote(promotion(), inner)
     registry.tags["prod"] = OTHER
 
@@ -200,10 +200,10 @@ def test_after_a_lost_answer_the_tag_tells_what_happened(*, done: bool) -> None:
     lossy = LostAnswers({"new": NEW}, done=done)
 
     if done:
-        assert promote(promotion(), world(ANY_TAG, lossy, ledger=ledger)).outcome is Outcome.PROMOTED
+        assert promote(promotion(), dependencies(ANY_TAG, lossy, ledger=ledger)).outcome is Outcome.PROMOTED
     else:
         with pytest.raises(RegistryError):
-            promote(promotion(), world(ANY_TAG, lossy, ledger=ledger))
+            promote(promotion(), dependencies(ANY_TAG, lossy, ledger=ledger))
     assert ledger.outcomes() == ["PROMOTED" if done else "FAILED"]
 
 
@@ -213,12 +213,12 @@ def test_what_nobody_can_tell_is_left_to_be_settled() -> None:
     blind = LostAnswers({"new": NEW, "other": OTHER}, blind=True)
 
     with pytest.raises(RegistryError):
-        promote(promotion(), world(ANY_TAG, blind, ledger=ledger, now=now))
+        promote(promotion(), dependencies(ANY_TAG, blind, ledger=ledger, now=now))
     assert ledger.announced == []
 
     now.at += timedelta(minutes=1)
     seeing = InMemoryRegistry(blind.tags)
-    promote(promotion("other", promotion_id="p-2"), world(ANY_TAG, seeing, ledger=ledger, now=now))
+    promote(promotion("other", promotion_id="p-2"), dependencies(ANY_TAG, seeing, ledger=ledger, now=now))
     assert [(each.promotion_id, each.outcome) for each in ledger.announced] == [
         ("p-1", "PROMOTED"),
         ("p-2", "PROMOTED"),
@@ -241,12 +241,12 @@ def test_a_put_that_may_still_arrive_keeps_the_turn() -> None:
     silent = Silent({"new": NEW, "other": OTHER})
 
     with pytest.raises(RegistryError):
-        promote(promotion(), world(ANY_TAG, silent, ledger=ledger, now=now))
+        promote(promotion(), dependencies(ANY_TAG, silent, ledger=ledger, now=now))
     with pytest.raises(TagBusy):
-        promote(promotion("other", promotion_id="p-2"), world(ANY_TAG, silent, ledger=ledger, now=now))
+        promote(promotion("other", promotion_id="p-2"), dependencies(ANY_TAG, silent, ledger=ledger, now=now))
 
     now.at += timedelta(minutes=1)
-    settle("p-1", world(ANY_TAG, silent, ledger=ledger, now=now))
+    recover("p-1", dependencies(ANY_TAG, silent, ledger=ledger, now=now))
     assert [(each.promotion_id, each.code) for each in ledger.announced] == [("p-1", "interrupted")]
 
 
@@ -271,7 +271,7 @@ def test_throttling_after_a_lost_answer_hides_no_move(times: int) -> None:
     ledger = InMemoryLedger()
     registry = LostThenThrottled({"new": NEW, "prod": OLD}, times=times)
 
-    answer = promote(promotion(), world(ANY_TAG, registry, ledger=ledger, now=Ticking()))
+    answer = promote(promotion(), dependencies(ANY_TAG, registry, ledger=ledger, now=Ticking()))
 
     assert [(move.outcome, move.previous_digest) for move in answer.moves] == [("PROMOTED", OLD.digest)]
     assert ledger.outcomes() == ["PROMOTED"]
@@ -296,7 +296,7 @@ def test_throttling_after_silence_leaves_open_what_was_done() -> None:
     registry = ThrottledAfterSilence({"new": NEW})
 
     with pytest.raises(Throttled):
-        promote(promotion(), world(ANY_TAG, registry, ledger=ledger, now=now))
+        promote(promotion(), dependencies(ANY_TAG, registry, ledger=ledger, now=now))
 
     assert registry.tries > 1
     assert ledger.announced == []
@@ -308,7 +308,7 @@ def test_throttling_alone_frees_the_turn() -> None:
     ledger = InMemoryLedger(now := Ticking())
 
     with pytest.raises(Throttled):
-        promote(promotion(), world(ANY_TAG, Throttling({"new": NEW}, times=1000), ledger=ledger, now=now))
+        promote(promotion(), dependencies(ANY_TAG, Throttling({"new": NEW}, times=1000), ledger=ledger, now=now))
 
     assert ledger.outcomes() == ["FAILED"]
     assert ledger.held == {}
@@ -320,7 +320,7 @@ def test_no_put_begins_that_could_outlast_the_turn() -> None:
     registry = InMemoryRegistry({"new": NEW}, longest_put=timedelta(seconds=20))
 
     with pytest.raises(Interrupted, match="no time left to put c") as stopped:
-        promote(promotion(image_tags=("a", "b", "c")), world(ANY_TAG, registry, ledger=ledger, now=now))
+        promote(promotion(image_tags=("a", "b", "c")), dependencies(ANY_TAG, registry, ledger=ledger, now=now))
 
     assert registry.puts == ["a", "b"]
     assert [move.image_tag for move in stopped.value.moves] == ["a", "b"]
@@ -346,7 +346,7 @@ def interrupted(now: Ticking) -> tuple[InMemoryLedger, Interfering]:
     ledger = InMemoryLedger(now)
     silent = Silent({"new": NEW, "other": OTHER})
     with pytest.raises(RegistryError):
-        promote(promotion(), world(ANY_TAG, silent, ledger=ledger, now=now))
+        promote(promotion(), dependencies(ANY_TAG, silent, ledger=ledger, now=now))
     now.at += timedelta(minutes=1)
     return ledger, Interfering(silent.tags)
 
@@ -354,11 +354,11 @@ def interrupted(now: Ticking) -> tuple[InMemoryLedger, Interfering]:
 def test_two_that_settle_the_same_promotion_both_go_on() -> None:
     """Who comes second finds that it is done: that is no failure of his."""
     ledger, registry = interrupted(now := Ticking())
-    here = world(ANY_TAG, registry, ledger=ledger, now=now)
+    here = dependencies(ANY_TAG, registry, ledger=ledger, now=now)
     turn = ledger.turns["p-1"]
-    registry.happens = lambda: settle("p-1", here)
+    registry.happens = lambda: recover("p-1", here)
 
-    settle("p-1", here)
+    recover("p-1", here)
 
     assert turn.record.promotion_id not in ledger.turns
     assert ledger.outcomes() == ["FAILED"]
@@ -371,7 +371,7 @@ def test_what_stands_in_the_way_is_for_waiting() -> None:
     def broken() -> None:
         raise DigestMismatch("damaged")
 
-    here = world(ANY_TAG, registry, ledger=ledger, now=now)
+    here = dependencies(ANY_TAG, registry, ledger=ledger, now=now)
     first_read = registry.read
 
     def after_the_survey() -> None:
@@ -405,14 +405,14 @@ class Forgetful(InMemoryLedger):
 def test_nothing_is_put_without_a_recorded_intent(registry: InMemoryRegistry) -> None:
     """A ledger that cannot be written stops the promotion."""
     with pytest.raises(LedgerError):
-        promote(promotion(), world(ANY_TAG, registry, ledger=Forgetful(fails_at="begin")))
+        promote(promotion(), dependencies(ANY_TAG, registry, ledger=Forgetful(fails_at="begin")))
     assert registry.puts == []
 
 
 def test_a_record_that_fails_says_what_was_put(registry: InMemoryRegistry) -> None:
     """The caller knows that the tag has moved; the ledger will, once the turn is over."""
     with pytest.raises(LedgerError) as failed:
-        promote(promotion(), world(ANY_TAG, registry, ledger=Forgetful(fails_at="finish")))
+        promote(promotion(), dependencies(ANY_TAG, registry, ledger=Forgetful(fails_at="finish")))
 
     assert [move.outcome for move in failed.value.moves] == ["PROMOTED"]
     assert failed.value.image_digest == NEW.digest
@@ -435,7 +435,7 @@ def test_a_put_waits_for_its_share_of_the_quota() -> None:
     """Inside its turn, so that nobody else gets in between; then all tags are put."""
     waited: list[float] = []
     throttling = Throttling({"new": NEW}, times=3)
-    inner = replace(world(ANY_TAG, throttling, now=Ticking()), pause=waited.append)
+    inner = replace(dependencies(ANY_TAG, throttling, now=Ticking()), pause=waited.append)
 
     answer = promote(promotion(image_tags=("a", "b")), inner)
 
@@ -448,7 +448,7 @@ def test_the_wait_for_the_quota_ends() -> None:
     """In time for the function to tell; the tags of a promotion wait together."""
     waited: list[float] = []
     clock = Ticking(step=timedelta(seconds=0.5))  # there are two looks at the clock for each try
-    inner = replace(world(ANY_TAG, Throttling({"new": NEW}, times=1000), now=clock), pause=waited.append)
+    inner = replace(dependencies(ANY_TAG, Throttling({"new": NEW}, times=1000), now=clock), pause=waited.append)
 
     with pytest.raises(Throttled):
         promote(promotion(), inner)
@@ -462,7 +462,7 @@ def test_a_failure_half_way_is_recorded_with_what_was_put() -> None:
     failing = FailingRegistry({"new": NEW}, failing_tag="b", failure=Throttled("slow down"))
 
     with pytest.raises(Throttled):
-        promote(promotion(image_tags=("a", "b")), world(ANY_TAG, failing, ledger=ledger, now=Ticking()))
+        promote(promotion(image_tags=("a", "b")), dependencies(ANY_TAG, failing, ledger=ledger, now=Ticking()))
 
     (record,) = ledger.announced
     assert (record.outcome, record.code) == ("FAILED", "throttled")
@@ -476,7 +476,7 @@ def test_a_retry_keeps_what_the_first_try_has_put() -> None:
     registry = FailingRegistry(
         {"new": NEW, "a": OLD, "b": OLD}, untagged=[OLD], failing_tag="b", failure=Throttled("slow down")
     )
-    inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
+    inner = dependencies(ANY_TAG, registry, ledger=ledger, now=Ticking())
     two = promotion(image_tags=("a", "b"), fingerprint="f")
     with pytest.raises(Throttled):
         promote(two, inner)
@@ -495,7 +495,7 @@ def test_a_retry_expects_what_the_first_try_expected() -> None:
     """The tag that it has put itself is no change that somebody else has made."""
     ledger = InMemoryLedger()
     registry = FailingRegistry({"new": NEW, "a": OLD, "b": OLD}, failing_tag="b", failure=Throttled("slow down"))
-    inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
+    inner = dependencies(ANY_TAG, registry, ledger=ledger, now=Ticking())
     two = promotion(image_tags=("a", "b"), fingerprint="f", expected_digests={"a": OLD.digest, "b": OLD.digest})
     with pytest.raises(Throttled):
         promote(two, inner)
@@ -510,7 +510,7 @@ def test_a_retry_does_not_excuse_what_somebody_else_has_moved() -> None:
     registry = FailingRegistry(
         {"new": NEW, "other": OTHER, "a": OLD, "b": OLD}, failing_tag="b", failure=Throttled("slow down")
     )
-    inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
+    inner = dependencies(ANY_TAG, registry, ledger=ledger, now=Ticking())
     two = promotion(image_tags=("a", "b"), fingerprint="f", expected_digests={"a": OLD.digest, "b": OLD.digest})
     with pytest.raises(Throttled):
         promote(two, inner)
@@ -527,7 +527,7 @@ def test_a_rollback_that_got_half_way_can_be_finished() -> None:
     for again in ("p-2", "p-3"):
         ledger = InMemoryLedger()
         registry = FailingRegistry({"new": NEW, "a": OLD, "b": OLD}, untagged=[OLD, NEW])
-        inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
+        inner = dependencies(ANY_TAG, registry, ledger=ledger, now=Ticking())
         promote(promotion(image_tags=("a", "b")), inner)
         done = ledger.records["p-1"]
         registry.failing_tag, registry.failure = "b", Throttled("slow down")
@@ -544,7 +544,7 @@ def test_a_retry_that_has_nothing_left_to_do_says_what_was_done() -> None:
     """Here somebody else has put the other tag meanwhile."""
     ledger = InMemoryLedger()
     registry = FailingRegistry({"new": NEW, "a": OLD}, failing_tag="b", failure=Throttled("slow down"))
-    inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
+    inner = dependencies(ANY_TAG, registry, ledger=ledger, now=Ticking())
     two = promotion(image_tags=("a", "b"), fingerprint="f")
     with pytest.raises(Throttled):
         promote(two, inner)
@@ -563,7 +563,7 @@ def test_a_retry_that_is_refused_says_what_the_first_try_has_put() -> None:
     findings = KnownFindings({NEW.digest: Scan("COMPLETE")})
     gated = policy(rule(to_matching=[".*"], gate=gate(findings={"HIGH": 0})))
     registry = FailingRegistry({"new": NEW, "a": OLD}, failing_tag="b", failure=Throttled("slow down"))
-    inner = world(gated, registry, findings, ledger=ledger, now=Ticking())
+    inner = dependencies(gated, registry, findings, ledger=ledger, now=Ticking())
     two = promotion(image_tags=("a", "b"), fingerprint="f")
     with pytest.raises(Throttled):
         promote(two, inner)
@@ -581,7 +581,7 @@ def test_a_repeat_is_told_the_first_answer_whatever_is_in_its_way_now() -> None:
     """A scan is under way again, or the repository is gone."""
     ledger = InMemoryLedger()
     findings = KnownFindings({NEW.digest: Scan("COMPLETE")})
-    inner = world(
+    inner = dependencies(
         policy(rule(gate=gate(findings={"HIGH": 0}))), InMemoryRegistry({"new": NEW}), findings, ledger=ledger
     )
     promote(promotion(fingerprint="f"), inner)
@@ -610,7 +610,7 @@ class OneAtATime(InMemoryLedger):
 def test_heads_that_are_told_of_one_by_one_are_all_remembered(registry: InMemoryRegistry) -> None:
     """Two tags that somebody moved past the ledger do not take turns for ever."""
     ledger = OneAtATime()
-    inner = world(ANY_TAG, registry, ledger=ledger, now=Ticking())
+    inner = dependencies(ANY_TAG, registry, ledger=ledger, now=Ticking())
     promote(promotion(image_tags=("a", "b")), inner)
     registry.tags |= {"a": OLD, "b": OLD}
 
@@ -620,7 +620,7 @@ def test_heads_that_are_told_of_one_by_one_are_all_remembered(registry: InMemory
     assert sorted(ledger.told) == ["a", "b"]
 
 
-def repeated(inner: World, **members: Any) -> Any:
+def repeated(inner: Dependencies, **members: Any) -> Any:
     """Send the same promotion twice; return what the second one is told, as an error or an answer."""
     with_key = promotion(fingerprint="f", **members)
     try:
@@ -635,7 +635,7 @@ def repeated(inner: World, **members: Any) -> Any:
 def test_a_repeat_is_told_the_first_answer(registry: InMemoryRegistry) -> None:
     """Also when the tag has moved on since, and without a further record."""
     ledger = InMemoryLedger()
-    inner = world(ANY_TAG, registry, ledger=ledger)
+    inner = dependencies(ANY_TAG, registry, ledger=ledger)
     promote(promotion(fingerprint="f"), inner)
     promote(promotion("other", promotion_id="p-2"), inner)
 
@@ -653,7 +653,7 @@ def test_a_repeated_refusal_is_told_again(registry: InMemoryRegistry) -> None:
     gated = policy(rule(gate=gate(findings={"CRITICAL": 0})))
     ledger = InMemoryLedger()
 
-    again = repeated(world(gated, registry, findings, ledger=ledger))
+    again = repeated(dependencies(gated, registry, findings, ledger=ledger))
 
     assert (again.code, again.reasons[0].vulnerability, again.repeated) == ("gate_refused", "CVE-1", True)
     assert ledger.outcomes() == ["REFUSED"]
@@ -662,10 +662,10 @@ def test_a_repeated_refusal_is_told_again(registry: InMemoryRegistry) -> None:
 def test_a_key_of_another_request_is_a_conflict(registry: InMemoryRegistry) -> None:
     """Nothing is done and nothing recorded."""
     ledger = InMemoryLedger()
-    promote(promotion(fingerprint="f"), world(ANY_TAG, registry, ledger=ledger))
+    promote(promotion(fingerprint="f"), dependencies(ANY_TAG, registry, ledger=ledger))
 
     with pytest.raises(IdempotencyConflict):
-        promote(promotion("other", fingerprint="g"), world(ANY_TAG, registry, ledger=ledger))
+        promote(promotion("other", fingerprint="g"), dependencies(ANY_TAG, registry, ledger=ledger))
     assert len(ledger.announced) == 1
     assert registry.tags["prod"] == NEW
 
@@ -674,9 +674,14 @@ def test_a_dry_run_leaves_no_trace(registry: InMemoryRegistry) -> None:
     """No call of the ledger at all."""
     ledger = InMemoryLedger()
 
-    assert promote(promotion(dry_run=True), world(ANY_TAG, registry, ledger=ledger)).outcome is Outcome.PLANNED
+    assert (
+        promote(promotion(dry_run=True), dependencies(ANY_TAG, registry, ledger=ledger)).outcome is Outcome.PLANNED
+    )
     with pytest.raises(TagChanged):
-        promote(promotion(dry_run=True, expected_digests={"prod": None}), world(ANY_TAG, registry, ledger=ledger))
+        promote(
+            promotion(dry_run=True, expected_digests={"prod": None}),
+            dependencies(ANY_TAG, registry, ledger=ledger),
+        )
     assert ledger.calls == []
 
 
@@ -688,7 +693,7 @@ def test_two_calls_of_the_ledger_for_a_promotion_and_one_where_all_is_done(
     ledger = InMemoryLedger()
     registry.tags["v1"] = OLD
 
-    promote(promotion(asked, image_tags=("prod", "v1")), world(ANY_TAG, registry, ledger=ledger))
+    promote(promotion(asked, image_tags=("prod", "v1")), dependencies(ANY_TAG, registry, ledger=ledger))
 
     assert ledger.calls == calls
 
@@ -707,7 +712,7 @@ def test_a_late_scan_of_an_older_image_is_superseded() -> None:
     ledger = InMemoryLedger()
 
     with pytest.raises(Superseded, match="after"):
-        promote(scan_of(OLD, "build-1"), world(SCANS, registry, findings, ledger=ledger))
+        promote(scan_of(OLD, "build-1"), dependencies(SCANS, registry, findings, ledger=ledger))
 
     assert registry.tags["staging"] == NEW
     assert ledger.outcomes() == ["REFUSED"]
@@ -728,7 +733,7 @@ def test_a_scan_moves_no_tag_where_the_order_is_not_known(known: Manifest) -> No
     registry = InMemoryRegistry({"build-2": NEW, "staging": OLD})
 
     with pytest.raises(Superseded, match="does not say"):
-        promote(scan_of(NEW, "build-2"), world(SCANS, registry, findings))
+        promote(scan_of(NEW, "build-2"), dependencies(SCANS, registry, findings))
     assert registry.tags["staging"] == OLD
 
 
@@ -740,8 +745,8 @@ def test_a_scan_of_a_newer_image_moves_the_tag() -> None:
     )
     registry = InMemoryRegistry({"build-1": OLD, "build-2": NEW, "staging": OLD, "prod": NEW})
 
-    promote(scan_of(NEW, "build-2"), world(SCANS, registry, findings))
-    promote(promotion("build-1"), world(ANY_TAG, registry, findings))
+    promote(scan_of(NEW, "build-2"), dependencies(SCANS, registry, findings))
+    promote(promotion("build-1"), dependencies(ANY_TAG, registry, findings))
 
     assert (registry.tags["staging"], registry.tags["prod"]) == (NEW, OLD)
 
@@ -754,9 +759,9 @@ def test_a_scan_waits_for_what_passes_with_time() -> None:
     rules = policy(rule(name="staging", on="scan", to=["staging"], gate=asked, **{"from": "build-.*"}))
 
     with pytest.raises(ScanPending):
-        promote(scan_of(NEW, "build-1"), world(rules, registry, findings))
+        promote(scan_of(NEW, "build-1"), dependencies(rules, registry, findings))
     with pytest.raises(GateRefused):
-        promote(promotion("build-1"), world(policy(rule(gate=asked)), registry, findings))
+        promote(promotion("build-1"), dependencies(policy(rule(gate=asked)), registry, findings))
 
 
 def test_soak_begins_when_the_image_reached_the_source_tag(registry: InMemoryRegistry) -> None:
@@ -767,7 +772,9 @@ def test_soak_begins_when_the_image_reached_the_source_tag(registry: InMemoryReg
 
     def attempt(at: datetime, **members: Any) -> Any:
         ledger.clock = lambda: at
-        return promote(promotion(**members), world(soaking, registry, findings, ledger=ledger, now=lambda: at))
+        return promote(
+            promotion(**members), dependencies(soaking, registry, findings, ledger=ledger, now=lambda: at)
+        )
 
     attempt(NOW, image_tags=("staging",), promotion_id="p-0")
     with pytest.raises(GateRefused, match="2026-11-24T12:00:00Z"):
@@ -782,7 +789,7 @@ def test_soak_begins_when_the_image_reached_the_source_tag(registry: InMemoryReg
 def test_an_operators_freeze_names_who_and_why(registry: InMemoryRegistry) -> None:
     """It is recorded, and does not stand once it is lifted."""
     ledger = InMemoryLedger(stops=[Freeze(NOW - timedelta(hours=1), None, "incident 7", None, None, by="ann")])
-    inner = world(ANY_TAG, registry, ledger=ledger)
+    inner = dependencies(ANY_TAG, registry, ledger=ledger)
 
     with pytest.raises(Frozen, match=r"until it is lifted: incident 7 \(by ann\)"):
         promote(promotion(), inner)
@@ -797,7 +804,7 @@ def test_a_dry_run_says_that_an_operator_froze_it(registry: InMemoryRegistry) ->
     ledger = InMemoryLedger(stops=[Freeze(NOW - timedelta(hours=1), None, "incident 7", None, None, by="ann")])
 
     with pytest.raises(Frozen):
-        promote(promotion(dry_run=True), world(ANY_TAG, registry, ledger=ledger))
+        promote(promotion(dry_run=True), dependencies(ANY_TAG, registry, ledger=ledger))
     assert ledger.announced == []
 
 
@@ -805,7 +812,7 @@ def test_an_event_waits_for_the_end_of_a_freeze(registry: InMemoryRegistry) -> N
     """Nobody is told that it was refused: it is carried out later."""
     ledger = InMemoryLedger(stops=[Freeze(NOW - timedelta(hours=1), None, "incident 7", None, None)])
     findings = KnownFindings({NEW.digest: Scan("COMPLETE")})
-    frozen = world(SCANS, InMemoryRegistry({"build-1": NEW}), findings, ledger=ledger)
+    frozen = dependencies(SCANS, InMemoryRegistry({"build-1": NEW}), findings, ledger=ledger)
 
     with pytest.raises(Frozen):
         promote(scan_of(NEW, "build-1"), frozen)

@@ -323,8 +323,8 @@ class DynamoLedger(DynamoLeftovers):
                 self._client.transact_write_items(TransactItems=changes)  # type: ignore[arg-type]
             except ClientError as error:
                 reasons = error.response.get("CancellationReasons", [])
-                told = {reason.get("Code") for reason in reasons} - {"None", None}
-                if error.response["Error"]["Code"] != "TransactionCanceledException" or not told <= {
+                codes = {reason.get("Code") for reason in reasons} - {"None", None}
+                if error.response["Error"]["Code"] != "TransactionCanceledException" or not codes <= {
                     CONDITION_FAILED,
                     *IN_THE_WAY,
                 }:

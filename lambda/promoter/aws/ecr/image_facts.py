@@ -65,10 +65,10 @@ class EcrFindings:
         """
         if profiles:
             return not self._signers(repository, image_digest).isdisjoint(profiles)
-        signed, untold = self._referrers(repository, image_digest)
+        signed, undecided = self._referrers(repository, image_digest)
         return (
             signed
-            or self._has_stored(repository, image_digest, untold)
+            or self._has_stored(repository, image_digest, undecided)
             or bool(self._signers(repository, image_digest))
         )
 
@@ -103,25 +103,25 @@ class EcrFindings:
             "subjectId": {"imageDigest": image_digest},
             "maxResults": 50,
         }
-        untold: list[str] = []
+        undecided: list[str] = []
         with _asking(f"referrers of {image_digest}"):
             for _ in range(MOST_PAGES):
                 answer = self._client.list_image_referrers(**request)
-                told = {each["digest"]: signatures.listed(each) for each in answer.get("referrers", ())}
-                if True in told.values():
+                verdicts = {each["digest"]: signatures.listed(each) for each in answer.get("referrers", ())}
+                if True in verdicts.values():
                     return True, []
-                untold += [digest for digest, is_signature in told.items() if is_signature is None]
+                undecided += [digest for digest, is_signature in verdicts.items() if is_signature is None]
                 if not (token := answer.get("nextToken")):
                     break
                 request["nextToken"] = token
-        return False, untold
+        return False, undecided
 
-    def _has_stored(self, repository: Repository, image_digest: str, untold: Sequence[str]) -> bool:
-        """Look for cosign's tag, and at what the manifests of the `untold` referrers say: one BatchGetImage."""
+    def _has_stored(self, repository: Repository, image_digest: str, undecided: Sequence[str]) -> bool:
+        """Look for cosign's tag, and at what the manifests of the `undecided` referrers say: one BatchGetImage."""
         from promoter.aws.ecr import signatures
 
         tag = ImageId(image_tag=f"{image_digest.replace(':', '-')}.sig")
-        referrers = [ImageId(image_digest=digest) for digest in dict.fromkeys(untold)]
+        referrers = [ImageId(image_digest=digest) for digest in dict.fromkeys(undecided)]
         answers = EcrRegistry(self._client).read(repository, [tag, *referrers][:MOST_IMAGES])
         return isinstance(answers[tag], Manifest) or any(
             isinstance(answer, Manifest) and signatures.stored(answer.body, image_digest)

@@ -23,7 +23,7 @@ from promoter.entrypoints.http.guards import (
 )
 from promoter.entrypoints.http.views import image, promoted, refused, respond
 from promoter.promotion.drift_checks import read_tags
-from promoter.promotion.recovery import settle
+from promoter.promotion.recovery import recover
 from promoter.settings import Settings
 
 JSON = "application/json"
@@ -148,7 +148,7 @@ def repeated(event: Event, undo: rollback.Undo) -> Record | None:
 
 def last_promotion(repository: Repository, image_tag: str, expected_digest: str) -> Record:
     """Return the last promotion of a tag, if that can be taken back by the tag alone."""
-    head = wiring.world().ledger.head(repository, image_tag)
+    head = wiring.dependencies().ledger.head(repository, image_tag)
     if head is None:
         raise PromotionNotFound(f"no promotion of tag {image_tag} of {repository.name} is known")
     record = wiring.history().promotion(head.promotion_id)
@@ -162,7 +162,7 @@ def rolled_back(event: Event, record: Record, undo: rollback.Undo) -> Response[s
         for_named_operators(event)
     elif names_no_callers(record):
         for_operators(event)
-    if record.outcome is None and settle(record.promotion_id, wiring.world()):
+    if record.outcome is None and recover(record.promotion_id, wiring.dependencies()):
         record = wiring.history().promotion(record.promotion_id)
     return carried_out(rollback.promotion(record, undo))
 
