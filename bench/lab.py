@@ -59,7 +59,7 @@ class Lab:
         real = DynamoLedger(
             self.client("dynamodb"),
             self.variables["PROMOTER_TABLE"],
-            lease=timedelta(seconds=30),
+            lease_duration=timedelta(seconds=30),
             history=timedelta(days=1),
         )
         return Dependencies(policy, EcrRegistry(ecr), EcrFindings(ecr), ledger or real)

@@ -23,7 +23,7 @@ from bench.lab import Lab, Samples, interleaved
 from local import pusher
 from promoter.aws.dynamodb.ledger import DynamoLedger
 from promoter.domain.manifest import MEDIA_TYPES
-from promoter.domain.model import ImageId, Promotion, Record, Repository, Source, Trigger, Turn
+from promoter.domain.model import ImageId, Lease, Promotion, Record, Repository, Source, Trigger
 from promoter.domain.policy import Freeze
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.promote import promote
@@ -83,11 +83,11 @@ class NoLedger(DynamoLedger):
         seen: Mapping[str, str | None],  # noqa: ARG002 - the port's signature
         versions: Mapping[str, int],  # noqa: ARG002
         after: Record | None = None,  # noqa: ARG002
-    ) -> Turn | Record:
-        """Give the turn to everybody."""
-        return Turn("", record, datetime.now(UTC) + timedelta(minutes=1))
+    ) -> Lease | Record:
+        """Give the lease to everybody."""
+        return Lease("", record, datetime.now(UTC) + timedelta(minutes=1))
 
-    def finish(self, turn: Turn, record: Record) -> None:
+    def finish(self, lease: Lease, record: Record) -> None:
         """Forget it."""
 
 

@@ -18,15 +18,15 @@ PATIENCE = "10"  # seconds
 class Settings:
     """What promotions need: their own account's registry, its Region, the table.
 
-    `lease` is how long a promotion may have its tags: longer than an invocation of the promoter, with the PutImage
-    calls that it began. `history` is how long records are kept, `patience` how long a promotion waits for others.
-    `operators` are globs on callers; none: everyone whom API Gateway lets in operates.
+    `lease_duration` is how long a promotion may have its tags: longer than an invocation of the promoter, with
+    the PutImage calls that it began. `history` is how long records are kept, `patience` how long a promotion waits
+    for others. `operators` are globs on callers; none: everyone whom API Gateway lets in operates.
     """
 
     registry_id: str
     region: str
     table: str
-    lease: timedelta
+    lease_duration: timedelta
     history: timedelta
     patience: timedelta
     operators: tuple[str, ...]
@@ -40,7 +40,7 @@ class Settings:
                 registry_id=environment["PROMOTER_REGISTRY_ID"],
                 region=environment["AWS_REGION"],
                 table=environment["PROMOTER_TABLE"],
-                lease=timedelta(seconds=int(environment["PROMOTER_LEASE_SECONDS"])),
+                lease_duration=timedelta(seconds=int(environment["PROMOTER_LEASE_SECONDS"])),
                 history=timedelta(days=int(environment["PROMOTER_HISTORY_DAYS"])),
                 patience=timedelta(seconds=int(environment.get("PROMOTER_PATIENCE_SECONDS", PATIENCE))),
                 operators=tuple(json.loads(environment["PROMOTER_OPERATORS"])),

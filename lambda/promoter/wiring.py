@@ -64,7 +64,9 @@ def findings() -> EcrFindings:
 def ledger() -> DynamoLedger:
     """Connect to the function's table."""
     settings = Settings.read()
-    return DynamoLedger(_dynamodb(), settings.table, lease=settings.lease, history=settings.history)
+    return DynamoLedger(
+        _dynamodb(), settings.table, lease_duration=settings.lease_duration, history=settings.history
+    )
 
 
 @functools.cache

@@ -49,7 +49,11 @@ class Stage:
 
     def dependencies(self) -> Dependencies:
         ledger = DynamoLedger(
-            self.client, self.table, lease=timedelta(seconds=30), history=timedelta(days=1), now=self.clock
+            self.client,
+            self.table,
+            lease_duration=timedelta(seconds=30),
+            history=timedelta(days=1),
+            now=self.clock,
         )
         return dependencies(ANY_TAG, self.registry, ledger=ledger, now=self.clock)
 
@@ -199,7 +203,7 @@ class Interleavings(RuleBasedStateMachine):
                 assert self.at.registry.tags[tag].digest == moves[-1][0]
 
     def teardown(self) -> None:
-        """Once everything is put right, no turn is held and every tag is where its head is."""
+        """Once everything is put right, no lease is held and every tag is where its head is."""
         self.at.clock.time += timedelta(seconds=31)
         living = self.at.dependencies()
         reconcile(living)

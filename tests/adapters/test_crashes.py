@@ -55,7 +55,7 @@ class Table:
         return DynamoLedger(
             self.aws.client("dynamodb"),
             self.name,
-            lease=timedelta(seconds=30),
+            lease_duration=timedelta(seconds=30),
             history=timedelta(days=1),
             now=self.clock,
         )
@@ -108,7 +108,7 @@ def reconcile(dependencies: Dependencies) -> None:
 def test_after_a_crash_at_any_step_everything_agrees(
     kept: Table, registry: InMemoryRegistry, point: tuple[int, str], recover: Callable[[Dependencies], None]
 ) -> None:
-    """Once the turn is over: no tag without its record, no record without its announcement, no turn held."""
+    """Once the lease is over: no tag without its record, no record without its announcement, no lease held."""
     crashed = promotion("new")
     ports = mortal({"registry": registry, "ledger": kept.ledger}, point)
     with suppress(Killed):
@@ -120,7 +120,7 @@ def test_after_a_crash_at_any_step_everything_agrees(
     recover(living(kept, registry))
 
     begun = point != (0, "before")
-    assert kept.ledger.turn(crashed.promotion_id) is None
+    assert kept.ledger.lease(crashed.promotion_id) is None
     assert list(kept.ledger.abandoned()) == []
     for head in kept.history.heads(REPOSITORY).entries:
         assert registry.tags[head.image_tag].digest == head.image_digest
@@ -155,7 +155,9 @@ def test_a_crashed_promotion_that_is_sent_again_is_carried_out_once(
 
 def _carry_out(aws: LocalAws, table: str, repository: Repository) -> None:
     """Promote `new` to `a`, in a process of its own."""
-    ledger = DynamoLedger(aws.client("dynamodb"), table, lease=timedelta(seconds=1), history=timedelta(days=1))
+    ledger = DynamoLedger(
+        aws.client("dynamodb"), table, lease_duration=timedelta(seconds=1), history=timedelta(days=1)
+    )
     promote(
         promotion("new", promotion_id="killed", image_tags=("a",), repository=repository),
         dependencies(ANY_TAG, EcrRegistry(aws.client("ecr")), ledger=ledger),
@@ -179,7 +181,7 @@ def process(local_aws: LocalAws, table: str, place: Repository) -> Iterator[Any]
 @pytest.mark.parametrize(
     ("fault", "outcome"),
     [
-        ({"operation": "PutImage", "service": "ecr", "delay": 20.0}, "FAILED"),  # the turn is taken
+        ({"operation": "PutImage", "service": "ecr", "delay": 20.0}, "FAILED"),  # the lease is taken
         ({"operation": "BatchGetImage", "service": "ecr", "delay": 20.0}, None),  # nothing has begun
     ],
 )
@@ -198,12 +200,12 @@ def test_a_process_that_is_really_killed(
     push("next", seed="next")
     history = DynamoHistory(local_aws.client("dynamodb"), table)
     ledger = DynamoLedger(
-        local_aws.client("dynamodb"), table, lease=timedelta(seconds=1), history=timedelta(days=1)
+        local_aws.client("dynamodb"), table, lease_duration=timedelta(seconds=1), history=timedelta(days=1)
     )
     faults(**fault)
     process.start()
     if outcome:
-        _until(lambda: ledger.turn("killed") is not None)
+        _until(lambda: ledger.lease("killed") is not None)
     else:
         _until(process.is_alive)
     os.kill(process.pid, signal.SIGKILL)

@@ -46,7 +46,7 @@ def test_answers_event_and_log_agree_on_where_the_registry_has_a_tag(
     """`GET /heads`, `POST /reconcile`, the announcement and the log: null for a tag that is gone."""
     client, stream = local_aws.client("dynamodb"), io.StringIO()
     monkeypatch.setattr(telemetry.logger.registered_handler, "stream", stream)
-    ledger = DynamoLedger(client, table, lease=timedelta(seconds=30), history=timedelta(days=1))
+    ledger = DynamoLedger(client, table, lease_duration=timedelta(seconds=30), history=timedelta(days=1))
     registry = InMemoryRegistry({"build-1": IMAGE})
     here = dependencies(policy(rule()), registry, ledger=ledger)
     promote(Promotion("p-1", Trigger.REQUEST, REPOSITORY, Source(ImageId("build-1")), ("prod",)), here)

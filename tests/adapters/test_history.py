@@ -12,7 +12,7 @@ from local.aws import LocalAws
 from promoter.aws.dynamodb.history import AT_ONCE, READS, DynamoHistory, Filter
 from promoter.aws.dynamodb.ledger import DynamoLedger
 from promoter.domain.errors import InvalidRequest
-from promoter.domain.model import ImageId, Outcome, Record, Repository, TagMove, Trigger, Turn
+from promoter.domain.model import ImageId, Lease, Outcome, Record, Repository, TagMove, Trigger
 
 PLACE = Repository("123456789012", "team/web")
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -23,7 +23,7 @@ ANN, BOB = (f"arn:aws:sts::123456789012:assumed-role/deployer/{name}" for name i
 @pytest.fixture
 def ledger(local_aws: LocalAws, table: str) -> DynamoLedger:
     return DynamoLedger(
-        local_aws.client("dynamodb"), table, lease=timedelta(seconds=30), history=timedelta(days=400)
+        local_aws.client("dynamodb"), table, lease_duration=timedelta(seconds=30), history=timedelta(days=400)
     )
 
 
@@ -146,10 +146,10 @@ def test_one_head_is_found_by_its_tag(ledger: DynamoLedger, history: DynamoHisto
     """Or none is."""
     for number, tag in enumerate(("prod", "v1", "v2")):
         move = TagMove(tag, Outcome.PLANNED, None)
-        turn = ledger.begin(ended(number, image_tags=(tag,), moves=(move,), outcome=None), {tag: None}, {})
-        assert isinstance(turn, Turn)
+        lease = ledger.begin(ended(number, image_tags=(tag,), moves=(move,), outcome=None), {tag: None}, {})
+        assert isinstance(lease, Lease)
         done = TagMove(tag, Outcome.PROMOTED, None)
-        ledger.finish(turn, ended(number, image_tags=(tag,), moves=(done,), outcome=Outcome.PROMOTED))
+        ledger.finish(lease, ended(number, image_tags=(tag,), moves=(done,), outcome=Outcome.PROMOTED))
 
     assert [head.image_tag for head in history.heads(PLACE, image_tag="v1").entries] == ["v1"]
     assert history.heads(PLACE, image_tag="v3").entries == ()

@@ -19,7 +19,7 @@ from tests.unit.domain.test_documents import OPEN, TAGS
 def test_a_refusal_with_a_giant_text_is_recorded(local_aws: LocalAws, table: str, tags: tuple[str, ...]) -> None:
     """In the record and in the history of each tag; a repeat is told the same."""
     ledger = DynamoLedger(
-        local_aws.client("dynamodb"), table, lease=timedelta(seconds=30), history=timedelta(days=400)
+        local_aws.client("dynamodb"), table, lease_duration=timedelta(seconds=30), history=timedelta(days=400)
     )
     giant = "\U0001f4a5" * 500_000
     error = GateRefused(giant, reasons=(Reason("unreadable_index", giant, platform=giant),) * 51)

@@ -22,6 +22,7 @@ from promoter.domain.model import (
     GONE,
     Head,
     ImageId,
+    Lease,
     Manifest,
     Outcome,
     Promoted,
@@ -32,7 +33,6 @@ from promoter.domain.model import (
     Round,
     TagMove,
     Trigger,
-    Turn,
 )
 from promoter.domain.ports import (
     AbandonedError,
@@ -72,7 +72,7 @@ def dynamo(local_aws: LocalAws, table: str, clock: Clock) -> DynamoLedger:
     return DynamoLedger(
         local_aws.client("dynamodb"),
         table,
-        lease=timedelta(seconds=30),
+        lease_duration=timedelta(seconds=30),
         history=timedelta(days=400),
         now=clock,
         pause=lambda _: None,
@@ -120,21 +120,21 @@ def begin(ledger: Ledger, record: Record, seen: str | None = OLD, **versions: in
 
 def carry_out(ledger: Ledger, record: Record, seen: str | None = OLD) -> Record:
     """Begin and finish; return what was recorded."""
-    turn = begin(ledger, record, seen)
+    lease = begin(ledger, record, seen)
     done = ended(record)
-    ledger.finish(turn, done)
+    ledger.finish(lease, done)
     return done
 
 
-def test_a_tag_has_one_turn_at_a_time(ledger: Ledger) -> None:
+def test_a_tag_has_one_lease_at_a_time(ledger: Ledger) -> None:
     """While one promotion has it, others are told to wait; afterwards it is free again."""
     first = intent()
-    turn = begin(ledger, first)
+    lease = begin(ledger, first)
 
     with pytest.raises(TagBusy):
         begin(ledger, intent())
 
-    ledger.finish(turn, ended(first))
+    ledger.finish(lease, ended(first))
     begin(ledger, intent(OTHER), NEW)
 
 
@@ -159,7 +159,7 @@ def test_the_head_is_where_the_last_promotion_put_the_tag(ledger: Ledger) -> Non
     assert (head.image_digest, head.promotion_id, head.moved_at) == (NEW, done.promotion_id, done.ended_at)
 
 
-def test_a_turn_is_given_only_where_the_tag_was_seen(ledger: Ledger) -> None:
+def test_a_lease_is_given_only_where_the_tag_was_seen(ledger: Ledger) -> None:
     """Compare-and-swap: who looked before another promotion moved the tag has to look again."""
     carry_out(ledger, intent())
 
@@ -177,7 +177,7 @@ def test_a_tag_that_was_absent_is_taken_only_if_nobody_made_it_since(ledger: Led
         begin(ledger, intent(OTHER), None)
 
 
-def test_a_turn_that_nobody_ends_is_abandoned_when_its_time_is_over(ledger: Ledger, clock: Clock) -> None:
+def test_a_lease_that_nobody_ends_is_abandoned_when_its_time_is_over(ledger: Ledger, clock: Clock) -> None:
     """The next promotion of the tag is told whose it was, and finds what that one intended."""
     record = intent()
     begin(ledger, record)
@@ -188,24 +188,24 @@ def test_a_turn_that_nobody_ends_is_abandoned_when_its_time_is_over(ledger: Ledg
 
     assert abandoned.value.promotion_id == record.promotion_id
     assert list(ledger.abandoned()) == [record.promotion_id]
-    turn = ledger.turn(record.promotion_id)
-    assert turn is not None
-    assert replace(turn.record, fingerprint="f") == record
-    ledger.finish(turn, ended(record))
-    assert ledger.turn(record.promotion_id) is None
+    lease = ledger.lease(record.promotion_id)
+    assert lease is not None
+    assert replace(lease.record, fingerprint="f") == record
+    ledger.finish(lease, ended(record))
+    assert ledger.lease(record.promotion_id) is None
     assert list(ledger.abandoned()) == []
 
 
-def test_who_comes_after_the_end_of_the_turn_cannot_record(ledger: Ledger, clock: Clock) -> None:
+def test_who_comes_after_the_end_of_the_lease_cannot_record(ledger: Ledger, clock: Clock) -> None:
     """Its promotion was settled by somebody else; nothing is written twice."""
     record = intent()
     late = begin(ledger, record)
     clock.time += timedelta(seconds=31)
-    settled = ledger.turn(record.promotion_id)
+    settled = ledger.lease(record.promotion_id)
     assert settled is not None
     ledger.finish(settled, ended(record))
 
-    with pytest.raises(LedgerError, match="longer than its turn"):
+    with pytest.raises(LedgerError, match="longer than its lease"):
         ledger.finish(late, ended(record))
 
 
@@ -219,7 +219,7 @@ def test_a_repeat_is_told_the_first_answer(ledger: Ledger) -> None:
 
 
 def test_a_promotion_under_way_is_not_repeated(ledger: Ledger, clock: Clock) -> None:
-    """Until its turn is over."""
+    """Until its lease is over."""
     record = intent()
     begin(ledger, record)
 
@@ -235,11 +235,11 @@ def test_a_promotion_under_way_is_not_repeated(ledger: Ledger, clock: Clock) -> 
 def test_a_key_stands_for_one_request(ledger: Ledger) -> None:
     """Another request under the same promotionId is refused, before and after the first one ended."""
     record = intent()
-    turn = begin(ledger, record)
+    lease = begin(ledger, record)
 
     with pytest.raises(IdempotencyConflict):
         begin(ledger, replace(record, fingerprint="other"))
-    ledger.finish(turn, ended(record))
+    ledger.finish(lease, ended(record))
     with pytest.raises(IdempotencyConflict):
         ledger.record(replace(ended(record), fingerprint="other"))
 
@@ -248,8 +248,8 @@ def test_what_may_be_tried_again_is_replaced_by_the_next_try(ledger: Ledger) -> 
     """A failure that a retry may overcome does not stand."""
     record = intent()
     failure = Throttled("slow down")
-    turn = begin(ledger, record)
-    ledger.finish(turn, documents.ended(record, failure, now=datetime(2026, 11, 23, 12, tzinfo=UTC)))
+    lease = begin(ledger, record)
+    ledger.finish(lease, documents.ended(record, failure, now=datetime(2026, 11, 23, 12, tzinfo=UTC)))
     assert ledger.head(PLACE, "prod") is None
 
     carry_out(ledger, record)
@@ -262,11 +262,11 @@ def test_what_may_be_tried_again_is_replaced_by_the_next_try(ledger: Ledger) -> 
 def partly_done(ledger: Ledger) -> tuple[Record, Record]:
     """Put the first of two tags and fail at the second; return what was intended and what was recorded."""
     record = intent(tags=("a", "b"))
-    turn = begin(ledger, record)
+    lease = begin(ledger, record)
     failure = Throttled("slow down")
     failure.moves, failure.image_digest = (replace(record.moves[0], outcome=Outcome.PROMOTED),), NEW
     failed = documents.ended(record, failure, now=datetime(2026, 11, 23, 12, tzinfo=UTC))
-    ledger.finish(turn, failed)
+    ledger.finish(lease, failed)
     return record, failed
 
 
@@ -287,11 +287,11 @@ def test_the_next_try_carries_on_what_was_put(ledger: Ledger) -> None:
     record, failed = partly_done(ledger)
     carried = replace(record, moves=(failed.moves[0], record.moves[1]))
 
-    turn = ledger.begin(carried, {"b": OLD}, {}, failed)
-    assert isinstance(turn, Turn)
-    begin(ledger, intent(OTHER, tags=("a",)), NEW)  # somebody else's turn
+    lease = ledger.begin(carried, {"b": OLD}, {}, failed)
+    assert isinstance(lease, Lease)
+    begin(ledger, intent(OTHER, tags=("a",)), NEW)  # somebody else's lease
     done = ended(carried)
-    ledger.finish(turn, done)
+    ledger.finish(lease, done)
 
     heads = {tag: ledger.head(PLACE, tag) for tag in ("a", "b")}
     assert {tag: head and head.image_digest for tag, head in heads.items()} == {"a": NEW, "b": NEW}
@@ -405,7 +405,7 @@ def test_taking_over_drift_forgets_no_rollback(ledger: Ledger) -> None:
 def forget(ledger: Ledger, promotion_id: str) -> None:
     """Lose a record, as a restored table may, and leave the tags that it holds."""
     if isinstance(ledger, InMemoryLedger):
-        del ledger.turns[promotion_id], ledger.records[promotion_id]
+        del ledger.leases[promotion_id], ledger.records[promotion_id]
     elif isinstance(ledger, DynamoLedger):
         ledger._client.delete_item(TableName=ledger._table, Key=dynamo_keys.promotion_key(promotion_id))
 
@@ -434,17 +434,17 @@ def test_a_tag_that_is_held_for_nobody_can_be_freed(ledger: Ledger, clock: Clock
 def test_who_lost_a_tag_is_told_which(ledger: Ledger, clock: Clock) -> None:
     """A restored table holds it for somebody else: the rest can be ended without it."""
     record = intent(tags=("a", "b"))
-    turn = begin(ledger, record)
+    lease = begin(ledger, record)
     clock.time += timedelta(seconds=31)
     ledger.release(PLACE, ["a"], record.promotion_id)
 
     with pytest.raises(LeaseLostError) as lost:
-        ledger.finish(turn, ended(record))
+        ledger.finish(lease, ended(record))
 
     assert lost.value.image_tags == ("a",)
     failed = ended(replace(record, moves=record.moves[1:]))
-    ledger.finish(turn.without(["a"]), failed)
-    assert (ledger.head(PLACE, "a"), ledger.turn(record.promotion_id)) == (None, None)
+    ledger.finish(lease.without(["a"]), failed)
+    assert (ledger.head(PLACE, "a"), ledger.lease(record.promotion_id)) == (None, None)
 
 
 def test_a_refusal_is_recorded_with_its_reasons(ledger: Ledger) -> None:
@@ -581,11 +581,11 @@ def test_drift_is_taken_over_by_what_was_found_there(ledger: Ledger) -> None:
     carry_out(ledger, intent())
     (head,) = listed(ledger)
     both = intent(OTHER, tags=("prod", "v2"))
-    turn = ledger.begin(replace(both, moves=both.moves[1:]), {"v2": OLD}, {})
-    assert isinstance(turn, Turn)
+    lease = ledger.begin(replace(both, moves=both.moves[1:]), {"v2": OLD}, {})
+    assert isinstance(lease, Lease)
     found, put = both.moves
     moves = (replace(found, outcome=Outcome.UNCHANGED), replace(put, outcome=Outcome.PROMOTED))
-    ledger.finish(turn, ended(replace(both, moves=moves), None, at=LATER))
+    ledger.finish(lease, ended(replace(both, moves=moves), None, at=LATER))
     ledger.record(documents.ended(intent(NEW, moves=()), GateRefused("bad"), now=LATER + timedelta(hours=1)))
 
     assert ledger.adopt(head, OTHER) is True
@@ -593,14 +593,14 @@ def test_drift_is_taken_over_by_what_was_found_there(ledger: Ledger) -> None:
 
 
 def test_drift_is_not_noted_of_a_tag_that_moves_meanwhile(ledger: Ledger) -> None:
-    """What was compared is out of date: a turn is held, or the tag is somewhere else by now."""
+    """What was compared is out of date: a lease is held, or the tag is somewhere else by now."""
     carry_out(ledger, intent())
     (head,) = listed(ledger)
     following = intent(OTHER)
-    turn = begin(ledger, following, NEW)
+    lease = begin(ledger, following, NEW)
 
     assert ledger.note(head, drift=OTHER, rota=Rota.MOVING) is False
-    ledger.finish(turn, ended(following))
+    ledger.finish(lease, ended(following))
     assert ledger.note(head, drift=OTHER, rota=Rota.MOVING) is False
 
     noted = ledger.head(PLACE, "prod")
@@ -629,7 +629,9 @@ def test_an_answer_that_was_lost_is_asked_for_again(
 ) -> None:
     """The SDK repeats the transaction with its token: it is carried out once."""
     client = local_aws.client("dynamodb", config=CLIENT)
-    dynamo = DynamoLedger(client, table, lease=timedelta(seconds=30), history=timedelta(days=1), now=clock)
+    dynamo = DynamoLedger(
+        client, table, lease_duration=timedelta(seconds=30), history=timedelta(days=1), now=clock
+    )
     faults("dynamodb", "TransactWriteItems", code="InternalServerError", status=500, times=1, after=True)
 
     carry_out(dynamo, intent())
@@ -650,10 +652,10 @@ def test_the_end_is_written_although_others_are_in_the_way(
 ) -> None:
     """The tags are put: who waits for them would wait for nothing else."""
     record = intent()
-    turn = begin(dynamo, record)
+    lease = begin(dynamo, record)
     faults("dynamodb", "TransactWriteItems", times=3, **BUSY)
 
-    dynamo.finish(turn, ended(record))
+    dynamo.finish(lease, ended(record))
 
     head = dynamo.head(PLACE, "prod")
     assert head is not None
@@ -665,11 +667,11 @@ def test_an_end_that_cannot_be_written_is_not_said_to_be_late(
 ) -> None:
     """It is tried a few times, and then told as what it is."""
     record = intent()
-    turn = begin(dynamo, record)
+    lease = begin(dynamo, record)
     faults("dynamodb", "TransactWriteItems", times=100, **BUSY)
 
     with pytest.raises(LedgerError, match="busy"):
-        dynamo.finish(turn, ended(record))
+        dynamo.finish(lease, ended(record))
 
 
 def test_a_table_that_does_not_answer_is_a_ledger_error(
@@ -680,7 +682,7 @@ def test_a_table_that_does_not_answer_is_a_ledger_error(
     dynamo = DynamoLedger(
         local_aws.client("dynamodb", config=impatient),
         table,
-        lease=timedelta(seconds=30),
+        lease_duration=timedelta(seconds=30),
         history=timedelta(days=1),
         now=clock,
     )

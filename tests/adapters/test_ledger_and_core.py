@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from promoter.domain.errors import IdempotencyConflict
-from promoter.domain.model import ImageId, Outcome, Promotion, Source, TagMove, Trigger, Turn
+from promoter.domain.model import ImageId, Lease, Outcome, Promotion, Source, TagMove, Trigger
 from promoter.domain.ports import Ledger
 from promoter.promotion.promote import promote
 from promoter.promotion.recovery import recover
@@ -75,16 +75,16 @@ def test_a_key_still_stands_for_its_request_after_half_a_promotion(ledger: Ledge
     assert [move.outcome for move in answer.moves] == [Outcome.PROMOTED, Outcome.PROMOTED]
 
 
-def test_a_turn_ends_for_its_holder_when_it_ends_for_the_others(ledger: Ledger, clock: Clock) -> None:
-    """A PutImage begins if it ends before the turn: before the turn that the others see, too."""
+def test_a_lease_ends_for_its_holder_when_it_ends_for_the_others(ledger: Ledger, clock: Clock) -> None:
+    """A PutImage begins if it ends before the lease: before the lease that the others see, too."""
     clock.time = datetime(2026, 11, 23, 12, 0, 0, 900_000, tzinfo=UTC)
-    turn = begin(ledger, record := intent())
+    lease = begin(ledger, record := intent())
 
-    seen_by_others = ledger.turn(record.promotion_id)
+    seen_by_others = ledger.lease(record.promotion_id)
 
     assert seen_by_others is not None
-    assert turn.until <= seen_by_others.until
-    clock.time = turn.until - timedelta(milliseconds=100)
+    assert lease.until <= seen_by_others.until
+    clock.time = lease.until - timedelta(milliseconds=100)
     assert list(ledger.abandoned()) == []
 
 
@@ -102,17 +102,17 @@ def test_drift_onto_the_image_of_another_tag_is_not_taken_over(ledger: Ledger) -
     (head,) = listed(ledger)
     both = intent(OLD, tags=("a", "b"))
     found = TagMove("b", Outcome.UNCHANGED, OTHER, OTHER)
-    turn = ledger.begin(replace(both, moves=both.moves[:1]), {"a": NEW}, {})
-    assert isinstance(turn, Turn)
+    lease = ledger.begin(replace(both, moves=both.moves[:1]), {"a": NEW}, {})
+    assert isinstance(lease, Lease)
     done = replace(ended(both), moves=(replace(both.moves[0], outcome=Outcome.PROMOTED), found))
-    ledger.finish(turn, replace(done, ended_at=LATER))
+    ledger.finish(lease, replace(done, ended_at=LATER))
 
     assert ledger.adopt(head, OLD) is False
     assert ledger.adopt(head, OTHER) is True
 
 
 def test_drift_is_not_taken_over_while_the_tag_is_moving(ledger: Ledger) -> None:
-    """Somebody has the turn: the head is theirs to write."""
+    """Somebody has the lease: the head is theirs to write."""
     carry_out(ledger, intent())
     (head,) = listed(ledger)
     accepted = intent(OTHER, moves=(TagMove("prod", Outcome.UNCHANGED, OTHER),))

@@ -95,7 +95,12 @@ class Stage:
 
     def dependencies(self) -> Dependencies:
         ledger = DynamoLedger(
-            self.client, self.table, lease=LEASE, history=timedelta(days=1), now=self.clock, pause=lambda _: None
+            self.client,
+            self.table,
+            lease_duration=LEASE,
+            history=timedelta(days=1),
+            now=self.clock,
+            pause=lambda _: None,
         )
         made = dependencies(POLICY, self.registry, FINDINGS, ledger=ledger, now=self.clock)
         return replace(made, pause=self.wait)
@@ -298,7 +303,7 @@ class Walk:
         return at
 
     def put_right(self) -> None:
-        """In the end no turn is held, and the next promotion of both tags goes through."""
+        """In the end no lease is held, and the next promotion of both tags goes through."""
         self.freeze(on=False)
         self.registry_recovers()
         self.time_passes()

@@ -10,9 +10,9 @@ from promoter.promotion.reconcile import CALLS
 
 
 def test_a_promotion_is_begun_only_where_its_waits_fit_in() -> None:
-    """It may wait twice, for the turn of its tags and for PutImage's quota: as long as `reconcile` reckons with.
+    """It may wait twice, for the lease of its tags and for PutImage's quota: as long as `reconcile` reckons with.
 
-    One that begins with less is cut off by the time-out in the middle of its turn, the event comes again as a
+    One that begins with less is cut off by the time-out in the middle of its lease, the event comes again as a
     whole after three minutes, and after five such tries it is a dead letter without a cause: in a burst, when all
     promotions wait, that is what happens to the events with many tags.
     """

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from promoter.domain.model import ImageId, Outcome, TagMove, Turn
+from promoter.domain.model import ImageId, Lease, Outcome, TagMove
 from tests.handler.test_rollback import BY_TAG, NEW, OLD, OPERATOR, OTHER, Call, done, history
 from tests.support.ledgers import InMemoryLedger
 from tests.support.registries import REPOSITORY, InMemoryRegistry
@@ -46,12 +46,12 @@ def test_a_signatures_tag_is_rolled_back_for_nobody(call: Call) -> None:
 def test_what_a_crash_left_behind_can_be_rolled_back_at_once(
     call: Call, ledger: InMemoryLedger, registry: InMemoryRegistry
 ) -> None:
-    """When its turn is over: an operator in an incident does not wait for the schedule to settle it."""
+    """When its lease is over: an operator in an incident does not wait for the schedule to settle it."""
     intent = done(TagMove("prod", Outcome.PLANNED, NEW.digest), promotion_id="p-2", image_digest=OTHER.digest)
-    crashed = Turn(
+    crashed = Lease(
         "t", replace(intent, outcome=None, source=ImageId("bad")), ledger.clock() - timedelta(minutes=1)
     )
-    ledger.records["p-2"], ledger.turns["p-2"] = crashed.record, crashed
+    ledger.records["p-2"], ledger.leases["p-2"] = crashed.record, crashed
     ledger.held[REPOSITORY, "prod"] = crashed
     registry.tags["prod"] = OTHER
     registry.untagged.append(NEW)

@@ -11,7 +11,7 @@ from promoter.aws.dynamodb import table
 from promoter.aws.dynamodb.reconcile_index import PAGE, asked_for
 from promoter.domain import documents
 from promoter.domain.errors import IdempotencyConflict, LedgerError, TagBusy
-from promoter.domain.model import Head, Outcome, Record, Repository, Rota, Round, Trigger, Turn
+from promoter.domain.model import Head, Lease, Outcome, Record, Repository, Rota, Round, Trigger
 from promoter.domain.policy import Freeze, Policy
 from promoter.domain.ports import (
     AbandonedError,
@@ -40,10 +40,10 @@ class InMemoryLedger:
     """A ledger that loses everything at the end of the test; `calls` counts what would be calls of DynamoDB."""
 
     clock: Callable[[], datetime] = _now
-    lease: timedelta = timedelta(seconds=30)
+    lease_duration: timedelta = timedelta(seconds=30)
     records: dict[str, Record] = field(default_factory=dict)
-    turns: dict[str, Turn] = field(default_factory=dict)
-    held: dict[Tag, Turn] = field(default_factory=dict)
+    leases: dict[str, Lease] = field(default_factory=dict)
+    held: dict[Tag, Lease] = field(default_factory=dict)
     heads: dict[Tag, Head] = field(default_factory=dict)
     versions: dict[Tag, int] = field(default_factory=dict)
     taken_back: dict[Tag, set[str | None]] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class InMemoryLedger:
         seen: Mapping[str, str | None],
         versions: Mapping[str, int],
         after: Record | None = None,
-    ) -> Turn | Record:
+    ) -> Lease | Record:
         self.calls.append("begin")
         if earlier := self._earlier(record, after):
             return earlier
@@ -97,24 +97,24 @@ class InMemoryLedger:
         }
         if moved:
             raise HeadMovedError(moved)
-        turn = Turn(uuid.uuid4().hex, record, self.clock() + self.lease)
+        lease = Lease(uuid.uuid4().hex, record, self.clock() + self.lease_duration)
         self.records[record.promotion_id] = record
-        self.turns[record.promotion_id] = turn
-        self.held |= dict.fromkeys(tags.values(), turn)
-        return turn
+        self.leases[record.promotion_id] = lease
+        self.held |= dict.fromkeys(tags.values(), lease)
+        return lease
 
-    def finish(self, turn: Turn, record: Record) -> None:
+    def finish(self, lease: Lease, record: Record) -> None:
         self.calls.append("finish")
-        known = self.turns.get(record.promotion_id)
-        if known is None or known.token != turn.token:
-            raise LedgerError("the promotion took longer than its turn")
-        tags = {name: (record.repository, name) for name in turn.planned}
-        mine = {tag for tag, holder in self.held.items() if holder.token == turn.token}
+        known = self.leases.get(record.promotion_id)
+        if known is None or known.token != lease.token:
+            raise LedgerError("the promotion took longer than its lease")
+        tags = {name: (record.repository, name) for name in lease.planned}
+        mine = {tag for tag, holder in self.held.items() if holder.token == lease.token}
         if lost := [name for name, tag in tags.items() if tag not in mine]:
             raise LeaseLostError(lost)
         for tag in tags.values():
             del self.held[tag]
-        del self.turns[record.promotion_id]
+        del self.leases[record.promotion_id]
         for move in record.moves:
             if move.image_tag in tags:
                 self._head(record, move.image_tag, record.digest_of(move))
@@ -144,14 +144,14 @@ class InMemoryLedger:
         same = earlier is not None and earlier.fingerprint == record.fingerprint
         return earlier if earlier and same and earlier.outcome else None
 
-    def turn(self, promotion_id: str) -> Turn | None:
-        return self.turns.get(promotion_id)
+    def lease(self, promotion_id: str) -> Lease | None:
+        return self.leases.get(promotion_id)
 
     def head(self, repository: Repository, image_tag: str) -> Head | None:
         return self.heads.get((repository, image_tag))
 
     def abandoned(self) -> Iterator[str]:
-        yield from [name for name, turn in self.turns.items() if turn.until < self.clock()]
+        yield from [name for name, lease in self.leases.items() if lease.until < self.clock()]
 
     def heads_listed(self, rota: Rota, after: str | None) -> Sequence[tuple[str, Head]]:
         found = {
@@ -211,7 +211,7 @@ class InMemoryLedger:
             raise PartlyDoneError(earlier)
         if earlier.outcome:
             return earlier
-        if self.turns[record.promotion_id].until < self.clock():
+        if self.leases[record.promotion_id].until < self.clock():
             raise AbandonedError(record.promotion_id)
         raise TagBusy("this promotion is under way")
 

@@ -254,7 +254,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Turn:
+class Lease:
     """The right to move some tags of a repository, for a while: `token` tells it from every other."""
 
     token: str
@@ -266,8 +266,8 @@ class Turn:
         """The tags that are held, with the move that is intended for each."""
         return {move.image_tag: move for move in self.record.moves if move.outcome is Outcome.PLANNED}
 
-    def without(self, image_tags: Collection[str]) -> Turn:
-        """Return the turn of the other tags."""
+    def without(self, image_tags: Collection[str]) -> Lease:
+        """Return the lease of the other tags."""
         left = tuple(move for move in self.record.moves if move.image_tag not in image_tags)
         return replace(self, record=replace(self.record, moves=left))
 

@@ -10,13 +10,13 @@ from typing import Protocol
 from promoter.domain.model import (
     Head,
     ImageId,
+    Lease,
     Manifest,
     Record,
     Repository,
     Rota,
     Round,
     Scan,
-    Turn,
     Unreadable,
     Watch,
 )
@@ -156,8 +156,8 @@ class Ledger(Protocol):
         seen: Mapping[str, str | None],
         versions: Mapping[str, int],
         after: Record | None = None,
-    ) -> Turn | Record:
-        """Record what is intended and take the turn of the tags in `seen`: all, or nothing at all.
+    ) -> Lease | Record:
+        """Record what is intended and take the lease of the tags in `seen`: all of them, or none.
 
         `seen` is where each tag was read to be; `versions` are ledger versions to accept although their digest
         differs from the registry's; `after` is the earlier attempt whose moves `record` inherits. Returns the
@@ -166,8 +166,8 @@ class Ledger(Protocol):
         HeadMovedError, MovedOnError, TakenBackError, PartlyDoneError or AbandonedError.
         """
 
-    def finish(self, turn: Turn, record: Record) -> None:
-        """Record how it ended, where the tags are now, and free the turn: all at once. Raises LeaseLostError."""
+    def finish(self, lease: Lease, record: Record) -> None:
+        """Record how it ended, where the tags are now, and end the lease: all at once. Raises LeaseLostError."""
 
     def release(self, repository: Repository, image_tags: Sequence[str], promotion_id: str) -> None:
         """Free tags that are held, beyond its time, for a promotion that is not under way."""
@@ -181,14 +181,14 @@ class Ledger(Protocol):
     def earlier(self, record: Record) -> Record | None:
         """Return the record of the same request that ended under the promotionId, finally or to be tried again."""
 
-    def turn(self, promotion_id: str) -> Turn | None:
-        """Return the turn of a promotion that has not ended."""
+    def lease(self, promotion_id: str) -> Lease | None:
+        """Return the lease of a promotion that has not ended."""
 
     def head(self, repository: Repository, image_tag: str) -> Head | None:
         """Return where the ledger has a tag."""
 
     def abandoned(self) -> Iterator[str]:
-        """Yield promotionIds whose turn is over without an end, the longest ago first.
+        """Yield promotionIds whose lease is over without an end, the longest ago first.
 
         They are read page by page while the caller iterates: those that cannot be settled do not hide the others.
         """

@@ -11,7 +11,7 @@ from promoter.domain.policy import Policy
 from promoter.domain.ports import Findings, Ledger, Registry
 
 PATIENCE = timedelta(seconds=10)
-"""How long a promotion waits for others: once for the turn of its tags, once for its share of PutImage's quota."""
+"""How long a promotion waits for others: once for its lease, and once for its share of PutImage's quota."""
 
 
 def _now() -> datetime:

@@ -11,13 +11,13 @@ from promoter.domain import documents
 from promoter.domain.errors import Interrupted, LedgerError, PromoterError, RegistryError, Throttled
 from promoter.domain.model import (
     ImageId,
+    Lease,
     Manifest,
     Outcome,
     Promoted,
     Promotion,
     Record,
     TagMove,
-    Turn,
     Unreadable,
 )
 from promoter.domain.ports import LeaseLostError
@@ -41,19 +41,19 @@ class AttemptState:
 
 @dataclass(frozen=True)
 class Putting:
-    """The puts of one turn. They wait for the quota until `patient_until`, and all end before the turn does."""
+    """The puts of one lease. They wait for the quota until `patient_until`, and all end before the lease does."""
 
     promotion: Promotion
-    turn: Turn
+    lease: Lease
     patient_until: datetime
     dependencies: Dependencies
 
 
-def take_turn(promotion: Promotion, plan: Plan, state: AttemptState, dependencies: Dependencies) -> Promoted:
-    """Take the turn of the tags that have to move, put them, and record how it ended.
+def put_under_lease(promotion: Promotion, plan: Plan, state: AttemptState, dependencies: Dependencies) -> Promoted:
+    """Take the lease of the tags that have to move, put them, and record how it ended.
 
-    What an earlier try has put stays in the record. Where it cannot be told whether a tag was put, the turn is
-    left to be settled when its time is over.
+    What an earlier try has put stays in the record. If it is unknown whether a tag was put, the lease is
+    kept until its time is over, and the promotion is recovered then.
     """
     found = {tag: plan.resumed_moves.get(tag) or plan.planned(tag) for tag in plan.current_digests}
     planned = {tag: replace(found[tag], outcome=Outcome.PLANNED) for tag in plan.leased}
@@ -133,8 +133,8 @@ def put(manifest: Manifest, image_tag: str, putting: Putting) -> bool:
 
 
 def require_time(image_tag: str, putting: Putting) -> None:
-    """Raise Interrupted where a put could outlast the turn, and overtake the promotion that takes the tag next."""
-    if putting.dependencies.now() + putting.dependencies.registry.longest_put > putting.turn.until:
+    """Raise Interrupted where a put could outlast the lease: it might overtake the next promotion of the tag."""
+    if putting.dependencies.now() + putting.dependencies.registry.longest_put > putting.lease.until:
         raise Interrupted(f"there was no time left to put {image_tag}; promote again")
 
 
@@ -154,20 +154,20 @@ def is_at(manifest: Manifest, image_tag: str, error: PromoterError, putting: Put
     return there
 
 
-def record(turn: Turn, answer: Promoted | PromoterError, dependencies: Dependencies) -> None:
-    """Record the end of a turn. Raises LedgerError where that cannot be done, so that it is settled later."""
+def record(lease: Lease, answer: Promoted | PromoterError, dependencies: Dependencies) -> None:
+    """Record the end of a lease. Raises LedgerError where that cannot be done, so that it is settled later."""
     try:
-        dependencies.ledger.finish(turn, documents.ended(turn.record, answer, now=dependencies.now()))
+        dependencies.ledger.finish(lease, documents.ended(lease.record, answer, now=dependencies.now()))
     except LeaseLostError as lost:  # only where somebody changed the table by hand
         raise LedgerError(f"the promotion could not be recorded: {lost}; reconcile settles it") from lost
 
 
-def finish(turn: Turn, answer: Promoted | PromoterError, dependencies: Dependencies) -> None:
-    """Record the end of a turn; an error of the ledger says which tags were put all the same."""
+def finish(lease: Lease, answer: Promoted | PromoterError, dependencies: Dependencies) -> None:
+    """Record the end of a lease; an error of the ledger says which tags were put all the same."""
     try:
-        record(turn, answer, dependencies)
+        record(lease, answer, dependencies)
     except PromoterError as error:
-        error.moves, error.image_digest = answer.moves, turn.record.image_digest
+        error.moves, error.image_digest = answer.moves, lease.record.image_digest
         raise
     if isinstance(answer, PromoterError):
         answer.recorded = True

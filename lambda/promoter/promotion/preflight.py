@@ -47,7 +47,7 @@ class Plan:
     """What is to be done, before anything moves: the rule that applies, the image, where the tags are now.
 
     `images` are the manifests by the tag that they are for; only a rollback has more than one. `resumed_moves` are
-    the moves of an earlier attempt whose tags are still there, by tag. `leased` are the tags to take the turn of.
+    the moves of an earlier attempt whose tags are still there, by tag. `leased` are the tags to lease.
     """
 
     rule: Rule
@@ -169,7 +169,7 @@ def to_lease(
     resumed_moves: Mapping[str, TagMove],
     dependencies: Dependencies,
 ) -> tuple[str, ...]:
-    """Return the tags to take the turn of: those that have to move.
+    """Return the tags to lease: those that have to move.
 
     A rollback also takes tags that somebody else has put back already, so that the ledger learns what was rolled
     back from; not those that an earlier rollback of the same promotion has put back. Raises MovedOnError for tags

@@ -19,7 +19,7 @@ from promoter.domain.model import Promoted, Promotion, Trigger
 from promoter.domain.policy import Rule
 from promoter.domain.ports import AbandonedError, HeadMovedError, MovedOnError, PartlyDoneError, TakenBackError
 from promoter.promotion.dependencies import Dependencies
-from promoter.promotion.execute import AttemptState, take_turn
+from promoter.promotion.execute import AttemptState, put_under_lease
 from promoter.promotion.idempotency import first_answer, replay
 from promoter.promotion.preflight import (
     Plan,
@@ -48,7 +48,7 @@ def promote(promotion: Promotion, dependencies: Dependencies) -> Promoted:
         return patiently(promotion, dependencies)
     except PromoterError as error:
         if error.recorded or error.unsettled or promotion.dry_run or isinstance(error, InvalidRequest):
-            raise  # what is unsettled has a record already, which is settled when its turn is over
+            raise  # what is unsettled has a record already, which is settled when its lease is over
         if error.retryable or (isinstance(error, Frozen) and promotion.trigger is Trigger.SCAN):
             return replay_or_raise(promotion, error, dependencies)
         return first_answer(documents.opened(promotion), error, dependencies)
@@ -122,7 +122,7 @@ def attempt(promotion: Promotion, state: AttemptState, dependencies: Dependencie
         raise TagBusy("an image was deleted while it was looked at; try again") from None
     if promotion.dry_run or not plan.leased:
         return record_noop(pinned, plan, state, dependencies)
-    return take_turn(pinned, plan, state, dependencies)
+    return put_under_lease(pinned, plan, state, dependencies)
 
 
 def check(promotion: Promotion, plan: Plan, state: AttemptState, dependencies: Dependencies) -> None:

@@ -16,7 +16,7 @@ from promoter.domain.errors import (
     RepositoryNotFound,
     TagBusy,
 )
-from promoter.domain.model import ImageId, Manifest, Outcome, Promoted, Repository, TagMove, Turn, Unreadable
+from promoter.domain.model import ImageId, Lease, Manifest, Outcome, Promoted, Repository, TagMove, Unreadable
 from promoter.domain.ports import AbandonedError, Found, LeaseLostError, Missing
 from promoter.promotion.dependencies import Dependencies
 
@@ -34,16 +34,16 @@ def recover_in_the_way(abandoned: AbandonedError, repository: Repository, depend
 
 
 def recover(promotion_id: str, dependencies: Dependencies) -> bool:
-    """Record how an interrupted promotion ended and free its turn; False if it is not under way."""
-    turn = dependencies.ledger.turn(promotion_id)
-    if turn is None:
+    """Record how an interrupted promotion ended, and end its lease; False if it is not under way."""
+    lease = dependencies.ledger.lease(promotion_id)
+    if lease is None:
         return False
-    if turn.until > dependencies.now():
+    if lease.until > dependencies.now():
         return True
     try:
-        _end(turn, dependencies)
+        _end(lease, dependencies)
     except LedgerError:
-        if dependencies.ledger.turn(promotion_id) == turn:
+        if dependencies.ledger.lease(promotion_id) == lease:
             raise  # nobody else has settled it
     return True
 
@@ -58,35 +58,35 @@ def read_or_missing(
         return dict.fromkeys(image_ids, Missing.NOT_FOUND)
 
 
-def _end(turn: Turn, dependencies: Dependencies, lost: tuple[str, ...] = ()) -> None:
-    """End a turn by where its tags are. Tags that it does not hold are not judged: others have moved them."""
-    ended = documents.ended(turn.record, _judged(turn, lost, dependencies), now=dependencies.now())
+def _end(lease: Lease, dependencies: Dependencies, lost: tuple[str, ...] = ()) -> None:
+    """End a lease by where its tags are. Tags that it does not hold are not judged: others have moved them."""
+    ended = documents.ended(lease.record, _judged(lease, lost, dependencies), now=dependencies.now())
     try:
-        dependencies.ledger.finish(turn, ended)
+        dependencies.ledger.finish(lease, ended)
     except LeaseLostError as error:
-        _end(turn.without(error.image_tags), dependencies, lost + error.image_tags)
+        _end(lease.without(error.image_tags), dependencies, lost + error.image_tags)
 
 
-def _judged(turn: Turn, lost: tuple[str, ...], dependencies: Dependencies) -> Promoted | Interrupted:
+def _judged(lease: Lease, lost: tuple[str, ...], dependencies: Dependencies) -> Promoted | Interrupted:
     try:
-        digests = _digests(turn, dependencies)
+        digests = _digests(lease, dependencies)
     except PromoterError as error:
         no_right = isinstance(error, NotAllowed)  # no rule is about the repository any longer
-        if not no_right and dependencies.now() < turn.until + GIVE_UP:
+        if not no_right and dependencies.now() < lease.until + GIVE_UP:
             raise
-        return _interrupted(turn, (), f"its tags could not be read: {error.detail}")
-    planned = turn.planned.items()
-    put = tuple(_carried_out(turn, move) for tag, move in planned if digests[tag] == turn.record.digest_of(move))
-    if lost or len(put) < len(turn.planned):
-        return _interrupted(turn, put, f"{_names(turn, put)} was put")
-    return _done(turn, put)
+        return _interrupted(lease, (), f"its tags could not be read: {error.detail}")
+    planned = lease.planned.items()
+    put = tuple(_carried_out(lease, move) for tag, move in planned if digests[tag] == lease.record.digest_of(move))
+    if lost or len(put) < len(lease.planned):
+        return _interrupted(lease, put, f"{_names(lease, put)} was put")
+    return _done(lease, put)
 
 
-def _digests(turn: Turn, dependencies: Dependencies) -> Mapping[str, str | None]:
-    """Return where the tags are that the turn holds."""
-    repository = turn.record.repository
+def _digests(lease: Lease, dependencies: Dependencies) -> Mapping[str, str | None]:
+    """Return where the tags are that the lease holds."""
+    repository = lease.record.repository
     dependencies.policy.require_repository(repository)
-    tag_ids = {tag: ImageId(image_tag=tag) for tag in turn.planned}
+    tag_ids = {tag: ImageId(image_tag=tag) for tag in lease.planned}
     answers = read_or_missing(dependencies, repository, list(tag_ids.values())) if tag_ids else {}
     return {tag: _digest(repository, tag, answers[tag_id]) for tag, tag_id in tag_ids.items()}
 
@@ -97,28 +97,28 @@ def _digest(repository: Repository, tag: str, answer: Found) -> str | None:
     return answer.digest if isinstance(answer, Manifest) else None
 
 
-def _carried_out(turn: Turn, move: TagMove) -> TagMove:
-    there_before = move.previous_digest == turn.record.digest_of(move)
+def _carried_out(lease: Lease, move: TagMove) -> TagMove:
+    there_before = move.previous_digest == lease.record.digest_of(move)
     return replace(move, outcome=Outcome.UNCHANGED if there_before else Outcome.PROMOTED)
 
 
-def _before(turn: Turn) -> tuple[TagMove, ...]:
+def _before(lease: Lease) -> tuple[TagMove, ...]:
     """Return the moves of an earlier try that this one carried on."""
-    return tuple(move for move in turn.record.moves if move.outcome is Outcome.PROMOTED)
+    return tuple(move for move in lease.record.moves if move.outcome is Outcome.PROMOTED)
 
 
-def _done(turn: Turn, put: tuple[TagMove, ...]) -> Promoted:
-    record = turn.record
+def _done(lease: Lease, put: tuple[TagMove, ...]) -> Promoted:
+    record = lease.record
     moves = {move.image_tag: move for move in (*record.moves, *put)}
     manifest = Manifest(b"", record.media_type or "", record.image_digest or "")
     return Promoted(record.promotion_id, record.rule or "", record.repository, manifest, tuple(moves.values()))
 
 
-def _interrupted(turn: Turn, put: tuple[TagMove, ...], what: str) -> Interrupted:
+def _interrupted(lease: Lease, put: tuple[TagMove, ...], what: str) -> Interrupted:
     interrupted = Interrupted(f"the function ended before it was done: {what}; promote again")
-    interrupted.moves, interrupted.image_digest = (*_before(turn), *put), turn.record.image_digest
+    interrupted.moves, interrupted.image_digest = (*_before(lease), *put), lease.record.image_digest
     return interrupted
 
 
-def _names(turn: Turn, put: tuple[TagMove, ...]) -> str:
-    return ", ".join(move.image_tag for move in (*_before(turn), *put)) or "no tag"
+def _names(lease: Lease, put: tuple[TagMove, ...]) -> str:
+    return ", ".join(move.image_tag for move in (*_before(lease), *put)) or "no tag"

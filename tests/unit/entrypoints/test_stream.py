@@ -55,7 +55,7 @@ ANSWERS: list[tuple[Any, str, str]] = [
 
 def item(record: Record) -> dict[str, Any]:
     """Return a record's item as the ledger writes it."""
-    ledger = DynamoLedger(None, "t", lease=timedelta(), history=timedelta(days=1))  # type: ignore[arg-type]
+    ledger = DynamoLedger(None, "t", lease_duration=timedelta(), history=timedelta(days=1))  # type: ignore[arg-type]
     return ledger._ended(record)
 
 

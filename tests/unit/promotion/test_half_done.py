@@ -30,8 +30,8 @@ from tests.adapters.killing import Killed, mortal
 from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import gate, policy, rule
 from tests.support.registries import REPOSITORY, FailingRegistry, InMemoryRegistry, KnownFindings, manifest
+from tests.unit.promotion.test_leases import Ticking
 from tests.unit.promotion.test_rollback import moved, record
-from tests.unit.promotion.test_turns import Ticking
 
 OLD, NEW, OTHER = (manifest(f'{{"{name}": 1}}') for name in ("old", "new", "other"))
 ANY_TAG = policy(rule(to_matching=[".*"]))
@@ -171,7 +171,7 @@ def killed(*tags: str) -> tuple[InMemoryLedger, InMemoryRegistry, Dependencies, 
     return ledger, registry, here, now
 
 
-def test_nobody_is_settled_before_the_turn_is_over() -> None:
+def test_nobody_is_settled_before_the_lease_is_over() -> None:
     """The promotion may still be putting tags: whoever wants to settle it early finds it as it was."""
     ledger, _, here, _ = killed("prod")
 
@@ -214,7 +214,7 @@ def test_a_tag_that_cannot_be_read_after_a_failure_is_settled_later() -> None:
         put("new", "p-1", dependencies(ANY_TAG, Archiving({"new": NEW}), ledger=ledger), "prod")
 
     assert ledger.announced == []
-    assert "p-1" in ledger.turns
+    assert "p-1" in ledger.leases
 
 
 def test_a_ledger_that_cannot_be_read_is_asked_once() -> None:

@@ -16,6 +16,7 @@ from promoter.domain.model import (
     Finding,
     Head,
     ImageId,
+    Lease,
     Manifest,
     Outcome,
     Promotion,
@@ -24,7 +25,6 @@ from promoter.domain.model import (
     Source,
     TagMove,
     Trigger,
-    Turn,
     Watch,
 )
 from promoter.domain.policy import Freeze
@@ -326,7 +326,7 @@ def test_what_fails_does_not_keep_the_rest_from_being_done(
 ) -> None:
     """It is told, and tried again by the next run."""
     monkeypatch.setattr(ledger, "abandoned", lambda: ["p-1"])
-    monkeypatch.setattr(ledger, "turn", _fail)
+    monkeypatch.setattr(ledger, "lease", _fail)
 
     assert run() == Reconciled(stale=1, waiting=1, failures=("no answer",), failed=1)
 
@@ -382,7 +382,7 @@ def test_a_hundred_intents_that_cannot_be_settled_do_not_block_the_next(ledger: 
         crashed = Promotion(f"p-{number:03}", Trigger.REQUEST, place, Source(ImageId("build-1")), ("prod",))
         move = TagMove("prod", Outcome.PLANNED, None)
         intent = replace(documents.opened(crashed), image_digest=IMAGE.digest, image_tags=("prod",), moves=(move,))
-        ledger.turns[intent.promotion_id] = Turn(f"t-{number}", intent, NOW - timedelta(minutes=1))
+        ledger.leases[intent.promotion_id] = Lease(f"t-{number}", intent, NOW - timedelta(minutes=1))
 
     here = dependencies(POLICY, registry, ledger=ledger, now=lambda: NOW)
     done = Reconciler(here, RememberedWatches(), lambda _: (), lambda _: None, lambda _: True).run()

@@ -1,7 +1,7 @@
-"""Ledger on DynamoDB: turns and records. docs/ledger.md has the items.
+"""Ledger on DynamoDB: leases and records. docs/ledger.md has the items.
 
-A promotion is two transactions. `begin` puts the record, open, and the turn into the head of every tag; `finish`
-puts the record as it ended, the heads as they are now without the turn, and the history. Each goes through as a
+A promotion is two transactions. `begin` puts the record, open, and the lease into the head of every tag; `finish`
+puts the record as it ended, the heads as they are now without the lease, and the history. Each goes through as a
 whole or not at all (DynamoDB developer guide, "Amazon DynamoDB Transactions"); the SDK sends a token with each, so
 that one whose answer was lost is not carried out twice.
 """
@@ -23,7 +23,7 @@ from promoter.aws.dynamodb.freezes import DynamoFreezes
 from promoter.aws.dynamodb.reconcile_index import DynamoLeftovers
 from promoter.domain import documents
 from promoter.domain.errors import IdempotencyConflict, LedgerError, TagBusy
-from promoter.domain.model import Head, Outcome, Record, Repository, TagMove, Trigger, Turn
+from promoter.domain.model import Head, Lease, Outcome, Record, Repository, TagMove, Trigger
 from promoter.domain.policy import Freeze
 from promoter.domain.ports import (
     AbandonedError,
@@ -46,7 +46,7 @@ BACK = "rolledBack:"
 """Begins the names of a head's attributes that say from which digests its tag was rolled back: one for each."""
 
 ENDS = 6
-"""How often the end of a turn is written: the tags are put, and who waits for them waits for this."""
+"""How often the end of a lease is written: the tags are put, and others wait for this write."""
 
 
 def _now() -> datetime:
@@ -54,20 +54,20 @@ def _now() -> datetime:
 
 
 class DynamoLedger(DynamoLeftovers):
-    """Ledger in one table. `lease` is how long a turn lasts: longer than the PutImage calls that it lets begin."""
+    """Ledger in one table. `lease_duration` is longer than the PutImage calls that a lease lets begin."""
 
     def __init__(
         self,
         client: DynamoDBClient,
         table: str,
         *,
-        lease: timedelta,
+        lease_duration: timedelta,
         history: timedelta,
         now: Callable[[], datetime] = _now,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         super().__init__(client, table, now)
-        self._lease = lease
+        self._lease_duration = lease_duration
         self._history = history
         self._pause = pause
         self._freezes = DynamoFreezes(client, table)
@@ -82,46 +82,46 @@ class DynamoLedger(DynamoLeftovers):
         seen: Mapping[str, str | None],
         versions: Mapping[str, int],
         after: Record | None = None,
-    ) -> Turn | Record:
-        """Take the turn in one transaction; the condition on each head is the compare of the compare-and-swap."""
-        until = (self._now() + self._lease).replace(microsecond=0)  # as the others read it
-        turn = Turn(token=uuid.uuid4().hex, record=record, until=until)
+    ) -> Lease | Record:
+        """Take the lease in one transaction; the condition on each head is the compare of the compare-and-swap."""
+        until = (self._now() + self._lease_duration).replace(microsecond=0)  # as the others read it
+        lease = Lease(token=uuid.uuid4().hex, record=record, until=until)
         members = {
             "listing": {"S": table.OPEN},
-            "listedAt": {"S": f"{table.sortable(turn.until)}#{record.promotion_id}"},
-            "turn": {"S": turn.token},
-            "turnEnds": {"N": table.seconds(turn.until)},
+            "listedAt": {"S": f"{table.sortable(lease.until)}#{record.promotion_id}"},
+            "lease": {"S": lease.token},
+            "leaseEnds": {"N": table.seconds(lease.until)},
         }
         changes = [self._put_first(record, members, after)]
-        changes += [self._take(tag, digest, versions.get(tag), turn) for tag, digest in seen.items()]
+        changes += [self._take(tag, digest, versions.get(tag), lease) for tag, digest in seen.items()]
         reasons = self._transact(changes, "the promotion could not begin")
         if not reasons:
-            return turn
+            return lease
         earlier = self._earlier(record, reasons[0])
         if earlier is not None:
             return earlier
         raise self._in_the_way(record, dict(zip(seen, reasons[1:], strict=True)))
 
-    def finish(self, turn: Turn, record: Record) -> None:
-        """Give the turn back in one transaction; every part of it is only for who still has the turn."""
+    def finish(self, lease: Lease, record: Record) -> None:
+        """End the lease in one transaction; every part of it requires that the lease is still held."""
         moves = {move.image_tag: move for move in record.moves}
         changes: list[dict[str, Any]] = [
             {
                 "Put": {
                     "TableName": self._table,
                     "Item": self._ended(record),
-                    "ConditionExpression": "turn = :turn",
-                    "ExpressionAttributeValues": {":turn": {"S": turn.token}},
+                    "ConditionExpression": "lease = :lease",
+                    "ExpressionAttributeValues": {":lease": {"S": lease.token}},
                 }
             }
         ]
-        changes += [self._give_back(tag, turn, record, moves.get(tag)) for tag in turn.planned]
+        changes += [self._end_lease(tag, lease, record, moves.get(tag)) for tag in lease.planned]
         changes += self._histories(record)
         for left in reversed(range(ENDS)):
             reasons = self._transact(changes, "the promotion could not be recorded")
             if not reasons:
                 return
-            _require_lease(turn, [reason.get("Code") for reason in reasons])
+            _require_lease(lease, [reason.get("Code") for reason in reasons])
             if left:
                 self._pause(random.uniform(0.1, 0.6))  # noqa: S311 - spreads those who are in each other's way
         raise LedgerError("the promotion could not be recorded: DynamoDB is busy with its items; try again")
@@ -137,8 +137,8 @@ class DynamoLedger(DynamoLeftovers):
             lambda: self._client.update_item(
                 TableName=self._table,
                 Key=key,
-                UpdateExpression="REMOVE turn, holder, turnEnds",
-                ConditionExpression="holder = :holder AND turnEnds < :now",
+                UpdateExpression="REMOVE lease, holder, leaseEnds",
+                ConditionExpression="holder = :holder AND leaseEnds < :now",
                 ExpressionAttributeValues=values,
             ),
             "the tag could not be freed",
@@ -161,15 +161,15 @@ class DynamoLedger(DynamoLeftovers):
         same = "outcome" in item and table.text(item, "fingerprint") == record.fingerprint
         return table.record_of(item) if same else None
 
-    def turn(self, promotion_id: str) -> Turn | None:
+    def lease(self, promotion_id: str) -> Lease | None:
         """Read the promotion's item."""
         item = self._item(promotion_id)
-        if "turn" not in item:
+        if "lease" not in item:
             return None
-        return Turn(
-            token=item["turn"]["S"],
+        return Lease(
+            token=item["lease"]["S"],
             record=table.record_of(item),
-            until=datetime.fromtimestamp(table.number(item, "turnEnds"), UTC),
+            until=datetime.fromtimestamp(table.number(item, "leaseEnds"), UTC),
         )
 
     def _item(self, promotion_id: str) -> Mapping[str, Any]:
@@ -209,11 +209,11 @@ class DynamoLedger(DynamoLeftovers):
             }
         }
 
-    def _take(self, tag: str, digest: str | None, version: int | None, turn: Turn) -> dict[str, Any]:
+    def _take(self, tag: str, digest: str | None, version: int | None, lease: Lease) -> dict[str, Any]:
         values: dict[str, Any] = {
-            ":turn": {"S": turn.token},
-            ":holder": {"S": turn.record.promotion_id},
-            ":ends": {"N": table.seconds(turn.until)},
+            ":lease": {"S": lease.token},
+            ":holder": {"S": lease.record.promotion_id},
+            ":ends": {"N": table.seconds(lease.until)},
         }
         where = [NEVER_MOVED]
         if digest is not None:
@@ -223,24 +223,24 @@ class DynamoLedger(DynamoLeftovers):
             where.append("version = :version")
             values[":version"] = {"N": str(version)}
         condition, names = f"{table.FREE} AND ({' OR '.join(where)})", {}
-        if turn.record.undoes:
+        if lease.record.undoes:
             condition += " AND (promotion = :undone OR undoes = :undone)"
-            values[":undone"] = {"S": turn.record.undoes}
-        elif turn.record.trigger is Trigger.SCAN:
+            values[":undone"] = {"S": lease.record.undoes}
+        elif lease.record.trigger is Trigger.SCAN:
             condition += " AND attribute_not_exists(#back)"
-            names["#back"] = f"{BACK}{turn.record.image_digest}"
-        change = "SET turn = :turn, holder = :holder, turnEnds = :ends"
-        return self._update(table.head_key(turn.record.repository, tag), change, condition, values, names)
+            names["#back"] = f"{BACK}{lease.record.image_digest}"
+        change = "SET lease = :lease, holder = :holder, leaseEnds = :ends"
+        return self._update(table.head_key(lease.record.repository, tag), change, condition, values, names)
 
-    def _give_back(self, tag: str, turn: Turn, record: Record, move: TagMove | None) -> dict[str, Any]:
-        """Return the update of a head without the turn; with where the tag is now, if it was moved.
+    def _end_lease(self, tag: str, lease: Lease, record: Record, move: TagMove | None) -> dict[str, Any]:
+        """Return the update of a head without the lease; with where the tag is now, if it was moved.
 
         A digest that a tag was rolled back from is forgotten only when a request puts the tag on it again.
         """
-        key, held = table.head_key(record.repository, tag), "turn = :turn"
-        values: dict[str, Any] = {":turn": {"S": turn.token}}
+        key, held = table.head_key(record.repository, tag), "lease = :lease"
+        values: dict[str, Any] = {":lease": {"S": lease.token}}
         if move is None:
-            return self._update(key, "REMOVE turn, holder, turnEnds", held, values)
+            return self._update(key, "REMOVE lease, holder, leaseEnds", held, values)
         change = (
             "SET digest = :digest, promotion = :promotion, moved = :moved, listing = :heads, listedAt = :at, "
             "version = if_not_exists(version, :none) + :one"
@@ -248,7 +248,7 @@ class DynamoLedger(DynamoLeftovers):
         if move.previous_digest:
             change += ", moving = :yes"
             values[":yes"] = {"BOOL": True}
-        remove, names = "turn, holder, turnEnds, drift", {}
+        remove, names = "lease, holder, leaseEnds, drift", {}
         if record.undoes:
             change += ", undoes = :undone, #back = :undone"
             values[":undone"] = {"S": record.undoes}
@@ -345,21 +345,21 @@ class DynamoLedger(DynamoLeftovers):
             raise PartlyDoneError(table.record_of(item))
         if "outcome" in item:
             return table.record_of(item)
-        if table.number(item, "turnEnds") < self._now().timestamp():
+        if table.number(item, "leaseEnds") < self._now().timestamp():
             raise AbandonedError(record.promotion_id)
         raise TagBusy("this promotion is under way already; try again")
 
     def _in_the_way(self, record: Record, reasons: Mapping[str, Mapping[str, Any]]) -> Exception:
-        """Return what keeps the tags from being taken: a turn that holds, one that does not, or other digests.
+        """Return what keeps the tags from being taken: a lease that holds, one that does not, or other digests.
 
         Or that they were rolled back from this image, which holds for scans only, or that something has moved them
         after the promotion that is to be rolled back.
         """
         failed = {tag: reason for tag, reason in reasons.items() if reason.get("Code") == CONDITION_FAILED}
         items: dict[str, Any] = {tag: reason.get("Item", {}) for tag, reason in failed.items()}
-        held = {tag: item for tag, item in items.items() if "turn" in item}
+        held = {tag: item for tag, item in items.items() if "lease" in item}
         now = self._now().timestamp()
-        over = {tag: item["holder"]["S"] for tag, item in held.items() if table.number(item, "turnEnds") < now}
+        over = {tag: item["holder"]["S"] for tag, item in held.items() if table.number(item, "leaseEnds") < now}
         if over:
             holder = next(iter(over.values()))
             return AbandonedError(holder, [tag for tag, each in over.items() if each == holder])
@@ -380,16 +380,16 @@ class DynamoLedger(DynamoLeftovers):
         return HeadMovedError({tag: table.number(item, "version") for tag, item in items.items()})
 
 
-def _require_lease(turn: Turn, codes: Sequence[str | None]) -> None:
-    """Raise what a finished promotion learns of its turn, if that is why it cannot be recorded.
+def _require_lease(lease: Lease, codes: Sequence[str | None]) -> None:
+    """Raise what a finished promotion learns of its lease, if that is why it cannot be recorded.
 
     The codes are those of the record, of each tag that was held, and of the histories.
     """
     if codes[0] == CONDITION_FAILED:
         raise LedgerError(
-            "the promotion took longer than its turn; GET /promotions/{promotionId} says how it ended"
+            "the promotion took longer than its lease; GET /promotions/{promotionId} says how it ended"
         )
-    if lost := [tag for tag, code in zip(turn.planned, codes[1:], strict=False) if code == CONDITION_FAILED]:
+    if lost := [tag for tag, code in zip(lease.planned, codes[1:], strict=False) if code == CONDITION_FAILED]:
         raise LeaseLostError(lost)
 
 

@@ -28,7 +28,7 @@ class DynamoLeftovers:
         self._now = now
 
     def abandoned(self) -> Iterator[str]:
-        """Query the open promotions by the end of their turn."""
+        """Query the open promotions by the end of their lease."""
         with table.asking("the ledger could not be read"):
             items = table.every(
                 self._client,

@@ -27,8 +27,8 @@ WATCH_SHARDS = 16
 """Watches are listed under so many keys; one takes 1,000 write units a second (DynamoDB developer guide)."""
 
 
-FREE = "attribute_not_exists(turn)"
-"""The condition on a head that nobody has the turn of its tag."""
+FREE = "attribute_not_exists(lease)"
+"""The condition on the head of a tag that nobody has leased."""
 
 
 def place(repository: Repository) -> str:

@@ -28,6 +28,7 @@ from promoter.domain.errors import (
 from promoter.domain.model import (
     Finding,
     ImageId,
+    Lease,
     Manifest,
     Outcome,
     Promotion,
@@ -36,7 +37,6 @@ from promoter.domain.model import (
     Scan,
     Source,
     Trigger,
-    Turn,
 )
 from promoter.domain.policy import Freeze
 from promoter.domain.ports import Found, HeadMovedError
@@ -71,11 +71,11 @@ def registry() -> InMemoryRegistry:
 
 @dataclass
 class Busy(InMemoryLedger):
-    """A ledger in which somebody else has the turn for a while."""
+    """A ledger in which somebody else has the lease for a while."""
 
     times: int = 0
 
-    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Turn | Record:
+    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Lease | Record:
         if self.times:
             self.times -= 1
             raise TagBusy("another promotion is moving prod")
@@ -94,7 +94,7 @@ class Ticking:
         return self.at
 
 
-def test_who_comes_second_waits_for_the_turn(registry: InMemoryRegistry) -> None:
+def test_who_comes_second_waits_for_the_lease(registry: InMemoryRegistry) -> None:
     """And looks again before it goes on."""
     waited: list[float] = []
     ledger = Busy(times=3)
@@ -130,18 +130,18 @@ def test_the_gate_is_judged_once_while_waiting() -> None:
 
 @dataclass
 class RacingLedger(InMemoryLedger):
-    """A ledger in which another promotion takes place just before the first turn."""
+    """A ledger in which another promotion takes place just before the first lease."""
 
     race: list[Callable[[], object]] = field(default_factory=list)
 
-    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Turn | Record:
+    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Lease | Record:
         if self.race:
             self.race.pop()()
         return super().begin(record, seen, versions, after)
 
 
 def test_what_was_expected_holds_when_the_tag_is_put(registry: InMemoryRegistry) -> None:
-    """Compare-and-swap: another promotion between the look and the turn is noticed."""
+    """Compare-and-swap: another promotion between the look and the lease is noticed."""
     ledger = RacingLedger()
     inner = dependencies(ANY_TAG, registry, ledger=ledger)
     ledger.race.append(lambda: promote(promotion("other", promotion_id="p-2"), inner))
@@ -208,7 +208,7 @@ def test_after_a_lost_answer_the_tag_tells_what_happened(*, done: bool) -> None:
 
 
 def test_what_nobody_can_tell_is_left_to_be_settled() -> None:
-    """Nothing is recorded that is not known: the turn stays until its time is over."""
+    """Nothing is recorded that is not known: the lease stays until its time is over."""
     ledger = InMemoryLedger(now := Ticking())
     blind = LostAnswers({"new": NEW, "other": OTHER}, blind=True)
 
@@ -235,8 +235,8 @@ class Silent(LostAnswers):
         raise failure
 
 
-def test_a_put_that_may_still_arrive_keeps_the_turn() -> None:
-    """Or it could overtake the next promotion; when the turn is over the tag is looked at once more."""
+def test_a_put_that_may_still_arrive_keeps_the_lease() -> None:
+    """Or it could overtake the next promotion; when the lease is over the tag is looked at once more."""
     ledger = InMemoryLedger(now := Ticking())
     silent = Silent({"new": NEW, "other": OTHER})
 
@@ -291,7 +291,7 @@ class ThrottledAfterSilence(InMemoryRegistry):
 
 
 def test_throttling_after_silence_leaves_open_what_was_done() -> None:
-    """The first put may still be carried out: the turn is kept, and nothing is recorded that is not known."""
+    """The first put may still be carried out: the lease is kept, and nothing is recorded that is not known."""
     ledger = InMemoryLedger(now := Ticking())
     registry = ThrottledAfterSilence({"new": NEW})
 
@@ -300,10 +300,10 @@ def test_throttling_after_silence_leaves_open_what_was_done() -> None:
 
     assert registry.tries > 1
     assert ledger.announced == []
-    assert ledger.turn("p-1") is not None
+    assert ledger.lease("p-1") is not None
 
 
-def test_throttling_alone_frees_the_turn() -> None:
+def test_throttling_alone_frees_the_lease() -> None:
     """A try that was turned away is not carried out later."""
     ledger = InMemoryLedger(now := Ticking())
 
@@ -314,7 +314,7 @@ def test_throttling_alone_frees_the_turn() -> None:
     assert ledger.held == {}
 
 
-def test_no_put_begins_that_could_outlast_the_turn() -> None:
+def test_no_put_begins_that_could_outlast_the_lease() -> None:
     """It could overtake the promotion that takes the tag next: this one ends instead, with what it has put."""
     ledger = InMemoryLedger(now := Ticking(step=timedelta(seconds=3)))
     registry = InMemoryRegistry({"new": NEW}, longest_put=timedelta(seconds=20))
@@ -342,7 +342,7 @@ class Interfering(InMemoryRegistry):
 
 
 def interrupted(now: Ticking) -> tuple[InMemoryLedger, Interfering]:
-    """Return a ledger in which p-1 has stopped in the middle, and whose turn is over."""
+    """Return a ledger in which p-1 has stopped in the middle, and whose lease is over."""
     ledger = InMemoryLedger(now)
     silent = Silent({"new": NEW, "other": OTHER})
     with pytest.raises(RegistryError):
@@ -355,12 +355,12 @@ def test_two_that_settle_the_same_promotion_both_go_on() -> None:
     """Who comes second finds that it is done: that is no failure of his."""
     ledger, registry = interrupted(now := Ticking())
     here = dependencies(ANY_TAG, registry, ledger=ledger, now=now)
-    turn = ledger.turns["p-1"]
+    lease = ledger.leases["p-1"]
     registry.happens = lambda: recover("p-1", here)
 
     recover("p-1", here)
 
-    assert turn.record.promotion_id not in ledger.turns
+    assert lease.record.promotion_id not in ledger.leases
     assert ledger.outcomes() == ["FAILED"]
 
 
@@ -389,13 +389,13 @@ class Forgetful(InMemoryLedger):
 
     fails_at: str = ""
 
-    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Turn | Record:
+    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Lease | Record:
         self._fail("begin")
         return super().begin(record, seen, versions, after)
 
-    def finish(self, turn: Turn, record: Record) -> None:
+    def finish(self, lease: Lease, record: Record) -> None:
         self._fail("finish")
-        super().finish(turn, record)
+        super().finish(lease, record)
 
     def _fail(self, call: str) -> None:
         if self.fails_at == call:
@@ -410,7 +410,7 @@ def test_nothing_is_put_without_a_recorded_intent(registry: InMemoryRegistry) ->
 
 
 def test_a_record_that_fails_says_what_was_put(registry: InMemoryRegistry) -> None:
-    """The caller knows that the tag has moved; the ledger will, once the turn is over."""
+    """The caller knows that the tag has moved; the ledger will, once the lease is over."""
     with pytest.raises(LedgerError) as failed:
         promote(promotion(), dependencies(ANY_TAG, registry, ledger=Forgetful(fails_at="finish")))
 
@@ -432,7 +432,7 @@ class Throttling(InMemoryRegistry):
 
 
 def test_a_put_waits_for_its_share_of_the_quota() -> None:
-    """Inside its turn, so that nobody else gets in between; then all tags are put."""
+    """Inside its lease, so that nobody else gets in between; then all tags are put."""
     waited: list[float] = []
     throttling = Throttling({"new": NEW}, times=3)
     inner = replace(dependencies(ANY_TAG, throttling, now=Ticking()), pause=waited.append)
@@ -598,7 +598,7 @@ class OneAtATime(InMemoryLedger):
 
     told: list[str] = field(default_factory=list)
 
-    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Turn | Record:
+    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Lease | Record:
         try:
             return super().begin(record, seen, versions, after)
         except HeadMovedError as moved:
