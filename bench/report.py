@@ -98,7 +98,7 @@ WHY_ABOVE = """What is above its budget, where it is, and why:
 - **Warm, with ledger.** Two calls become four: `TransactWriteItems` before and after. Where every call costs the same, as here, nothing with
   four calls can be under 2.0; the rest is the size of the transactions (two and three items with the record as JSON). The budget of
   1.8 can only be met where a call of DynamoDB's costs less than one of ECR's. The more tags a promotion has, the less it weighs.
-- **Cold, by an event.** A second client (DynamoDB: its model is parsed at start), five more calls (watches, findings, freezes, two
+- **Cold, by an event.** A second client (DynamoDB: its model is parsed at start), five more calls (deferred promotions, findings, freezes, two
   transactions), the Powertools logger and metrics, and our own modules; the import tree below says how much each. What would bring
   it under the budget is to leave boto3 and use its core, botocore, directly: about 50 ms less in a trial. boto3 is the SDK's public
   face, so it stays."""
@@ -175,7 +175,7 @@ def cold_section(results: Cold) -> str:
     imports = [[f"`{name}`", f"{cost:.1f}"] for name, cost in results.imports]
     return (
         "## Cold\n\nA fresh, isolated interpreter with the packaged asset and the SDK beside it, both compiled: from nothing to the end of the "
-        "first promotion. An event: two calls of ECR, one for findings, and four of the table: watches, freezes, two transactions.\n\n"
+        "first promotion. An event: two calls of ECR, one for findings, and four of the table: deferred promotions, freezes, two transactions.\n\n"
         + table(["from nothing to a promotion", "wall, ms", "CPU, ms", "times the baseline"], rows)
         + "\n\nWhat the imports of the event path cost, each with all that it imports first:\n\n"
         + table(["module", "ms"], imports)

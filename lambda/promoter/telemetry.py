@@ -12,7 +12,7 @@ from promoter.domain.errors import PromoterError
 from promoter.domain.model import Outcome, Promoted, Promotion, Trigger
 
 if TYPE_CHECKING:
-    from promoter.domain.model import Watch
+    from promoter.domain.model import DeferredPromotion
     from promoter.promotion.reconcile import Reconciled
 
 SERVICE = "ecr-promoter"
@@ -70,15 +70,15 @@ def report(
     count(promotion.trigger, answer.outcome, milliseconds)
 
 
-def report_waiting(watch: Watch, awaited: str) -> None:
-    """Log that a tag waits for one more scan after the one that its watch was about."""
+def report_waiting(deferred: DeferredPromotion, awaited: str) -> None:
+    """Log that a tag waits for one more scan after the one that its deferred promotion waited for."""
     logger.info(
         "promotion waits",
         outcome="WAITING",
-        repository=watch.repository.name,
-        registry_id=watch.repository.registry_id,
-        source_tag=watch.waiting.image_tag,
-        source_digest=watch.waiting.image_digest,
+        repository=deferred.repository.name,
+        registry_id=deferred.repository.registry_id,
+        source_tag=deferred.waiting.image_tag,
+        source_digest=deferred.waiting.image_digest,
         awaited=awaited,
     )
 

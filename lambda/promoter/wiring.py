@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
-from promoter.aws.dynamodb.deferred import DynamoWatches
+from promoter.aws.dynamodb.deferred import DynamoDeferredPromotions
 from promoter.aws.dynamodb.freezes import DynamoFreezes
 from promoter.aws.dynamodb.ledger import DynamoLedger
 from promoter.aws.ecr.image_facts import EcrFindings
@@ -121,9 +121,9 @@ def event_queue() -> EventQueue:
 
 
 @functools.cache
-def watches() -> DynamoWatches:
+def deferred_promotions() -> DynamoDeferredPromotions:
     """Connect to the function's table; only events need it."""
-    return DynamoWatches(_dynamodb(), Settings.read().table)
+    return DynamoDeferredPromotions(_dynamodb(), Settings.read().table)
 
 
 @functools.cache

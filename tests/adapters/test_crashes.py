@@ -29,7 +29,7 @@ from tests.adapters.test_ledger import Clock
 from tests.support.announced import entries_of
 from tests.support.ledgers import dependencies
 from tests.support.policies import policy, rule
-from tests.support.registries import REPOSITORY, InMemoryRegistry, RememberedWatches, manifest
+from tests.support.registries import REPOSITORY, InMemoryDeferredPromotions, InMemoryRegistry, manifest
 
 OLD, NEW, NEXT = manifest('{"old": 1}'), manifest('{"new": 1}'), manifest('{"next": 1}')
 ANY_TAG = policy(rule(to_matching=[".*"]))
@@ -100,7 +100,7 @@ def next_promotion(dependencies: Dependencies) -> None:
 
 def reconcile(dependencies: Dependencies) -> None:
     """Recover by the schedule."""
-    Reconciler(dependencies, RememberedWatches(), lambda _: (), lambda _: None, lambda _: True).run()
+    Reconciler(dependencies, InMemoryDeferredPromotions(), lambda _: (), lambda _: None, lambda _: True).run()
 
 
 @pytest.mark.parametrize("recover", [next_promotion, reconcile])

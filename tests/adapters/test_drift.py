@@ -22,7 +22,7 @@ from promoter.promotion.reconcile import Reconciler
 from tests.support.announced import entries_of
 from tests.support.ledgers import dependencies
 from tests.support.policies import policy, rule
-from tests.support.registries import REPOSITORY, InMemoryRegistry, RememberedWatches, manifest
+from tests.support.registries import REPOSITORY, InMemoryDeferredPromotions, InMemoryRegistry, manifest
 
 IMAGE, OTHER = manifest('{"image": 1}'), manifest('{"image": 2}')
 
@@ -54,7 +54,7 @@ def test_answers_event_and_log_agree_on_where_the_registry_has_a_tag(
     before = client.get_item(**key)["Item"]
     change(registry)
 
-    done = Reconciler(here, RememberedWatches(), lambda _: (), lambda _: None, lambda _: True).run()
+    done = Reconciler(here, InMemoryDeferredPromotions(), lambda _: (), lambda _: None, lambda _: True).run()
 
     telemetry.report_reconciled(done, trigger="schedule")
     changed = {"dynamodb": {"NewImage": client.get_item(**key)["Item"], "OldImage": before}}

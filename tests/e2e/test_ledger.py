@@ -316,16 +316,16 @@ def test_two_ledger_calls_for_a_promotion_one_for_a_repeat_none_for_a_dry_run(st
 
 
 def test_reconcile_carries_out_what_no_event_brought(stack: Stack, build: Image) -> None:
-    """The scans finish, and their events are lost: the watches that the push left are old enough by then."""
+    """The scans finish, and their events are lost; what the push deferred is old enough by then."""
     table, dynamodb = stack.variables["PROMOTER_TABLE"], stack.client("dynamodb")
 
-    def watches() -> list[Any]:
-        keys = [f"watch#{stack.aws.account_id}/{build.repository}@{platform}" for platform in build.platforms]
+    def deferred_promotions() -> list[Any]:
+        keys = [f"deferred#{stack.aws.account_id}/{build.repository}@{platform}" for platform in build.platforms]
         query = {"TableName": table, "KeyConditionExpression": "pk = :pk"}
         pages = [dynamodb.query(**query, ExpressionAttributeValues={":pk": {"S": key}}) for key in keys]
         return [item for page in pages for item in page["Items"]]
 
-    for item in eventually(watches, lambda found: len(found) == 2):
+    for item in eventually(deferred_promotions, lambda found: len(found) == 2):
         aged = item | {"listedAt": {"S": "2026-01-01T00:00:00.000000Z#"}}
         dynamodb.put_item(TableName=table, Item=aged)
     stack.settle(build.repository, events=1)
@@ -337,7 +337,7 @@ def test_reconcile_carries_out_what_no_event_brought(stack: Stack, build: Image)
 
     assert (status, done["finished"] > 0, done["failures"]) == (200, True, [])
     assert stack.tags(build.repository)["staging"] == build.digest
-    assert watches() == []
+    assert deferred_promotions() == []
 
 
 def test_one_run_of_reconcile_at_a_time(stack: Stack) -> None:

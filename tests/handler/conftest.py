@@ -13,7 +13,7 @@ import pytest
 from promoter import handler, telemetry, wiring
 from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import ACCOUNT, gate, policy, rule
-from tests.support.registries import InMemoryRegistry, KnownFindings, RememberedWatches
+from tests.support.registries import InMemoryDeferredPromotions, InMemoryRegistry, KnownFindings
 
 REGION = "eu-central-1"
 EVENTS_QUEUE, FAILED_QUEUE = "https://sqs.example/events", "https://sqs.example/failed"
@@ -45,8 +45,8 @@ def findings() -> KnownFindings:
 
 
 @pytest.fixture
-def watches() -> RememberedWatches:
-    return RememberedWatches()
+def deferred_promotions() -> InMemoryDeferredPromotions:
+    return InMemoryDeferredPromotions()
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def logs(
 def invoke(
     registry: InMemoryRegistry,
     findings: KnownFindings,
-    watches: RememberedWatches,
+    deferred_promotions: InMemoryDeferredPromotions,
     ledger: InMemoryLedger,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -98,7 +98,7 @@ def invoke(
         "dependencies",
         lambda: dependencies(wiring.policy(), wiring.registry(), wiring.findings(), ledger=ledger),
     )
-    monkeypatch.setattr(wiring, "watches", lambda: watches)
+    monkeypatch.setattr(wiring, "deferred_promotions", lambda: deferred_promotions)
     monkeypatch.setenv("PROMOTER_REGISTRY_ID", ACCOUNT)
     monkeypatch.setenv("AWS_REGION", REGION)
     monkeypatch.setenv("PROMOTER_TABLE", "table")

@@ -20,9 +20,9 @@ from tests.support.policies import ACCOUNT, gate, policy, rule
 from tests.support.registries import (
     FailingFindings,
     FailingRegistry,
+    InMemoryDeferredPromotions,
     InMemoryRegistry,
     KnownFindings,
-    RememberedWatches,
     manifest,
 )
 
@@ -230,7 +230,10 @@ def test_a_scan_whose_findings_are_not_there_yet_comes_again(
 
 
 def test_a_push_before_its_scan_waits_for_it(
-    invoke: Invoke, registry: InMemoryRegistry, findings: KnownFindings, watches: RememberedWatches
+    invoke: Invoke,
+    registry: InMemoryRegistry,
+    findings: KnownFindings,
+    deferred_promotions: InMemoryDeferredPromotions,
 ) -> None:
     """Nothing is wrong, nothing is retried: the scan's event carries it out, though it knows no tag."""
     registry.tags["build-7"] = IMAGE
@@ -238,7 +241,7 @@ def test_a_push_before_its_scan_waits_for_it(
     findings.pushes[IMAGE.digest] = datetime.now(UTC)
 
     assert [p["outcome"] for p in invoke(pushed())["promotions"]] == ["REFUSED"]
-    assert watches.waiting == {IMAGE.digest: [ImageId("build-7", IMAGE.digest)]}
+    assert deferred_promotions.waiting == {IMAGE.digest: [ImageId("build-7", IMAGE.digest)]}
 
     findings.scans[IMAGE.digest] = Scan("ACTIVE")
     assert [p["outcome"] for p in invoke(enhanced(**{"image-tags": []}))["promotions"]] == ["PROMOTED"]
@@ -249,7 +252,7 @@ def test_a_scanned_image_that_has_to_soak_is_not_forgotten(
     invoke: Invoke,
     registry: InMemoryRegistry,
     findings: KnownFindings,
-    watches: RememberedWatches,
+    deferred_promotions: InMemoryDeferredPromotions,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its scan is over, but it still waits: for `reconcile`."""
@@ -264,11 +267,15 @@ def test_a_scanned_image_that_has_to_soak_is_not_forgotten(
 
     assert [p["outcome"] for p in invoke(basic())["promotions"]] == ["REFUSED"]
 
-    assert set(watches.waiting[IMAGE.digest]) == {ImageId("build-7", IMAGE.digest)}
+    assert set(deferred_promotions.waiting[IMAGE.digest]) == {ImageId("build-7", IMAGE.digest)}
 
 
 def test_a_frozen_promotion_of_an_event_waits(
-    invoke: Invoke, registry: InMemoryRegistry, ledger: InMemoryLedger, watches: RememberedWatches, logs: Logs
+    invoke: Invoke,
+    registry: InMemoryRegistry,
+    ledger: InMemoryLedger,
+    deferred_promotions: InMemoryDeferredPromotions,
+    logs: Logs,
 ) -> None:
     """Nobody reads that it was refused: it is carried out when the freeze is over, and is counted then."""
     registry.tags["build-7"] = IMAGE
@@ -281,12 +288,15 @@ def test_a_frozen_promotion_of_an_event_waits(
     assert (record["level"], record["message"]) == ("INFO", "promotion waits")
     assert (record["outcome"], record["code"]) == ("WAITING", "frozen")
     assert not any("Refusals" in each or "Promotions" in each for each in written)
-    assert watches.waiting[IMAGE.digest] == [ImageId("build-7", IMAGE.digest)]
+    assert deferred_promotions.waiting[IMAGE.digest] == [ImageId("build-7", IMAGE.digest)]
     assert registry.puts == []
 
 
-def test_a_watch_ends_with_what_it_waited_for(
-    invoke: Invoke, registry: InMemoryRegistry, findings: KnownFindings, watches: RememberedWatches
+def test_a_deferred_promotion_ends_with_what_it_waited_for(
+    invoke: Invoke,
+    registry: InMemoryRegistry,
+    findings: KnownFindings,
+    deferred_promotions: InMemoryDeferredPromotions,
 ) -> None:
     """Or `reconcile` would do it again, after somebody took it back."""
     registry.tags["build-7"] = IMAGE
@@ -297,7 +307,7 @@ def test_a_watch_ends_with_what_it_waited_for(
 
     invoke(basic())
 
-    assert watches.waiting[IMAGE.digest] == []
+    assert deferred_promotions.waiting[IMAGE.digest] == []
 
 
 AMD, ARM = manifest('{"arch": "amd64"}'), manifest('{"arch": "arm64"}')

@@ -19,7 +19,7 @@ from tests.handler.conftest import EVENTS_QUEUE, FAILED_QUEUE, REGION, Context
 from tests.handler.test_events import IMAGE, basic, enhanced
 from tests.handler.test_queue import TRIES
 from tests.support.policies import ACCOUNT
-from tests.support.registries import InMemoryRegistry, KnownFindings, RememberedWatches, manifest
+from tests.support.registries import InMemoryDeferredPromotions, InMemoryRegistry, KnownFindings, manifest
 
 TAGS = [f"build-{number}" for number in range(300)]
 EACH = 20  # promotions that an invocation has time for
@@ -134,23 +134,26 @@ def test_an_event_of_three_hundred_tags_is_carried_out_in_parts(
 
 
 def test_three_hundred_that_wait_for_one_scan_are_forgotten_one_by_one(
-    deliveries: Deliveries, registry: InMemoryRegistry, watches: RememberedWatches, findings: KnownFindings
+    deliveries: Deliveries,
+    registry: InMemoryRegistry,
+    deferred_promotions: InMemoryDeferredPromotions,
+    findings: KnownFindings,
 ) -> None:
-    """Each watch ends with its promotion, not with the last of them all."""
+    """Each deferred promotion ends by itself, not with the last of them all."""
     registry.tags |= {tag: manifest(f'{{"tag": "{tag}"}}') for tag in TAGS}
     waiting = [ImageId(tag, image.digest) for tag, image in registry.tags.items()]
     for source in waiting:
         findings.scans[f"{source.image_digest}"] = Scan("COMPLETE")
         findings.pushes[f"{source.image_digest}"] = datetime.now(UTC)
-        watches.add(PLACE, source, [IMAGE.digest])
+        deferred_promotions.add(PLACE, source, [IMAGE.digest])
 
     deliveries.deliver(json.dumps(enhanced(**{"image-tags": []})), 1)
 
-    assert len(watches.waiting[IMAGE.digest]) == 300 - EACH
+    assert len(deferred_promotions.waiting[IMAGE.digest]) == 300 - EACH
     while deliveries.queue.waiting:
         deliveries.deliver(*deliveries.queue.waiting.pop(0))
     assert targets(registry) == ALL
-    assert watches.waiting[IMAGE.digest] == []
+    assert deferred_promotions.waiting[IMAGE.digest] == []
     assert set(deliveries.promoted.values()) == {1}
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from promoter.aws.dynamodb.deferred import BESIDES
 from promoter.domain.errors import PromoterError, SourceNotFound, TagImmutable
 from promoter.domain.manifest import OCI_MANIFEST, digest_of
-from promoter.domain.model import ImageId, Manifest, Repository, Scan, Unreadable, Watch
+from promoter.domain.model import DeferredPromotion, ImageId, Manifest, Repository, Scan, Unreadable
 from promoter.domain.ports import Found, Missing
 
 REPOSITORY = Repository("123456789012", "team/web")
@@ -119,12 +119,12 @@ class FailingFindings(KnownFindings):
 
 
 @dataclass
-class RememberedWatches:
-    """Watches in memory; `written` counts what would be items of the table."""
+class InMemoryDeferredPromotions:
+    """Deferred promotions in memory; `written` counts what would be items of the table."""
 
     waiting: dict[str, list[ImageId]] = field(default_factory=dict)
-    touched: list[Watch] = field(default_factory=list)
-    extended: list[Watch] = field(default_factory=list)
+    touched: list[DeferredPromotion] = field(default_factory=list)
+    extended: list[DeferredPromotion] = field(default_factory=list)
     added: dict[tuple[str, ImageId], tuple[str, ...]] = field(default_factory=dict)
     written: int = 0
 
@@ -142,20 +142,22 @@ class RememberedWatches:
     def waiting_for(self, repository: Repository, image_digest: str) -> tuple[ImageId, ...]:
         return tuple(self.waiting.get(image_digest, []))
 
-    def besides(self, watch: Watch) -> tuple[str, ...]:
-        others = self.added.get((watch.image_digest, watch.waiting), ())
-        return tuple(digest for digest in others if watch.waiting in self.waiting.get(digest, []))
+    def besides(self, deferred: DeferredPromotion) -> tuple[str, ...]:
+        others = self.added.get((deferred.image_digest, deferred.waiting), ())
+        return tuple(digest for digest in others if deferred.waiting in self.waiting.get(digest, []))
 
-    def oldest(self, before: datetime, *, limit: int) -> list[Watch]:
-        watches = [Watch(REPOSITORY, digest, each) for digest, all_ in self.waiting.items() for each in all_]
-        return watches[:limit]
+    def oldest(self, before: datetime, *, limit: int) -> list[DeferredPromotion]:
+        deferred_promotions = [
+            DeferredPromotion(REPOSITORY, digest, each) for digest, all_ in self.waiting.items() for each in all_
+        ]
+        return deferred_promotions[:limit]
 
-    def touch(self, watch: Watch, *, extend: bool) -> None:
-        (self.extended if extend else self.touched).append(watch)
+    def touch(self, deferred: DeferredPromotion, *, extend: bool) -> None:
+        (self.extended if extend else self.touched).append(deferred)
 
-    def remove(self, watch: Watch) -> None:
-        waiting = self.waiting.get(watch.image_digest, [])
-        if watch.waiting in waiting:
-            waiting.remove(watch.waiting)
-            self.added.pop((watch.image_digest, watch.waiting), None)
+    def remove(self, deferred: DeferredPromotion) -> None:
+        waiting = self.waiting.get(deferred.image_digest, [])
+        if deferred.waiting in waiting:
+            waiting.remove(deferred.waiting)
+            self.added.pop((deferred.image_digest, deferred.waiting), None)
             self.written += 1

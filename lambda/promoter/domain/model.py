@@ -317,8 +317,8 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Watch:
-    """`waiting`, a pinned tag, waits for something about the manifest `image_digest`, as a rule its scan."""
+class DeferredPromotion:
+    """A promotion by event that waits: `waiting`, a pinned tag, for the scan of the manifest `image_digest`."""
 
     repository: Repository
     image_digest: str

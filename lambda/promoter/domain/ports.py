@@ -8,6 +8,7 @@ from enum import Enum, auto
 from typing import Protocol
 
 from promoter.domain.model import (
+    DeferredPromotion,
     Head,
     ImageId,
     Lease,
@@ -18,7 +19,6 @@ from promoter.domain.model import (
     Round,
     Scan,
     Unreadable,
-    Watch,
 )
 from promoter.domain.policy import Freeze
 
@@ -67,29 +67,29 @@ class Findings(Protocol):
         """Return when each image was pushed, as far as it is told. Raises SourceNotFound if one is not there."""
 
 
-class Watches(Protocol):
-    """Remembers which tagged image waits for the scan of which manifest."""
+class DeferredPromotions(Protocol):
+    """Remembers which tagged image waits for the scan of which manifest: one item for each manifest."""
 
     def add(self, repository: Repository, waiting: ImageId, image_digests: Sequence[str]) -> bool:
         """Remember that `waiting`, a pinned tag, waits for the scans of these manifests.
 
-        Returns whether any of it is new. A watch that exists already is left as it is, with its end.
+        Returns whether any of it is new. One that exists already is left as it is, with its end.
         """
 
     def waiting_for(self, repository: Repository, image_digest: str) -> tuple[ImageId, ...]:
         """Return the pinned tags that wait for the scan of this manifest."""
 
-    def besides(self, watch: Watch) -> tuple[str, ...]:
+    def besides(self, deferred: DeferredPromotion) -> tuple[str, ...]:
         """Return other manifests for which the same tag still waits: some of those that it was added with."""
 
-    def oldest(self, before: datetime, *, limit: int) -> Sequence[Watch]:
-        """Return watches that were last looked at before then, the longest ago first."""
+    def oldest(self, before: datetime, *, limit: int) -> Sequence[DeferredPromotion]:
+        """Return those that were last tried before then, the longest ago first."""
 
-    def touch(self, watch: Watch, *, extend: bool) -> None:
-        """Note that the watch, if it still stands, was looked at now; its end comes later only with `extend`."""
+    def touch(self, deferred: DeferredPromotion, *, extend: bool) -> None:
+        """Note that it was tried now, if it still exists; its end comes later only with `extend`."""
 
-    def remove(self, watch: Watch) -> None:
-        """Forget the watch."""
+    def remove(self, deferred: DeferredPromotion) -> None:
+        """Forget it."""
 
 
 class HeadMovedError(Exception):

@@ -12,7 +12,7 @@ from typing import Any
 from promoter.domain import documents
 from promoter.domain.errors import NotAllowed
 from promoter.domain.manifest import is_stored
-from promoter.domain.model import ImageId, Promotion, Repository, Source, Trigger, Watch
+from promoter.domain.model import DeferredPromotion, ImageId, Promotion, Repository, Source, Trigger
 from promoter.domain.policy import Policy
 
 # Amazon ECR user guide, "Amazon ECR events and EventBridge"; Amazon Inspector user guide, "EventBridge schema".
@@ -135,12 +135,12 @@ def promotions(
     return Ignored(f"{documents.cut(reason, documents.MOST_DETAIL)}")
 
 
-def watched(watch: Watch, policy: Policy) -> tuple[Promotion, ...] | Ignored:
+def promotions_of(deferred: DeferredPromotion, policy: Policy) -> tuple[Promotion, ...] | Ignored:
     """Return the promotions of a tag whose last event never came, each with a promotionId of its own."""
     event = ImageEvent(
-        str(uuid.uuid4()), watch.repository, watch.image_digest, (), datetime.now(UTC), is_scan=True
+        str(uuid.uuid4()), deferred.repository, deferred.image_digest, (), datetime.now(UTC), is_scan=True
     )
-    return promotions(event, policy, waiting=(watch.waiting,))
+    return promotions(event, policy, waiting=(deferred.waiting,))
 
 
 def _objection(kind: tuple[Any, Any], detail: Mapping[str, Any]) -> str | None:

@@ -41,8 +41,8 @@ def _run(time: timedelta, trigger: str) -> Reconciled:
     try:
         done = Reconciler(
             dependencies=dependencies,
-            watches=wiring.watches(),
-            promotions=service.watched,
+            deferred_promotions=wiring.deferred_promotions(),
+            promotions=service.promotions_of,
             promote=service.attempt,
             in_time=lambda longest: dependencies.now() + longest <= end,
         ).run()

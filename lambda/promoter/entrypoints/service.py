@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from promoter import telemetry, wiring
 from promoter.domain.errors import Frozen, PromoterError, ScanPending
 from promoter.domain.gate import FINISHED, NOT_YET
-from promoter.domain.model import ImageId, Promoted, Promotion, Trigger, Watch
+from promoter.domain.model import DeferredPromotion, ImageId, Promoted, Promotion, Trigger
 from promoter.entrypoints import image_events
 from promoter.promotion.promote import promote
 
@@ -33,13 +33,13 @@ class Served:
 def attempt(promotion: Promotion) -> Answer:
     """Promote, report, and return the answer or the reason there is none.
 
-    A promotion by event that has to wait, for scans or for the end of a freeze, leaves a watch: the last of the
-    scans carries it out, or `reconcile`.
+    A promotion by event that has to wait, for scans or for the end of a freeze, is deferred: the
+    last of the scans carries it out, or `reconcile`.
     """
     start = time.monotonic()
     answer = carry_out(promotion)
     if waits(promotion, answer):
-        answer = watch(promotion, answer)
+        answer = defer(promotion, answer)
     milliseconds = (time.monotonic() - start) * 1000
     telemetry.report(promotion, answer, milliseconds=milliseconds, waits=waits(promotion, answer))
     return answer
@@ -58,11 +58,11 @@ def waits(promotion: Promotion, answer: Answer) -> bool:
     return promotion.trigger is Trigger.SCAN and isinstance(answer, ScanPending | Frozen)
 
 
-def watch(promotion: Promotion, answer: Answer) -> Answer:
+def defer(promotion: Promotion, answer: Answer) -> Answer:
     """Remember what the promotion waits for. If that is new, try again: a scan may have finished in between."""
     source, digests = promotion.source.image_id, awaited(answer)
     try:
-        new = wiring.watches().add(promotion.repository, source, digests or [f"{source.image_digest}"])
+        new = wiring.deferred_promotions().add(promotion.repository, source, digests or [f"{source.image_digest}"])
     except PromoterError as error:
         return error
     if not new or not digests:
@@ -70,7 +70,7 @@ def watch(promotion: Promotion, answer: Answer) -> Answer:
     again = carry_out(promotion)
     with contextlib.suppress(PromoterError):  # `reconcile` finds what is left
         for digest in over(digests, again):
-            wiring.watches().remove(Watch(promotion.repository, digest, source))
+            wiring.deferred_promotions().remove(DeferredPromotion(promotion.repository, digest, source))
     return again
 
 
@@ -94,8 +94,8 @@ def serve(event: image_events.ImageEvent, in_time: Callable[[], bool]) -> Served
 
     A source is left as a whole. The first one is carried out whatever the time, so that each call leaves fewer.
     """
-    deferred = deferred_by(event)
-    promotions = image_events.promotions(event, wiring.policy(), waiting=deferred)
+    waiting = deferred_by(event)
+    promotions = image_events.promotions(event, wiring.policy(), waiting=waiting)
     if isinstance(promotions, image_events.Ignored):
         return promotions
     by_source: dict[ImageId, list[Promotion]] = {}
@@ -105,7 +105,7 @@ def serve(event: image_events.ImageEvent, in_time: Callable[[], bool]) -> Served
     errors: dict[ImageId, PromoterError] = {}
     left: tuple[ImageId, ...] = ()
     for number, (source, asked) in enumerate(by_source.items()):
-        served = serve_source(event, asked, in_time if number else lambda: True, is_deferred=source in deferred)
+        served = serve_source(event, asked, in_time if number else lambda: True, is_deferred=source in waiting)
         if served is None:
             left = tuple(by_source)[number:]
             break
@@ -117,10 +117,10 @@ def serve(event: image_events.ImageEvent, in_time: Callable[[], bool]) -> Served
 
 
 def deferred_by(event: image_events.ImageEvent) -> tuple[ImageId, ...]:
-    """Return the pinned tags that may have a watch on the event's image."""
+    """Return the pinned tags whose promotions may wait for the event's image."""
     if not event.is_scan:
         return ()
-    return event.rest or wiring.watches().waiting_for(event.repository, event.image_digest)
+    return event.rest or wiring.deferred_promotions().waiting_for(event.repository, event.image_digest)
 
 
 def serve_source(
@@ -130,41 +130,41 @@ def serve_source(
     *,
     is_deferred: bool,
 ) -> list[tuple[Promotion, Answer]] | None:
-    """Carry out the promotions of one source, and forget its watch when they are done; None: there was no time."""
+    """Carry out the promotions of one source, and forget that they wait when they are done; None: no time."""
     answers: list[tuple[Promotion, Answer]] = []
-    watch = Watch(event.repository, event.image_digest, promotions[0].source.image_id)
+    deferred = DeferredPromotion(event.repository, event.image_digest, promotions[0].source.image_id)
     try:
         for promotion in promotions:
             if not in_time():
                 return None
-            if is_deferred and not answers and (other := awaited_beside(watch)):
-                telemetry.report_waiting(watch, other)
+            if is_deferred and not answers and (other := awaited_beside(deferred)):
+                telemetry.report_waiting(deferred, other)
                 break
             answers.append((promotion, attempt(promotion)))
-        if is_deferred and not any(needs_watch(event, answer) for _, answer in answers):
-            wiring.watches().remove(watch)
+        if is_deferred and not any(stays_deferred(event, answer) for _, answer in answers):
+            wiring.deferred_promotions().remove(deferred)
     except PromoterError as error:
         answers.append((promotions[-1], error))
     return answers
 
 
-def awaited_beside(watch: Watch) -> str | None:
+def awaited_beside(deferred: DeferredPromotion) -> str | None:
     """Return another manifest whose scan the tag certainly waits for after this one's; None: it has to be tried.
 
     Then one look at each of the two is enough, and not one at every platform for every platform's scan. The other
-    one has a watch, and its scan finishes after this look: its event finds the watch.
+    one is waited for too, and its scan finishes after this look: its event finds the deferred promotion.
     """
-    others, scan = wiring.watches().besides(watch), wiring.dependencies().findings.scan
+    others, scan = wiring.deferred_promotions().besides(deferred), wiring.dependencies().findings.scan
     if not others:
         return None
     try:
-        this, other = (scan(watch.repository, digest).status for digest in (watch.image_digest, others[0]))
+        this, other = (scan(deferred.repository, digest).status for digest in (deferred.image_digest, others[0]))
     except PromoterError:  # the promotion meets it too, and tells of it
         return None
     return others[0] if this in FINISHED and other in {None, *NOT_YET} else None
 
 
-def needs_watch(event: image_events.ImageEvent, answer: Answer) -> bool:
+def stays_deferred(event: image_events.ImageEvent, answer: Answer) -> bool:
     """Say whether a promotion still has to be found by the event's image: at its next try, or by `reconcile`."""
     waits_for_no_scan = isinstance(answer, ScanPending) and not awaited(answer)
     return isinstance(answer, Frozen) or waits_for_no_scan or must_come_again(event, answer)
@@ -180,7 +180,7 @@ def must_come_again(event: image_events.ImageEvent, answer: Answer) -> bool:
     return isinstance(answer, PromoterError) and answer.retryable
 
 
-def watched(entry: Watch) -> tuple[Promotion, ...]:
+def promotions_of(deferred: DeferredPromotion) -> tuple[Promotion, ...]:
     """Return what an event of the awaited scan would ask for: it may have been lost."""
-    found = image_events.watched(entry, wiring.policy())
+    found = image_events.promotions_of(deferred, wiring.policy())
     return () if isinstance(found, image_events.Ignored) else found

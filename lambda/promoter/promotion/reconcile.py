@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from promoter.domain.errors import Frozen, PromoterError
-from promoter.domain.model import Head, Outcome, Promotion, Repository, Rota, Watch
-from promoter.domain.ports import Watches
+from promoter.domain.model import DeferredPromotion, Head, Outcome, Promotion, Repository, Rota
+from promoter.domain.ports import DeferredPromotions
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.drift_checks import Drifts
 from promoter.promotion.execute import AttemptState
@@ -17,10 +17,10 @@ from promoter.promotion.promote import admit, attempt
 from promoter.promotion.recovery import recover
 from promoter.promotion.time_shares import Step, Work, share_time
 
-AT_ONCE = 100  # watches that are read at once
+PAGE = 100  # deferred promotions that are read at once
 TOLD = 50  # failures, of which the log and the answer hold the words
-PATIENCE = timedelta(minutes=10)
-"""How old a watch has to be to be looked at: before that its events are on their way."""
+OLD_ENOUGH = timedelta(minutes=10)
+"""A deferred promotion is tried only if it has waited for so long: before that its events are on their way."""
 
 CALLS = timedelta(seconds=3)
 """What the calls of a step take, unless AWS is slow: the lease of the run outlasts the run by more than that."""
@@ -28,11 +28,12 @@ CALLS = timedelta(seconds=3)
 
 @dataclass(frozen=True)
 class Reconciled:
-    """What a run did: promotions it settled, watches it ended, tags it found elsewhere; `failures` are told.
+    """What a run did: promotions it recovered, deferred promotions it ended, tags it found elsewhere.
 
-    `stale` is how many promotions it found to be settled, `failed` how many steps failed, `unfinished` the kinds
-    of work that it had too little time for. `interval` is the longest time between two comparisons of a tag that
-    moves. `compared_all`: none of these was left out, so that what is not among `drifted` has not drifted.
+    `stale` is how many interrupted promotions it found, `failed` how many steps failed, `failures` why the first
+    of them did, `unfinished` the kinds of work that it had too little time for. `interval` is the longest time
+    between two comparisons of a tag that moves. `compared_all`: none of these was left out, so that what is not
+    among `drifted` has not drifted.
     """
 
     stale: int = 0
@@ -71,19 +72,19 @@ class Tally:
 
 @dataclass(frozen=True)
 class Reconciler:
-    """`promotions` makes the promotions of a watch whose event never came; `promote` carries one out.
+    """`promotions` returns the promotions of a deferred one whose event never came; `promote` carries one out.
 
     `in_time` says whether there is time for a step that takes so long.
     """
 
     dependencies: Dependencies
-    watches: Watches
-    promotions: Callable[[Watch], Iterable[Promotion]]
+    deferred_promotions: DeferredPromotions
+    promotions: Callable[[DeferredPromotion], Iterable[Promotion]]
     promote: Callable[[Promotion], object]
     in_time: Callable[[timedelta], bool]
 
     def run(self) -> Reconciled:
-        """Settle stale intents, finish watches, look for drift: each in its share of the time.
+        """Settle stale intents, finish deferred promotions, look for drift: each in its share of the time.
 
         What fails is left for the next run, and so is what there is no time for.
         """
@@ -93,7 +94,7 @@ class Reconciler:
         kinds = (
             Work("stale intents", self._stale(tally), CALLS),
             Work("heads of tags that move", heads.steps(Rota.MOVING, start), CALLS),
-            Work("watches", self._waiting(tally, start), promotion_time),
+            Work("deferred promotions", self._waiting(tally, start), promotion_time),
             Work("heads of tags put once", heads.steps(Rota.ONCE, start), CALLS),
         )
         unfinished = share_time(kinds, in_time=self.in_time, now=self.dependencies.now, failed=tally.fail)
@@ -120,31 +121,31 @@ class Reconciler:
         tally.settled.append(promotion_id)
 
     def _waiting(self, tally: Tally, start: datetime) -> Iterator[Step]:
-        """Yield a step for each old watch: those that were looked at are no longer among the oldest.
+        """Yield a step for each old deferred promotion: those that were tried are no longer among the oldest.
 
         Those that failed still are: where they fill a page, the next one is larger.
         """
-        seen, limit = set[Watch](), AT_ONCE
+        seen, limit = set[DeferredPromotion](), PAGE
         while True:
-            found = self.watches.oldest(start - PATIENCE, limit=limit)
-            fresh = [watch for watch in found if watch not in seen]
-            for watch in fresh:
-                yield partial(self._revisit, watch, tally)
+            found = self.deferred_promotions.oldest(start - OLD_ENOUGH, limit=limit)
+            fresh = [deferred for deferred in found if deferred not in seen]
+            for deferred in fresh:
+                yield partial(self._revisit, deferred, tally)
             seen.update(fresh)
             if len(found) < limit:
                 return
-            limit += 0 if fresh else AT_ONCE
+            limit += 0 if fresh else PAGE
 
-    def _revisit(self, watch: Watch, tally: Tally) -> None:
-        """Carry out what the watch waits for, if it can be now, and end the watch; else leave it for later."""
-        in_the_way = [error for promotion in self.promotions(watch) if (error := self._in_the_way(promotion))]
+    def _revisit(self, deferred: DeferredPromotion, tally: Tally) -> None:
+        """Carry out the deferred promotion, if that can be done now, and forget it; else leave it for later."""
+        in_the_way = [error for promotion in self.promotions(deferred) if (error := self._in_the_way(promotion))]
         for error in in_the_way:
             if error.outcome is Outcome.FAILED:
                 tally.fail(error)
         if in_the_way:
-            self.watches.touch(watch, extend=any(will_end(error) for error in in_the_way))
+            self.deferred_promotions.touch(deferred, extend=any(will_end(error) for error in in_the_way))
         else:
-            self.watches.remove(watch)
+            self.deferred_promotions.remove(deferred)
         tally.looked_at.append(not in_the_way)
 
     def _in_the_way(self, promotion: Promotion) -> PromoterError | None:

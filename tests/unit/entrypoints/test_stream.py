@@ -84,7 +84,7 @@ def test_every_end_is_announced(answer: Any, detail_type: str, outcome: str) -> 
 
 
 def test_what_has_not_ended_is_not_announced() -> None:
-    """An open record, a history, a watch, an item that expired."""
+    """An open record, a history, a deferred promotion, an item that expired."""
     ended = item(documents.ended(OPEN, ANSWERS[0][0], now=NOW))
     opened = {name: value for name, value in ended.items() if name != "outcome"}
     history = ended | {"pk": {"S": "history#x#prod"}}

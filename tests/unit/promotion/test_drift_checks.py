@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from promoter.domain.errors import RepositoryNotFound
-from promoter.domain.model import Head, ImageId, Promotion, Repository, Rota, Watch
+from promoter.domain.model import DeferredPromotion, Head, ImageId, Promotion, Repository, Rota
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.reconcile import Reconciled, Reconciler
 from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import policy, rule
-from tests.support.registries import REPOSITORY, InMemoryRegistry, RememberedWatches, manifest
+from tests.support.registries import REPOSITORY, InMemoryDeferredPromotions, InMemoryRegistry, manifest
 
 IMAGE, OTHER = manifest('{"a": 1}'), manifest('{"b": 1}')
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -70,18 +70,22 @@ def here(registry: Slow, ledger: InMemoryLedger, clock: Clock) -> Dependencies:
     return dependencies(POLICY, registry, ledger=ledger, now=clock)
 
 
-def run(here: Dependencies, *, seconds: float = 1000, watches: RememberedWatches | None = None) -> Reconciled:
-    """Run reconcile once, for so long; its watches wait for nothing, and take a second each."""
+def run(
+    here: Dependencies, *, seconds: float = 1000, deferred_promotions: InMemoryDeferredPromotions | None = None
+) -> Reconciled:
+    """Run reconcile once, for so long; its deferred promotions wait for nothing, and take a second each."""
     end = here.now() + timedelta(seconds=seconds)
 
-    def promotions(_: Watch) -> tuple[Promotion, ...]:
+    def promotions(_: DeferredPromotion) -> tuple[Promotion, ...]:
         here.now.tick()  # type: ignore[attr-defined]
         return ()
 
     def in_time(longest: timedelta) -> bool:
         return here.now() + longest <= end
 
-    done = Reconciler(here, watches or RememberedWatches(), promotions, lambda _: None, in_time).run()
+    done = Reconciler(
+        here, deferred_promotions or InMemoryDeferredPromotions(), promotions, lambda _: None, in_time
+    ).run()
     assert here.now() <= end
     return done
 
@@ -102,14 +106,16 @@ def put_once(ledger: InMemoryLedger, count: int) -> None:
 def test_each_kind_of_work_gets_its_share_of_the_time(
     here: Dependencies, registry: Slow, ledger: InMemoryLedger
 ) -> None:
-    """A thousand watches do not keep tags from being compared, nor the other way round."""
+    """A thousand deferred promotions do not keep tags from being compared, nor the other way round."""
     put_once(ledger, 1000)
-    watches = RememberedWatches({f"sha256:{n:064}": [ImageId("v1", IMAGE.digest)] for n in range(1000)})
+    deferred_promotions = InMemoryDeferredPromotions(
+        {f"sha256:{n:064}": [ImageId("v1", IMAGE.digest)] for n in range(1000)}
+    )
 
-    done = run(here, seconds=200, watches=watches)
+    done = run(here, seconds=200, deferred_promotions=deferred_promotions)
 
     assert done.finished == pytest.approx(len(registry.reads), abs=25)
-    assert set(done.unfinished) == {"watches", "heads of tags put once"}
+    assert set(done.unfinished) == {"deferred promotions", "heads of tags put once"}
 
 
 def test_time_that_one_kind_does_not_need_is_the_others(

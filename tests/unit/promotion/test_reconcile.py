@@ -13,6 +13,7 @@ import pytest
 from promoter.domain import documents, rollback
 from promoter.domain.errors import PromoterError, RegistryError, RepositoryNotFound, ScanPending, Superseded
 from promoter.domain.model import (
+    DeferredPromotion,
     Finding,
     Head,
     ImageId,
@@ -25,7 +26,6 @@ from promoter.domain.model import (
     Source,
     TagMove,
     Trigger,
-    Watch,
 )
 from promoter.domain.policy import Freeze
 from promoter.entrypoints import image_events
@@ -36,9 +36,9 @@ from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import gate, policy, rule
 from tests.support.registries import (
     REPOSITORY,
+    InMemoryDeferredPromotions,
     InMemoryRegistry,
     KnownFindings,
-    RememberedWatches,
     manifest,
 )
 
@@ -67,13 +67,16 @@ def ledger() -> InMemoryLedger:
 
 
 @pytest.fixture
-def watches() -> RememberedWatches:
-    return RememberedWatches({IMAGE.digest: [WAITING]})
+def deferred_promotions() -> InMemoryDeferredPromotions:
+    return InMemoryDeferredPromotions({IMAGE.digest: [WAITING]})
 
 
 @pytest.fixture
 def run(
-    registry: InMemoryRegistry, findings: KnownFindings, ledger: InMemoryLedger, watches: RememberedWatches
+    registry: InMemoryRegistry,
+    findings: KnownFindings,
+    ledger: InMemoryLedger,
+    deferred_promotions: InMemoryDeferredPromotions,
 ) -> Callable[..., Reconciled]:
     """Run reconcile once, with time for so many steps."""
     here = dependencies(POLICY, registry, findings, ledger=ledger, now=lambda: NOW)
@@ -84,13 +87,13 @@ def run(
         except PromoterError as error:
             return error
 
-    def promotions(watch: Watch) -> tuple[Promotion, ...]:
-        found = image_events.watched(watch, POLICY)
+    def promotions(deferred: DeferredPromotion) -> tuple[Promotion, ...]:
+        found = image_events.promotions_of(deferred, POLICY)
         return () if isinstance(found, image_events.Ignored) else found
 
     def once(steps: int = 100) -> Reconciled:
         left = iter([True] * steps)
-        return Reconciler(here, watches, promotions, attempt, lambda _: next(left, False)).run()
+        return Reconciler(here, deferred_promotions, promotions, attempt, lambda _: next(left, False)).run()
 
     return once
 
@@ -99,33 +102,35 @@ def test_a_scan_whose_event_never_came_is_found(
     run: Any,
     registry: InMemoryRegistry,
     findings: KnownFindings,
-    watches: RememberedWatches,
+    deferred_promotions: InMemoryDeferredPromotions,
     ledger: InMemoryLedger,
 ) -> None:
-    """Events are best effort; the promotion is carried out, recorded and announced, and the watch ends."""
+    """Events are best effort; the promotion is carried out, recorded and announced, and is no longer deferred."""
     assert run() == Reconciled(waiting=1)
     findings.scans[IMAGE.digest] = Scan("COMPLETE")
 
     assert run() == Reconciled(finished=1)
 
     assert registry.tags["staging"] == IMAGE
-    assert watches.waiting[IMAGE.digest] == []
+    assert deferred_promotions.waiting[IMAGE.digest] == []
     assert ledger.outcomes() == ["PROMOTED"]
 
 
-def test_a_watch_that_still_waits_is_looked_at_again_later(run: Any, watches: RememberedWatches) -> None:
+def test_a_deferred_promotion_that_still_waits_is_looked_at_again_later(
+    run: Any, deferred_promotions: InMemoryDeferredPromotions
+) -> None:
     """After all others."""
     run()
 
-    assert watches.touched == [Watch(REPOSITORY, IMAGE.digest, WAITING)]
-    assert watches.waiting[IMAGE.digest] == [WAITING]
+    assert deferred_promotions.touched == [DeferredPromotion(REPOSITORY, IMAGE.digest, WAITING)]
+    assert deferred_promotions.waiting[IMAGE.digest] == [WAITING]
 
 
-def test_a_watch_ends_without_a_record_where_all_is_done(
+def test_a_deferred_promotion_ends_without_a_record_where_all_is_done(
     run: Any,
     registry: InMemoryRegistry,
     findings: KnownFindings,
-    watches: RememberedWatches,
+    deferred_promotions: InMemoryDeferredPromotions,
     ledger: InMemoryLedger,
 ) -> None:
     """The event that did it has recorded it."""
@@ -137,11 +142,11 @@ def test_a_watch_ends_without_a_record_where_all_is_done(
 
 
 @pytest.mark.parametrize("change", ["refused", "moved on", "no rule"])
-def test_a_watch_ends_where_there_is_nothing_to_wait_for(
+def test_a_deferred_promotion_ends_where_there_is_nothing_to_wait_for(
     run: Any,
     registry: InMemoryRegistry,
     findings: KnownFindings,
-    watches: RememberedWatches,
+    deferred_promotions: InMemoryDeferredPromotions,
     ledger: InMemoryLedger,
     change: str,
 ) -> None:
@@ -151,15 +156,15 @@ def test_a_watch_ends_where_there_is_nothing_to_wait_for(
     if change == "moved on":
         registry.tags["build-1"] = OTHER
     if change == "no rule":
-        watches.waiting[IMAGE.digest] = [ImageId("other-1", IMAGE.digest)]
+        deferred_promotions.waiting[IMAGE.digest] = [ImageId("other-1", IMAGE.digest)]
 
     assert run() == Reconciled(finished=1)
     assert "staging" not in registry.tags
     assert ledger.outcomes() == ([] if change == "no rule" else [Outcome.REFUSED])
 
 
-def test_a_freeze_keeps_the_watch(
-    run: Any, findings: KnownFindings, ledger: InMemoryLedger, watches: RememberedWatches
+def test_a_freeze_keeps_the_deferred_promotion(
+    run: Any, findings: KnownFindings, ledger: InMemoryLedger, deferred_promotions: InMemoryDeferredPromotions
 ) -> None:
     """What waited for its end is carried out then; until then nothing is recorded at each run."""
     findings.scans[IMAGE.digest] = Scan("COMPLETE")
@@ -167,7 +172,9 @@ def test_a_freeze_keeps_the_watch(
 
     assert run() == Reconciled(waiting=1)
     assert ledger.announced == []
-    assert watches.extended == [Watch(REPOSITORY, IMAGE.digest, WAITING)]  # however long the freeze lasts
+    assert deferred_promotions.extended == [
+        DeferredPromotion(REPOSITORY, IMAGE.digest, WAITING)
+    ]  # however long the freeze lasts
 
     ledger.stops.clear()
     assert run() == Reconciled(finished=1)
@@ -175,10 +182,10 @@ def test_a_freeze_keeps_the_watch(
 
 
 def test_a_tag_that_is_elsewhere_is_told_and_noted(
-    run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger, watches: RememberedWatches
+    run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger, deferred_promotions: InMemoryDeferredPromotions
 ) -> None:
     """Elsewhere, or gone; found where it should be again, it is drift no longer."""
-    watches.waiting.clear()
+    deferred_promotions.waiting.clear()
     promotion = Promotion(uuid.uuid4().hex, Trigger.REQUEST, REPOSITORY, Source(ImageId("build-1")), ("prod",))
     promote(promotion, dependencies(POLICY, registry, ledger=ledger))
 
@@ -195,10 +202,10 @@ def test_a_tag_that_is_elsewhere_is_told_and_noted(
 
 
 def test_a_tag_that_is_gone_is_told_once(
-    run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger, watches: RememberedWatches
+    run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger, deferred_promotions: InMemoryDeferredPromotions
 ) -> None:
     """Lifecycle policies delete old tags: they must not hide the others, nor ring for ever."""
-    watches.waiting.clear()
+    deferred_promotions.waiting.clear()
     promote(request("build-1"), dependencies(POLICY, registry, ledger=ledger))
     del registry.tags["prod"]
 
@@ -210,10 +217,10 @@ def test_a_tag_that_is_gone_is_told_once(
 
 
 def test_drift_that_somebody_asked_for_is_taken_over(
-    run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger, watches: RememberedWatches
+    run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger, deferred_promotions: InMemoryDeferredPromotions
 ) -> None:
     """A promotion onto where the tag is by now says that it is right there."""
-    watches.waiting.clear()
+    deferred_promotions.waiting.clear()
     registry.tags["build-2"] = OTHER
     here = dependencies(POLICY, registry, ledger=ledger)
     promote(request("build-1"), here)
@@ -238,9 +245,9 @@ def test_what_was_taken_back_stays_taken_back(
     registry: InMemoryRegistry,
     findings: KnownFindings,
     ledger: InMemoryLedger,
-    watches: RememberedWatches,
+    deferred_promotions: InMemoryDeferredPromotions,
 ) -> None:
-    """A watch that was left, or a scan that comes late, does not bring the image again; a request does."""
+    """A deferred promotion, or a scan that comes late, does not bring the image again; a request does."""
     registry.tags |= {"staging": OTHER, "build-0": OTHER}
     findings.scans |= {IMAGE.digest: Scan("COMPLETE"), OTHER.digest: Scan("COMPLETE")}
     findings.pushes[OTHER.digest] = NOW - timedelta(days=1)
@@ -275,7 +282,7 @@ def test_tags_that_cannot_be_looked_at_do_not_hide_the_others(ledger: InMemoryLe
     ledger.heads[other, "prod"] = Head(other, "prod", IMAGE.digest, "p-1", NOW)
     here = dependencies(POLICY, Broken({"prod": OTHER}), ledger=ledger, now=lambda: NOW)
 
-    done = Reconciler(here, RememberedWatches(), lambda _: (), lambda _: None, lambda _: True).run()
+    done = Reconciler(here, InMemoryDeferredPromotions(), lambda _: (), lambda _: None, lambda _: True).run()
 
     assert (done.failures, done.failed) == (("no answer",), 1)
     assert [(head.repository, head.drift) for head in done.drifted] == [(other, OTHER.digest)]
@@ -292,10 +299,10 @@ class Broken(InMemoryRegistry):
 
 
 def test_tags_of_a_repository_without_a_rule_are_left_alone(
-    run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger, watches: RememberedWatches
+    run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger, deferred_promotions: InMemoryDeferredPromotions
 ) -> None:
     """There is no right to look at them; they do not keep the others from being compared."""
-    watches.waiting.clear()
+    deferred_promotions.waiting.clear()
     elsewhere = Repository(REPOSITORY.registry_id, "left/web")
     ledger.heads[elsewhere, "prod"] = Head(elsewhere, "prod", IMAGE.digest, "p-0", NOW)
 
@@ -303,12 +310,14 @@ def test_tags_of_a_repository_without_a_rule_are_left_alone(
     assert registry.reads == []
 
 
-def test_tags_of_a_repository_that_is_gone_are_gone(ledger: InMemoryLedger, watches: RememberedWatches) -> None:
+def test_tags_of_a_repository_that_is_gone_are_gone(
+    ledger: InMemoryLedger, deferred_promotions: InMemoryDeferredPromotions
+) -> None:
     """Which is drift."""
     ledger.heads[REPOSITORY, "prod"] = Head(REPOSITORY, "prod", IMAGE.digest, "p-0", NOW)
     here = dependencies(POLICY, Gone(gone=True), ledger=ledger, now=lambda: NOW)
 
-    done = Reconciler(here, RememberedWatches(), lambda _: (), lambda _: None, lambda _: True).run()
+    done = Reconciler(here, InMemoryDeferredPromotions(), lambda _: (), lambda _: None, lambda _: True).run()
 
     assert [head.drift for head in done.drifted] == ["none"]
 
@@ -317,12 +326,15 @@ def test_a_run_ends_when_its_time_is_over(run: Any, findings: KnownFindings) -> 
     """What it did not come to is done by the next one."""
     findings.scans[IMAGE.digest] = Scan("COMPLETE")
 
-    assert run(steps=0) == Reconciled(unfinished=("watches",))
+    assert run(steps=0) == Reconciled(unfinished=("deferred promotions",))
     assert run(steps=1) == Reconciled(finished=1)
 
 
 def test_what_fails_does_not_keep_the_rest_from_being_done(
-    run: Any, ledger: InMemoryLedger, watches: RememberedWatches, monkeypatch: pytest.MonkeyPatch
+    run: Any,
+    ledger: InMemoryLedger,
+    deferred_promotions: InMemoryDeferredPromotions,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is told, and tried again by the next run."""
     monkeypatch.setattr(ledger, "abandoned", lambda: ["p-1"])
@@ -385,12 +397,12 @@ def test_a_hundred_intents_that_cannot_be_settled_do_not_block_the_next(ledger: 
         ledger.leases[intent.promotion_id] = Lease(f"t-{number}", intent, NOW - timedelta(minutes=1))
 
     here = dependencies(POLICY, registry, ledger=ledger, now=lambda: NOW)
-    done = Reconciler(here, RememberedWatches(), lambda _: (), lambda _: None, lambda _: True).run()
+    done = Reconciler(here, InMemoryDeferredPromotions(), lambda _: (), lambda _: None, lambda _: True).run()
 
     assert (done.stale, done.settled, done.failed, done.failures) == (101, ("p-100",), 100, ("no answer",))
 
 
-def test_a_watch_whose_promotion_fails_is_a_failure_of_the_run(
+def test_a_deferred_promotion_whose_promotion_fails_is_a_failure_of_the_run(
     run: Any, findings: KnownFindings, registry: InMemoryRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is tried again at each run, for days: somebody has to know."""
@@ -404,18 +416,18 @@ def test_a_watch_whose_promotion_fails_is_a_failure_of_the_run(
     assert run() == Reconciled(waiting=1, failures=("AccessDenied",), failed=1)
 
 
-def test_watches_that_fail_do_not_hide_those_behind_them(ledger: InMemoryLedger) -> None:
+def test_deferred_promotions_that_fail_do_not_hide_those_behind_them(ledger: InMemoryLedger) -> None:
     """However many there are."""
 
-    class Stuck(RememberedWatches):
-        def remove(self, watch: Watch) -> None:
-            if watch.image_digest != f"sha256:{249:064}":
+    class Stuck(InMemoryDeferredPromotions):
+        def remove(self, deferred: DeferredPromotion) -> None:
+            if deferred.image_digest != f"sha256:{249:064}":
                 raise RegistryError("stuck")
-            super().remove(watch)
+            super().remove(deferred)
 
-    watches = Stuck({f"sha256:{number:064}": [WAITING] for number in range(250)})
+    deferred_promotions = Stuck({f"sha256:{number:064}": [WAITING] for number in range(250)})
     here = dependencies(POLICY, InMemoryRegistry(), ledger=ledger, now=lambda: NOW)
 
-    done = Reconciler(here, watches, lambda _: (), lambda _: None, lambda _: True).run()
+    done = Reconciler(here, deferred_promotions, lambda _: (), lambda _: None, lambda _: True).run()
 
     assert (done.finished, done.failed) == (1, 249)

@@ -1,4 +1,4 @@
-"""One DynamoDB table as the ledger, the watches and the freezes see it: keys, items, values, errors."""
+"""The DynamoDB table of ledger, deferred promotions and freezes: keys, items, values, errors."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 INDEX = "listed"
-"""The table's one index, by `listing` and `listedAt`: open promotions, a repository's history, watches, heads."""
+"""The table's one index, by `listing` and `listedAt`: open and deferred promotions, histories, heads."""
 
-OPEN, WATCHES, HEADS, FREEZES = "open", "watches", "heads", "freezes"
+OPEN, DEFERRED, HEADS, FREEZES = "open", "deferred", "heads", "freezes"
 
-WATCH_SHARDS = 16
-"""Watches are listed under so many keys; one takes 1,000 write units a second (DynamoDB developer guide)."""
+DEFERRED_SHARDS = 16
+"""The keys that list deferred promotions; one takes 1,000 write units a second (DynamoDB developer guide)."""
 
 
 FREE = "attribute_not_exists(lease)"

@@ -17,7 +17,7 @@ from promoter.domain.manifest import OCI_INDEX
 from promoter.domain.model import ImageId, Manifest, Repository, Scan
 from tests.handler.test_events import enhanced, pushed
 from tests.support.ledgers import InMemoryLedger
-from tests.support.registries import InMemoryRegistry, KnownFindings, RememberedWatches, manifest
+from tests.support.registries import InMemoryDeferredPromotions, InMemoryRegistry, KnownFindings, manifest
 
 Invoke = Callable[[dict[str, Any]], dict[str, Any]]
 FINISHED = Scan("ACTIVE")
@@ -59,11 +59,14 @@ def build(invoke: Invoke, registry: InMemoryRegistry, findings: KnownFindings) -
 
 @pytest.mark.parametrize("count", [2, 8, 9, 32])
 def test_waiting_costs_in_proportion_to_the_platforms(
-    build: Callable[[int], Build], watches: RememberedWatches, registry: InMemoryRegistry, count: int
+    build: Callable[[int], Build],
+    deferred_promotions: InMemoryDeferredPromotions,
+    registry: InMemoryRegistry,
+    count: int,
 ) -> None:
-    """Each watch is written and removed once, and each platform's findings are asked for five times.
+    """Each deferred promotion is written and removed once, and each platform's findings are asked for five times.
 
-    With more platforms than a watch names, some more often.
+    With more platforms than an item names, some more often.
     """
     image = build(count)
 
@@ -73,9 +76,9 @@ def test_waiting_costs_in_proportion_to_the_platforms(
         image.scan(number)
 
     assert registry.tags["staging"] == image.index
-    assert watches.written == 2 * count
+    assert deferred_promotions.written == 2 * count
     assert len(image.findings.asked) <= (5 * count - 2 if count <= BESIDES + 1 else 9 * count)
-    assert not any(watches.waiting.values())
+    assert not any(deferred_promotions.waiting.values())
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -83,7 +86,7 @@ def test_whatever_the_order_and_however_often_the_index_is_promoted_once(
     build: Callable[[int], Build],
     registry: InMemoryRegistry,
     ledger: InMemoryLedger,
-    watches: RememberedWatches,
+    deferred_promotions: InMemoryDeferredPromotions,
     seed: int,
 ) -> None:
     """Scans before and after the push, each event once or more: the last that is needed carries it out."""
@@ -102,7 +105,7 @@ def test_whatever_the_order_and_however_often_the_index_is_promoted_once(
 
     assert registry.tags["staging"] == image.index
     assert ledger.outcomes().count("PROMOTED") == 1  # type: ignore[arg-type]
-    assert not any(watches.waiting.values())
+    assert not any(deferred_promotions.waiting.values())
 
 
 @dataclass
@@ -118,11 +121,11 @@ class Overtaken(KnownFindings):
         return seen
 
 
-def test_a_scan_that_finished_before_its_watch_was_written_is_not_waited_for(
+def test_a_scan_that_finished_before_its_deferred_promotion_was_written_is_not_waited_for(
     build: Callable[[int], Build],
     registry: InMemoryRegistry,
     findings: KnownFindings,
-    watches: RememberedWatches,
+    deferred_promotions: InMemoryDeferredPromotions,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its event has come and found nobody: the second look sees it, and the other's event is the last."""
@@ -132,7 +135,7 @@ def test_a_scan_that_finished_before_its_watch_was_written_is_not_waited_for(
 
     image.push()
 
-    assert watches.waiting_for(Repository("", ""), image.platforms[1].digest) == ()
+    assert deferred_promotions.waiting_for(Repository("", ""), image.platforms[1].digest) == ()
     image.scan(0)
     assert registry.tags["staging"] == image.index
 
@@ -165,7 +168,7 @@ def test_a_scan_that_failed_refuses_at_the_next_event(
 
 
 def test_an_event_before_its_own_findings_comes_again(
-    build: Callable[[int], Build], watches: RememberedWatches
+    build: Callable[[int], Build], deferred_promotions: InMemoryDeferredPromotions
 ) -> None:
     """Though another scan is awaited too: that one may be over before these findings are there."""
     image = build(2)
@@ -175,4 +178,4 @@ def test_an_event_before_its_own_findings_comes_again(
     with pytest.raises(Exception, match="is being scanned"):
         image.invoke(enhanced(**{"image-digest": first, "image-tags": []}))
 
-    assert watches.waiting[first] == [ImageId("build-7", image.index.digest)]
+    assert deferred_promotions.waiting[first] == [ImageId("build-7", image.index.digest)]
