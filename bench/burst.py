@@ -16,8 +16,8 @@ from promoter.domain.manifest import OCI_MANIFEST
 from promoter.domain.model import Repository
 
 EVENTS, QUOTA = 1_000, 10
-PATIENCE = 300  # seconds
-AT_ONCE = 8  # senders
+DRAINED_WITHIN = 300  # seconds
+SENDERS = 8
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def measure(lab: Lab, *, tell: Callable[[str], None]) -> Burst:
     """Send the events to the deployed stack, watch the tags come, and count in the ledger."""
     repository = f"burst/{uuid.uuid4().hex[:8]}"
     lab.client("ecr").create_repository(repositoryName=repository)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(SENDERS) as pool:
         wanted = dict(pool.map(lambda number: pushed(lab, repository, number), range(EVENTS)))
         throttling = {"service": "ecr", "operation": "PutImage", "code": "ThrottlingException", "above": QUOTA}
         lab.local("faults", throttling | {"times": 1_000_000})
@@ -98,7 +98,7 @@ def watched(lab: Lab, repository: str, began: float, tell: Callable[[str], None]
     """Look every second until all target tags are there, or it takes too long."""
     pages = lab.client("ecr").get_paginator("list_images")
     drained = [(0.0, 0)]
-    while drained[-1][1] < EVENTS and time.monotonic() - began < PATIENCE:
+    while drained[-1][1] < EVENTS and time.monotonic() - began < DRAINED_WITHIN:
         time.sleep(1)
         tags = [
             image.get("imageTag", "")

@@ -15,7 +15,7 @@ from typing import Any
 import promoter.handler  # noqa: F401 - slows the garbage collector down here too, as it does in the function
 from local.aws import LocalAws
 from promoter.aws.dynamodb.ledger import DynamoLedger
-from promoter.aws.ecr.image_facts import EcrFindings
+from promoter.aws.ecr.image_facts import EcrImageFacts
 from promoter.aws.ecr.registry import EcrRegistry
 from promoter.domain.policy import Policy, load
 from promoter.domain.ports import Ledger
@@ -62,7 +62,7 @@ class Lab:
             lease_duration=timedelta(seconds=30),
             history=timedelta(days=1),
         )
-        return Dependencies(policy, EcrRegistry(ecr), EcrFindings(ecr), ledger or real)
+        return Dependencies(policy, EcrRegistry(ecr), EcrImageFacts(ecr), ledger or real)
 
     def local(self, path: str, body: Any = None, *, method: str = "POST") -> Any:
         """Drive the local AWS: `scans`, `faults`, `calls`, `images`."""

@@ -12,7 +12,7 @@ from constructs import Construct
 
 LONGEST = 14 * 60  # seconds of a run: a minute less than Lambda allows
 SPARE = 60  # seconds between the end of a run and the next one
-PATIENCE = 3  # seconds: a promotion that has to wait for longer is tried again by the next run
+PATIENCE_SECONDS = 3  # a promotion that has to wait for longer is tried again by the next run
 LATEST = 6 * 60  # minutes that Lambda keeps an event at most (API reference, PutFunctionEventInvokeConfig)
 
 
@@ -20,7 +20,7 @@ def of_runs(minutes: int) -> dict[str, str]:
     """Return the variables of the reconciler: each run ends before the next one begins."""
     return {
         "PROMOTER_RECONCILE_SECONDS": str(min(LONGEST, minutes * 60 - SPARE)),
-        "PROMOTER_PATIENCE_SECONDS": str(PATIENCE),
+        "PROMOTER_PATIENCE_SECONDS": str(PATIENCE_SECONDS),
     }
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 ENOUGH_TO_PROMOTE = 23_000
-"""Milliseconds that are left for one more promotion of an event: it may wait for others twice (PATIENCE)."""
+"""Milliseconds that are left for one more promotion of an event: it may wait for others twice."""
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -72,7 +72,7 @@ def serve_queue(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]
     try:
         return serve_event(json.loads(message["body"]), context)
     except Exception as error:
-        if not wiring.event_queue().hand_back(message, error):
+        if not wiring.event_queue().retry_or_dead_letter(message, error):
             raise
         logger.exception("event failed for good")
         telemetry.report_given_up(error)

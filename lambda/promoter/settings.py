@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 POLICY_FILE = Path(__file__).with_name("policy.json")
-PATIENCE = "10"  # seconds
+PATIENCE_SECONDS = "10"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Settings:
                 table=environment["PROMOTER_TABLE"],
                 lease_duration=timedelta(seconds=int(environment["PROMOTER_LEASE_SECONDS"])),
                 history=timedelta(days=int(environment["PROMOTER_HISTORY_DAYS"])),
-                patience=timedelta(seconds=int(environment.get("PROMOTER_PATIENCE_SECONDS", PATIENCE))),
+                patience=timedelta(seconds=int(environment.get("PROMOTER_PATIENCE_SECONDS", PATIENCE_SECONDS))),
                 operators=tuple(json.loads(environment["PROMOTER_OPERATORS"])),
             )
 

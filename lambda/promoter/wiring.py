@@ -13,11 +13,11 @@ from botocore.config import Config
 from promoter.aws.dynamodb.deferred import DynamoDeferredPromotions
 from promoter.aws.dynamodb.freezes import DynamoFreezes
 from promoter.aws.dynamodb.ledger import DynamoLedger
-from promoter.aws.ecr.image_facts import EcrFindings
+from promoter.aws.ecr.image_facts import EcrImageFacts
 from promoter.aws.ecr.registry import EcrRegistry
 from promoter.domain.policy import Policy, load
 from promoter.promotion.dependencies import Dependencies
-from promoter.promotion.evidence import AT_ONCE
+from promoter.promotion.evidence import SCANS_AT_ONCE
 from promoter.settings import AnnouncerSettings, EventSettings, Settings
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ CLIENT = Config(
     connect_timeout=CONNECT,
     read_timeout=READ,
     retries={"mode": "standard", "total_max_attempts": TRIES},
-    max_pool_connections=AT_ONCE,
+    max_pool_connections=SCANS_AT_ONCE,
 )
 LONGEST_CALL = timedelta(seconds=TRIES * (CONNECT + READ) + PAUSES)
 """After that no part of a call is on its way."""
@@ -55,9 +55,9 @@ def registry() -> EcrRegistry:
 
 
 @functools.cache
-def findings() -> EcrFindings:
+def image_facts() -> EcrImageFacts:
     """Ask the same Amazon ECR for what is known of images."""
-    return EcrFindings(_ecr())
+    return EcrImageFacts(_ecr())
 
 
 @functools.cache
@@ -75,7 +75,7 @@ def dependencies() -> Dependencies:
     return Dependencies(
         policy=policy(),
         registry=registry(),
-        findings=findings(),
+        image_facts=image_facts(),
         ledger=ledger(),
         patience=Settings.read().patience,
     )

@@ -1,4 +1,4 @@
-"""Findings, signatures and push times, asked of the local AWS's ECR with the real boto3."""
+"""ImageFacts, signatures and push times, asked of the local AWS's ECR with the real boto3."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from local.aws import LocalAws
 from local.pusher import OCI_MANIFEST, PushedImage, push_blob, push_manifest
-from promoter.aws.ecr.image_facts import EcrFindings
+from promoter.aws.ecr.image_facts import EcrImageFacts
 from promoter.domain.errors import RegistryError, SourceNotFound, Throttled
 from promoter.domain.model import Finding, Repository, Scan
 
@@ -19,8 +19,8 @@ SEEN = "2026-11-01T00:00:00Z"
 
 
 @pytest.fixture
-def findings(local_aws: LocalAws) -> EcrFindings:
-    return EcrFindings(local_aws.client("ecr"))
+def image_facts(local_aws: LocalAws) -> EcrImageFacts:
+    return EcrImageFacts(local_aws.client("ecr"))
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def found(number: int, **members: Any) -> dict[str, Any]:
     ],
 )
 def test_both_scanners_are_read(
-    findings: EcrFindings,
+    image_facts: EcrImageFacts,
     place: Repository,
     push: Callable[..., PushedImage],
     scan: Callable[..., None],
@@ -67,17 +67,17 @@ def test_both_scanners_are_read(
     scan(digest, scanner=scanner, findings=[found(1, fixedIn="3.0.2")])
 
     status = "COMPLETE" if scanner == "basic" else "ACTIVE"
-    assert findings.scan(place, digest) == Scan(status, (expected,), datetime(2026, 11, 1, tzinfo=UTC))
+    assert image_facts.scan(place, digest) == Scan(status, (expected,), datetime(2026, 11, 1, tzinfo=UTC))
 
 
 def test_all_pages_are_read(
-    findings: EcrFindings, place: Repository, push: Callable[..., PushedImage], scan: Callable[..., None]
+    image_facts: EcrImageFacts, place: Repository, push: Callable[..., PushedImage], scan: Callable[..., None]
 ) -> None:
     """More findings than one answer holds."""
     digest = push("one", seed="pages").digest
     scan(digest, scanner="enhanced", findings=[found(n) for n in range(2345)])
 
-    read = findings.scan(place, digest)
+    read = image_facts.scan(place, digest)
 
     assert read.status == "ACTIVE"
     assert {finding.id for finding in read.findings} == {f"CVE-{n}" for n in range(2345)}
@@ -85,7 +85,7 @@ def test_all_pages_are_read(
 
 @pytest.mark.parametrize(("scanner", "status"), [("basic", "COMPLETE"), ("enhanced", "ACTIVE")])
 def test_a_scan_that_only_says_it_is_finished_is_not(
-    findings: EcrFindings,
+    image_facts: EcrImageFacts,
     place: Repository,
     push: Callable[..., PushedImage],
     scan: Callable[..., None],
@@ -96,18 +96,18 @@ def test_a_scan_that_only_says_it_is_finished_is_not(
     digest = push("one", seed=f"unfinished {scanner}").digest
 
     scan(digest, scanner=scanner, unfinished=True)
-    assert findings.scan(place, digest) == Scan("INCOMPLETE_ANSWER")
+    assert image_facts.scan(place, digest) == Scan("INCOMPLETE_ANSWER")
 
     scan(digest, scanner=scanner)
-    assert findings.scan(place, digest) == Scan(status, completed_at=datetime(2026, 11, 1, tzinfo=UTC))
+    assert image_facts.scan(place, digest) == Scan(status, completed_at=datetime(2026, 11, 1, tzinfo=UTC))
 
 
 def test_no_scan_is_a_scan_without_a_status(
-    findings: EcrFindings, place: Repository, push: Callable[..., PushedImage]
+    image_facts: EcrImageFacts, place: Repository, push: Callable[..., PushedImage]
 ) -> None:
     """ScanNotFound, and an image that is not there: nothing is known of either."""
-    assert findings.scan(place, push("one", seed="none").digest) == Scan(None)
-    assert findings.scan(place, "sha256:" + "0" * 64) == Scan(None)
+    assert image_facts.scan(place, push("one", seed="none").digest) == Scan(None)
+    assert image_facts.scan(place, "sha256:" + "0" * 64) == Scan(None)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_no_scan_is_a_scan_without_a_status(
     ],
 )
 def test_what_cannot_be_asked_is_a_failure(
-    findings: EcrFindings,
+    image_facts: EcrImageFacts,
     place: Repository,
     push: Callable[..., PushedImage],
     faults: Callable[..., None],
@@ -137,17 +137,17 @@ def test_what_cannot_be_asked_is_a_failure(
     faults("ecr", operation, code=code, status=400, times=9)
 
     with pytest.raises(expected, match=code):
-        getattr(findings, ask)(place, [digest] if ask == "pushed" else digest)
+        getattr(image_facts, ask)(place, [digest] if ask == "pushed" else digest)
 
 
 @pytest.mark.parametrize("operation", ["ListImageReferrers", "DescribeImageSigningStatus"])
 def test_an_image_that_is_not_there_is_unsigned(
-    findings: EcrFindings, place: Repository, faults: Callable[..., None], operation: str
+    image_facts: EcrImageFacts, place: Repository, faults: Callable[..., None], operation: str
 ) -> None:
     """As one that a caller brings along: no failure, and nothing to try again."""
     faults("ecr", operation, code="ImageNotFoundException", status=400, times=9)
 
-    assert findings.signed(place, "sha256:" + "0" * 64) is False
+    assert image_facts.signed(place, "sha256:" + "0" * 64) is False
 
 
 def pages(client: Any, *answers: dict[str, Any]) -> list[dict[str, Any]]:
@@ -180,7 +180,7 @@ def test_a_signature_behind_other_referrers_is_found(
         {"referrers": [SBOM, SIGNATURE]},
     )
 
-    assert EcrFindings(client).signed(place, push("one", seed="pages of referrers").digest) is True
+    assert EcrImageFacts(client).signed(place, push("one", seed="pages of referrers").digest) is True
     assert [params.get("nextToken") for params in asked] == [None, "1", "2"]
 
 
@@ -191,15 +191,15 @@ def test_the_search_for_a_signature_ends(
     client = local_aws.client("ecr")
     asked = pages(client, {"referrers": [SBOM] * 50, "nextToken": "1"})
 
-    assert EcrFindings(client).signed(place, push("one", seed="endless").digest) is False
+    assert EcrImageFacts(client).signed(place, push("one", seed="endless").digest) is False
     assert len(asked) == 10
 
 
 def test_an_image_without_a_signature_is_unsigned(
-    findings: EcrFindings, place: Repository, push: Callable[..., PushedImage]
+    image_facts: EcrImageFacts, place: Repository, push: Callable[..., PushedImage]
 ) -> None:
     """No referrer, no cosign tag, no managed signing."""
-    assert findings.signed(place, push("one", seed="unsigned").digest) is False
+    assert image_facts.signed(place, push("one", seed="unsigned").digest) is False
 
 
 EMPTY = "application/vnd.oci.empty.v1+json"
@@ -258,7 +258,7 @@ def test_only_a_referrer_that_is_known_to_be_a_signature_signs(
 
     client.meta.events.register("after-call.ecr.ListImageReferrers", withhold)
 
-    assert EcrFindings(client).signed(place, image.digest) is signed
+    assert EcrImageFacts(client).signed(place, image.digest) is signed
 
 
 def test_a_signature_of_another_image_does_not_sign(
@@ -273,12 +273,12 @@ def test_a_signature_of_another_image_does_not_sign(
     client = local_aws.client("ecr")
     pages(client, {"referrers": [{"digest": entries[0]["digest"], "artifactType": BUNDLE}]})
 
-    assert EcrFindings(client).signed(place, image.digest) is False
-    assert EcrFindings(client).signed(place, other.digest) is True
+    assert EcrImageFacts(client).signed(place, image.digest) is False
+    assert EcrImageFacts(client).signed(place, other.digest) is True
 
 
 def test_manifests_are_read_together_with_cosigns_tag(
-    findings: EcrFindings,
+    image_facts: EcrImageFacts,
     local_aws: LocalAws,
     place: Repository,
     push: Callable[..., PushedImage],
@@ -290,7 +290,7 @@ def test_manifests_are_read_together_with_cosigns_tag(
         refer(local_aws, place.name, image, artifactType=BUNDLE, number=number)
     control("DELETE", "/calls")
 
-    assert findings.signed(place, image.digest) is False
+    assert image_facts.signed(place, image.digest) is False
     calls = [call["operation"] for call in control("GET", "/calls")[1]["calls"]]
     assert calls == ["ListImageReferrers"] * 3 + ["BatchGetImage", "DescribeImageSigningStatus"]
 
@@ -310,7 +310,7 @@ PROFILE = "arn:aws:signer:us-east-1:123456789012:/signing-profiles/release"
     ],
 )
 def test_managed_signing_signs_by_its_profile(
-    findings: EcrFindings,
+    image_facts: EcrImageFacts,
     place: Repository,
     push: Callable[..., PushedImage],
     control: Any,
@@ -324,11 +324,11 @@ def test_managed_signing_signs_by_its_profile(
     document = {"repositoryName": place.name, "imageDigest": digest, "signingProfileArn": PROFILE}
     assert control("POST", "/signatures", document | {"status": status})[0] == 200
 
-    assert findings.signed(place, digest, ["other", named] if named else ()) is signed
+    assert image_facts.signed(place, digest, ["other", named] if named else ()) is signed
 
 
 def test_where_profiles_are_named_nothing_else_is_asked(
-    findings: EcrFindings,
+    image_facts: EcrImageFacts,
     local_aws: LocalAws,
     place: Repository,
     push: Callable[..., PushedImage],
@@ -340,27 +340,29 @@ def test_where_profiles_are_named_nothing_else_is_asked(
     push(f"{image.digest.replace(':', '-')}.sig", seed="signature")
     control("DELETE", "/calls")
 
-    assert findings.signed(place, image.digest, [PROFILE]) is False
+    assert image_facts.signed(place, image.digest, [PROFILE]) is False
     assert [call["operation"] for call in control("GET", "/calls")[1]["calls"]] == ["DescribeImageSigningStatus"]
 
 
-def test_cosigns_tag_signs(findings: EcrFindings, place: Repository, push: Callable[..., PushedImage]) -> None:
+def test_cosigns_tag_signs(
+    image_facts: EcrImageFacts, place: Repository, push: Callable[..., PushedImage]
+) -> None:
     """The older way to attach a signature: a tag made of the digest."""
     digest = push("one", seed="cosign").digest
     push(f"{digest.replace(':', '-')}.sig", seed="signature")
 
-    assert findings.signed(place, digest) is True
+    assert image_facts.signed(place, digest) is True
 
 
 def test_when_an_image_was_pushed(
-    findings: EcrFindings, place: Repository, push: Callable[..., PushedImage]
+    image_facts: EcrImageFacts, place: Repository, push: Callable[..., PushedImage]
 ) -> None:
     """Each with its own time, with a time zone; if one is not there, none has a time."""
     digests = [push(tag, seed=f"time {tag}").digest for tag in ("one", "two")]
 
-    pushed = findings.pushed(place, digests)
+    pushed = image_facts.pushed(place, digests)
 
     assert list(pushed) == digests
     assert all(abs(datetime.now(UTC) - each) < timedelta(minutes=1) for each in pushed.values())
     with pytest.raises(SourceNotFound):
-        findings.pushed(place, [*digests, "sha256:" + "0" * 64])
+        image_facts.pushed(place, [*digests, "sha256:" + "0" * 64])

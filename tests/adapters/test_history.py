@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local.aws import LocalAws
-from promoter.aws.dynamodb.history import AT_ONCE, READS, DynamoHistory, Filter
+from promoter.aws.dynamodb.history import FILTERED_PAGE, READS, DynamoHistory, Filter
 from promoter.aws.dynamodb.ledger import DynamoLedger
 from promoter.domain.errors import InvalidRequest
 from promoter.domain.model import ImageId, Lease, Outcome, Record, Repository, TagMove, Trigger
@@ -114,7 +114,7 @@ def test_a_filter_looks_at_so_many_and_hands_the_rest_on(
     local_aws: LocalAws, table: str, ledger: DynamoLedger, history: DynamoHistory
 ) -> None:
     """A page may be empty and still have a next one: no call reads a whole history."""
-    for number in range(READS * AT_ONCE + 1):
+    for number in range(READS * FILTERED_PAGE + 1):
         ledger.record(ended(number, caller=BOB if number == 0 else ANN))
 
     assert list(pages(history, Filter(caller=BOB), limit=20)) == [[], ["p-0"]]

@@ -41,7 +41,7 @@ from promoter.domain.ports import (
     Ledger,
     MovedOnError,
     PartlyDoneError,
-    TakenBackError,
+    RolledBackError,
 )
 from promoter.wiring import CLIENT
 from tests.support.ledgers import InMemoryLedger
@@ -327,12 +327,12 @@ def test_a_scan_does_not_bring_back_what_was_rolled_back(ledger: Ledger) -> None
     first = carry_out(ledger, intent())
     carry_out(ledger, back(first), NEW)
 
-    with pytest.raises(TakenBackError) as taken:
+    with pytest.raises(RolledBackError) as taken:
         begin(ledger, intent(trigger=Trigger.SCAN), OLD)
     assert taken.value.image_tags == ("prod",)
 
     carry_out(ledger, intent(OTHER, trigger=Trigger.SCAN), OLD)
-    with pytest.raises(TakenBackError):
+    with pytest.raises(RolledBackError):
         begin(ledger, intent(trigger=Trigger.SCAN), OTHER)
 
 
@@ -343,7 +343,7 @@ def test_all_that_was_rolled_back_stays_so(ledger: Ledger) -> None:
         carry_out(ledger, back(done), digest)
 
     for digest in (NEW, OTHER):
-        with pytest.raises(TakenBackError):
+        with pytest.raises(RolledBackError):
             begin(ledger, intent(digest, trigger=Trigger.SCAN), OLD)
 
 
@@ -369,7 +369,7 @@ def test_what_was_put_back_by_hand_is_rolled_back_all_the_same(ledger: Ledger) -
     head = ledger.head(PLACE, "prod")
     assert head is not None
     assert (head.image_digest, head.promotion_id, head.undoes) == (OLD, again.promotion_id, first.promotion_id)
-    with pytest.raises(TakenBackError):
+    with pytest.raises(RolledBackError):
         begin(ledger, intent(trigger=Trigger.SCAN), OLD)
 
 
@@ -398,7 +398,7 @@ def test_taking_over_drift_forgets_no_rollback(ledger: Ledger) -> None:
     assert ledger.adopt(head, NEW)
 
     carry_out(ledger, intent(OTHER), NEW)
-    with pytest.raises(TakenBackError):
+    with pytest.raises(RolledBackError):
         begin(ledger, intent(trigger=Trigger.SCAN), OTHER)
 
 

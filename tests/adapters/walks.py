@@ -45,14 +45,14 @@ from tests.adapters.test_ledger import Clock
 from tests.support.ledgers import dependencies
 from tests.support.policies import ACCOUNT, policy
 from tests.support.policies import rule as policy_rule
-from tests.support.registries import InMemoryRegistry, KnownFindings
+from tests.support.registries import InMemoryRegistry, KnownImageFacts
 
 PUSHED = datetime(2026, 11, 1, tzinfo=UTC)
 POLICY = policy(
     policy_rule(to_matching=[".*"]),
     *(policy_rule(name=f"scan-{tag}", on="scan", to=[tag], **{"from": "image-.*"}) for tag in TAGS),
 )
-FINDINGS = KnownFindings(pushes={image.digest: PUSHED for image in IMAGES.values()})
+FINDINGS = KnownImageFacts(pushes={image.digest: PUSHED for image in IMAGES.values()})
 MOODS = ("throttled", "immutable", "down", "lost", "done but lost")
 PASSING = {"tag_busy", "throttled", "registry_error", "tag_immutable", "source_not_found", "interrupted"}
 NOT_BEGUN = {"frozen", "gate_refused", "not_allowed", "source_not_found", "superseded", "tag_changed"}
@@ -280,7 +280,7 @@ class Walk:
 
     def follow(self, tag: str, by_hand: set[str | None]) -> str | None:
         """Follow the tag's history; return where it ends."""
-        at, seen, taken_back = None, set[tuple[str, TagMove]](), set[str | None]()
+        at, seen, rolled_back = None, set[tuple[str, TagMove]](), set[str | None]()
         records = self.at.history.promotions(self.at.place, image_tag=tag, limit=100).entries
         for record in reversed(records):
             for move in record.moves:
@@ -292,13 +292,13 @@ class Walk:
                 seen.add((record.promotion_id, move))
                 digest = record.digest_of(move)
                 if record.undoes:
-                    taken_back.add(record.undone[tag])
+                    rolled_back.add(record.undone[tag])
                 if move.outcome is Outcome.UNCHANGED:
                     assert move.previous_digest == digest
                     continue
                 assert at is None or move.previous_digest in {at, *by_hand}
-                assert record.trigger is Trigger.REQUEST or digest not in taken_back
-                taken_back.discard(digest)
+                assert record.trigger is Trigger.REQUEST or digest not in rolled_back
+                rolled_back.discard(digest)
                 at = digest
         return at
 

@@ -13,7 +13,7 @@ import pytest
 from promoter import handler, telemetry, wiring
 from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import ACCOUNT, gate, policy, rule
-from tests.support.registries import InMemoryDeferredPromotions, InMemoryRegistry, KnownFindings
+from tests.support.registries import InMemoryDeferredPromotions, InMemoryRegistry, KnownImageFacts
 
 REGION = "eu-central-1"
 EVENTS_QUEUE, FAILED_QUEUE = "https://sqs.example/events", "https://sqs.example/failed"
@@ -40,8 +40,8 @@ def registry() -> InMemoryRegistry:
 
 
 @pytest.fixture
-def findings() -> KnownFindings:
-    return KnownFindings()
+def image_facts() -> KnownImageFacts:
+    return KnownImageFacts()
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def logs(
 @pytest.fixture
 def invoke(
     registry: InMemoryRegistry,
-    findings: KnownFindings,
+    image_facts: KnownImageFacts,
     deferred_promotions: InMemoryDeferredPromotions,
     ledger: InMemoryLedger,
     monkeypatch: pytest.MonkeyPatch,
@@ -92,11 +92,11 @@ def invoke(
     )
     monkeypatch.setattr(wiring, "registry", lambda: registry)
     monkeypatch.setattr(wiring, "policy", lambda: rules)
-    monkeypatch.setattr(wiring, "findings", lambda: findings)
+    monkeypatch.setattr(wiring, "image_facts", lambda: image_facts)
     monkeypatch.setattr(
         wiring,
         "dependencies",
-        lambda: dependencies(wiring.policy(), wiring.registry(), wiring.findings(), ledger=ledger),
+        lambda: dependencies(wiring.policy(), wiring.registry(), wiring.image_facts(), ledger=ledger),
     )
     monkeypatch.setattr(wiring, "deferred_promotions", lambda: deferred_promotions)
     monkeypatch.setenv("PROMOTER_REGISTRY_ID", ACCOUNT)

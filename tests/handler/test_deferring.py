@@ -17,7 +17,7 @@ from promoter.domain.manifest import OCI_INDEX
 from promoter.domain.model import ImageId, Manifest, Repository, Scan
 from tests.handler.test_events import enhanced, pushed
 from tests.support.ledgers import InMemoryLedger
-from tests.support.registries import InMemoryDeferredPromotions, InMemoryRegistry, KnownFindings, manifest
+from tests.support.registries import InMemoryDeferredPromotions, InMemoryRegistry, KnownImageFacts, manifest
 
 Invoke = Callable[[dict[str, Any]], dict[str, Any]]
 FINISHED = Scan("ACTIVE")
@@ -30,19 +30,19 @@ class Build:
     platforms: list[Manifest]
     index: Manifest
     invoke: Invoke
-    findings: KnownFindings
+    image_facts: KnownImageFacts
 
     def push(self) -> None:
         self.invoke(pushed(**{"image-digest": self.index.digest}))
 
     def scan(self, number: int, *, tell: bool = True) -> None:
-        self.findings.scans[self.platforms[number].digest] = FINISHED
+        self.image_facts.scans[self.platforms[number].digest] = FINISHED
         if tell:
             self.invoke(enhanced(**{"image-digest": self.platforms[number].digest, "image-tags": []}))
 
 
 @pytest.fixture
-def build(invoke: Invoke, registry: InMemoryRegistry, findings: KnownFindings) -> Callable[[int], Build]:
+def build(invoke: Invoke, registry: InMemoryRegistry, image_facts: KnownImageFacts) -> Callable[[int], Build]:
     """Make an index of so many platforms, none of them scanned; the function knows it."""
 
     def make(count: int) -> Build:
@@ -51,8 +51,8 @@ def build(invoke: Invoke, registry: InMemoryRegistry, findings: KnownFindings) -
         index = manifest(json.dumps({"manifests": entries}), OCI_INDEX)
         registry.untagged += platforms
         registry.tags["build-7"] = index
-        findings.pushes |= {each.digest: datetime.now(UTC) for each in [index, *platforms]}
-        return Build(platforms, index, invoke, findings)
+        image_facts.pushes |= {each.digest: datetime.now(UTC) for each in [index, *platforms]}
+        return Build(platforms, index, invoke, image_facts)
 
     return make
 
@@ -77,7 +77,7 @@ def test_waiting_costs_in_proportion_to_the_platforms(
 
     assert registry.tags["staging"] == image.index
     assert deferred_promotions.written == 2 * count
-    assert len(image.findings.asked) <= (5 * count - 2 if count <= BESIDES + 1 else 9 * count)
+    assert len(image.image_facts.asked) <= (5 * count - 2 if count <= BESIDES + 1 else 9 * count)
     assert not any(deferred_promotions.waiting.values())
 
 
@@ -109,8 +109,8 @@ def test_whatever_the_order_and_however_often_the_index_is_promoted_once(
 
 
 @dataclass
-class Overtaken(KnownFindings):
-    """Findings of which one finishes right after it was looked at, before anybody waits for it."""
+class Overtaken(KnownImageFacts):
+    """ImageFacts of which one finishes right after it was looked at, before anybody waits for it."""
 
     overtakes: str = ""
 
@@ -124,14 +124,14 @@ class Overtaken(KnownFindings):
 def test_a_scan_that_finished_before_its_deferred_promotion_was_written_is_not_waited_for(
     build: Callable[[int], Build],
     registry: InMemoryRegistry,
-    findings: KnownFindings,
+    image_facts: KnownImageFacts,
     deferred_promotions: InMemoryDeferredPromotions,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its event has come and found nobody: the second look sees it, and the other's event is the last."""
     image = build(2)
-    overtaken = Overtaken(findings.scans, pushes=findings.pushes, overtakes=image.platforms[1].digest)
-    monkeypatch.setattr(wiring, "findings", lambda: overtaken)
+    overtaken = Overtaken(image_facts.scans, pushes=image_facts.pushes, overtakes=image.platforms[1].digest)
+    monkeypatch.setattr(wiring, "image_facts", lambda: overtaken)
 
     image.push()
 
@@ -160,7 +160,7 @@ def test_a_scan_that_failed_refuses_at_the_next_event(
     """It is not waited for, although its own event was ignored."""
     image = build(2)
     image.push()
-    image.findings.scans[image.platforms[0].digest] = Scan("FAILED")
+    image.image_facts.scans[image.platforms[0].digest] = Scan("FAILED")
 
     image.scan(1)
 

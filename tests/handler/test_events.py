@@ -18,11 +18,11 @@ from promoter.domain.policy import Freeze
 from tests.support.ledgers import InMemoryLedger
 from tests.support.policies import ACCOUNT, gate, policy, rule
 from tests.support.registries import (
-    FailingFindings,
+    FailingImageFacts,
     FailingRegistry,
     InMemoryDeferredPromotions,
     InMemoryRegistry,
-    KnownFindings,
+    KnownImageFacts,
     manifest,
 )
 
@@ -34,9 +34,9 @@ ARN = f"arn:aws:ecr:eu-central-1:{ACCOUNT}:repository/team/web"
 
 
 @pytest.fixture(autouse=True)
-def scanned(findings: KnownFindings) -> None:
+def scanned(image_facts: KnownImageFacts) -> None:
     """Let the image have passed its scan, as it has when the event comes."""
-    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+    image_facts.scans[IMAGE.digest] = Scan("COMPLETE")
 
 
 def basic(**detail: Any) -> dict[str, Any]:
@@ -189,11 +189,11 @@ def test_a_call_of_neither_kind_is_an_error(invoke: Invoke) -> None:
 
 
 def test_an_image_with_findings_is_refused_whatever_the_event_counts(
-    invoke: Invoke, registry: InMemoryRegistry, findings: KnownFindings, logs: Logs
+    invoke: Invoke, registry: InMemoryRegistry, image_facts: KnownImageFacts, logs: Logs
 ) -> None:
     """The registry's findings are the truth; the log names the vulnerability and the metric the reason."""
     registry.tags["build-7"] = IMAGE
-    findings.scans[IMAGE.digest] = Scan("COMPLETE", (Finding("CVE-2026-1", "CRITICAL", ("openssl",)),))
+    image_facts.scans[IMAGE.digest] = Scan("COMPLETE", (Finding("CVE-2026-1", "CRITICAL", ("openssl",)),))
 
     answer = invoke(basic(**{"finding-severity-counts": {}}))
 
@@ -210,7 +210,7 @@ def test_findings_that_cannot_be_asked_for_promote_nothing(
 ) -> None:
     """Throttled: the event comes again."""
     registry.tags["build-7"] = IMAGE
-    monkeypatch.setattr(wiring, "findings", lambda: FailingFindings(failure=Throttled("slow down")))
+    monkeypatch.setattr(wiring, "image_facts", lambda: FailingImageFacts(failure=Throttled("slow down")))
 
     with pytest.raises(Throttled):
         invoke(basic())
@@ -218,11 +218,11 @@ def test_findings_that_cannot_be_asked_for_promote_nothing(
 
 
 def test_a_scan_whose_findings_are_not_there_yet_comes_again(
-    invoke: Invoke, registry: InMemoryRegistry, findings: KnownFindings
+    invoke: Invoke, registry: InMemoryRegistry, image_facts: KnownImageFacts
 ) -> None:
     """The event may overtake the findings that it tells of."""
     registry.tags["build-7"] = IMAGE
-    findings.scans[IMAGE.digest] = Scan("IN_PROGRESS")
+    image_facts.scans[IMAGE.digest] = Scan("IN_PROGRESS")
 
     with pytest.raises(PromoterError, match="is being scanned"):
         invoke(basic())
@@ -232,18 +232,18 @@ def test_a_scan_whose_findings_are_not_there_yet_comes_again(
 def test_a_push_before_its_scan_waits_for_it(
     invoke: Invoke,
     registry: InMemoryRegistry,
-    findings: KnownFindings,
+    image_facts: KnownImageFacts,
     deferred_promotions: InMemoryDeferredPromotions,
 ) -> None:
     """Nothing is wrong, nothing is retried: the scan's event carries it out, though it knows no tag."""
     registry.tags["build-7"] = IMAGE
-    findings.scans.clear()
-    findings.pushes[IMAGE.digest] = datetime.now(UTC)
+    image_facts.scans.clear()
+    image_facts.pushes[IMAGE.digest] = datetime.now(UTC)
 
     assert [p["outcome"] for p in invoke(pushed())["promotions"]] == ["REFUSED"]
     assert deferred_promotions.waiting == {IMAGE.digest: [ImageId("build-7", IMAGE.digest)]}
 
-    findings.scans[IMAGE.digest] = Scan("ACTIVE")
+    image_facts.scans[IMAGE.digest] = Scan("ACTIVE")
     assert [p["outcome"] for p in invoke(enhanced(**{"image-tags": []}))["promotions"]] == ["PROMOTED"]
     assert registry.tags["staging"] == IMAGE
 
@@ -251,7 +251,7 @@ def test_a_push_before_its_scan_waits_for_it(
 def test_a_scanned_image_that_has_to_soak_is_not_forgotten(
     invoke: Invoke,
     registry: InMemoryRegistry,
-    findings: KnownFindings,
+    image_facts: KnownImageFacts,
     deferred_promotions: InMemoryDeferredPromotions,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -260,10 +260,10 @@ def test_a_scanned_image_that_has_to_soak_is_not_forgotten(
     rules = policy(rule(name="staging", on="scan", to=["staging"], gate=soaking, **{"from": "build-.*"}))
     monkeypatch.setattr(wiring, "policy", lambda: rules)
     registry.tags["build-7"] = IMAGE
-    findings.scans.clear()
-    findings.pushes[IMAGE.digest] = datetime.now(UTC)
+    image_facts.scans.clear()
+    image_facts.pushes[IMAGE.digest] = datetime.now(UTC)
     invoke(pushed())
-    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+    image_facts.scans[IMAGE.digest] = Scan("COMPLETE")
 
     assert [p["outcome"] for p in invoke(basic())["promotions"]] == ["REFUSED"]
 
@@ -295,15 +295,15 @@ def test_a_frozen_promotion_of_an_event_waits(
 def test_a_deferred_promotion_ends_with_what_it_waited_for(
     invoke: Invoke,
     registry: InMemoryRegistry,
-    findings: KnownFindings,
+    image_facts: KnownImageFacts,
     deferred_promotions: InMemoryDeferredPromotions,
 ) -> None:
     """Or `reconcile` would do it again, after somebody took it back."""
     registry.tags["build-7"] = IMAGE
-    findings.scans.clear()
-    findings.pushes[IMAGE.digest] = datetime.now(UTC)
+    image_facts.scans.clear()
+    image_facts.pushes[IMAGE.digest] = datetime.now(UTC)
     invoke(pushed())
-    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+    image_facts.scans[IMAGE.digest] = Scan("COMPLETE")
 
     invoke(basic())
 
@@ -322,21 +322,21 @@ INDEX = manifest(
 def test_an_index_is_promoted_once_by_whichever_event_comes_last(
     invoke: Invoke,
     registry: InMemoryRegistry,
-    findings: KnownFindings,
+    image_facts: KnownImageFacts,
     ledger: InMemoryLedger,
     order: tuple[str, ...],
     times: int,
 ) -> None:
     """Its platforms are scanned without a tag, before or after it is pushed, in any order, each told twice."""
     registry.untagged += [AMD, ARM]
-    findings.pushes |= {image.digest: datetime.now(UTC) for image in (INDEX, AMD, ARM)}
+    image_facts.pushes |= {image.digest: datetime.now(UTC) for image in (INDEX, AMD, ARM)}
     for number, step in enumerate(order, start=1):
         if step == "push":
             registry.tags["build-7"] = INDEX
             event = pushed(**{"image-digest": INDEX.digest})
         else:
             image = AMD if step == "amd" else ARM
-            findings.scans[image.digest] = Scan("ACTIVE")
+            image_facts.scans[image.digest] = Scan("ACTIVE")
             event = enhanced(**{"image-digest": image.digest, "image-tags": []})
         for _ in range(times):
             invoke(event)

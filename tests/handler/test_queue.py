@@ -16,7 +16,7 @@ from promoter.domain.errors import RegistryError, TagImmutable
 from promoter.domain.model import Scan
 from tests.handler.conftest import EVENTS_QUEUE, FAILED_QUEUE
 from tests.handler.test_events import IMAGE, basic
-from tests.support.registries import FailingRegistry, InMemoryRegistry, KnownFindings
+from tests.support.registries import FailingRegistry, InMemoryRegistry, KnownImageFacts
 
 Invoke = Callable[[dict[str, Any]], dict[str, Any]]
 TRIES = 5
@@ -52,9 +52,9 @@ def sqs(monkeypatch: pytest.MonkeyPatch) -> Sqs:
 
 
 @pytest.fixture
-def failing(invoke: Invoke, findings: KnownFindings, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+def failing(invoke: Invoke, image_facts: KnownImageFacts, monkeypatch: pytest.MonkeyPatch) -> Invoke:
     """The function, with a registry that does not take what has passed."""
-    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+    image_facts.scans[IMAGE.digest] = Scan("COMPLETE")
     registry = FailingRegistry({"build-7": IMAGE}, failing_tag="staging", failure=RegistryError("out of order"))
     monkeypatch.setattr(wiring, "registry", lambda: registry)
     return invoke
@@ -73,11 +73,11 @@ def queued(body: Any, *, receives: int = 1) -> dict[str, Any]:
 
 
 def test_an_event_of_the_queue_is_carried_out(
-    invoke: Invoke, registry: InMemoryRegistry, findings: KnownFindings, sqs: Sqs
+    invoke: Invoke, registry: InMemoryRegistry, image_facts: KnownImageFacts, sqs: Sqs
 ) -> None:
     """As if it had come by itself; the queue is not asked for anything."""
     registry.tags["build-7"] = IMAGE
-    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+    image_facts.scans[IMAGE.digest] = Scan("COMPLETE")
 
     answer = invoke(queued(basic()))
 
@@ -160,13 +160,13 @@ def test_the_last_try_is_counted_as_a_failure(
 
 def test_a_failure_that_no_retry_heals_is_counted_at_once(
     invoke: Invoke,
-    findings: KnownFindings,
+    image_facts: KnownImageFacts,
     sqs: Sqs,
     logs: Callable[[], list[dict[str, Any]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The event is done with."""
-    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+    image_facts.scans[IMAGE.digest] = Scan("COMPLETE")
     registry = FailingRegistry({"build-7": IMAGE}, failing_tag="staging", failure=TagImmutable("it is immutable"))
     monkeypatch.setattr(wiring, "registry", lambda: registry)
 

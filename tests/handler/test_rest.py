@@ -19,7 +19,7 @@ from tests.handler.conftest import EVENTS_QUEUE, FAILED_QUEUE, REGION, Context
 from tests.handler.test_events import IMAGE, basic, enhanced
 from tests.handler.test_queue import TRIES
 from tests.support.policies import ACCOUNT
-from tests.support.registries import InMemoryDeferredPromotions, InMemoryRegistry, KnownFindings, manifest
+from tests.support.registries import InMemoryDeferredPromotions, InMemoryRegistry, KnownImageFacts, manifest
 
 TAGS = [f"build-{number}" for number in range(300)]
 EACH = 20  # promotions that an invocation has time for
@@ -84,9 +84,9 @@ class Deliveries:
 
 
 @pytest.fixture
-def deliveries(invoke: object, findings: KnownFindings, monkeypatch: pytest.MonkeyPatch) -> Deliveries:
+def deliveries(invoke: object, image_facts: KnownImageFacts, monkeypatch: pytest.MonkeyPatch) -> Deliveries:
     """The function behind its queue; a scan of the image has passed."""
-    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+    image_facts.scans[IMAGE.digest] = Scan("COMPLETE")
     deliveries = Deliveries(Queue())
     queue = EventQueue(
         deliveries.queue,  # type: ignore[arg-type]
@@ -137,14 +137,14 @@ def test_three_hundred_that_wait_for_one_scan_are_forgotten_one_by_one(
     deliveries: Deliveries,
     registry: InMemoryRegistry,
     deferred_promotions: InMemoryDeferredPromotions,
-    findings: KnownFindings,
+    image_facts: KnownImageFacts,
 ) -> None:
     """Each deferred promotion ends by itself, not with the last of them all."""
     registry.tags |= {tag: manifest(f'{{"tag": "{tag}"}}') for tag in TAGS}
     waiting = [ImageId(tag, image.digest) for tag, image in registry.tags.items()]
     for source in waiting:
-        findings.scans[f"{source.image_digest}"] = Scan("COMPLETE")
-        findings.pushes[f"{source.image_digest}"] = datetime.now(UTC)
+        image_facts.scans[f"{source.image_digest}"] = Scan("COMPLETE")
+        image_facts.pushes[f"{source.image_digest}"] = datetime.now(UTC)
         deferred_promotions.add(PLACE, source, [IMAGE.digest])
 
     deliveries.deliver(json.dumps(enhanced(**{"image-tags": []})), 1)

@@ -15,17 +15,17 @@ from promoter.domain.model import Head, Lease, Outcome, Record, Repository, Rota
 from promoter.domain.policy import Freeze, Policy
 from promoter.domain.ports import (
     AbandonedError,
-    Findings,
     HeadMovedError,
+    ImageFacts,
     LeaseLostError,
     Ledger,
     MovedOnError,
     PartlyDoneError,
     Registry,
-    TakenBackError,
+    RolledBackError,
 )
 from promoter.promotion.dependencies import Dependencies
-from tests.support.registries import KnownFindings
+from tests.support.registries import KnownImageFacts
 
 Tag = tuple[Repository, str]
 
@@ -46,7 +46,7 @@ class InMemoryLedger:
     held: dict[Tag, Lease] = field(default_factory=dict)
     heads: dict[Tag, Head] = field(default_factory=dict)
     versions: dict[Tag, int] = field(default_factory=dict)
-    taken_back: dict[Tag, set[str | None]] = field(default_factory=dict)
+    rolled_back: dict[Tag, set[str | None]] = field(default_factory=dict)
     stops: list[Freeze] = field(default_factory=list)
     announced: list[Record] = field(default_factory=list)
     rotas: dict[Tag, Rota | None] = field(default_factory=dict)
@@ -85,9 +85,9 @@ class InMemoryLedger:
             raise TagBusy("another promotion is moving the tag")
         if record.undoes and (moved_on := [name for name, tag in tags.items() if not self._is_last(tag, record)]):
             raise MovedOnError(moved_on)
-        back = [name for name, tag in tags.items() if record.image_digest in self.taken_back.get(tag, ())]
+        back = [name for name, tag in tags.items() if record.image_digest in self.rolled_back.get(tag, ())]
         if back and record.trigger is Trigger.SCAN:
-            raise TakenBackError(back)
+            raise RolledBackError(back)
         moved = {
             name: self.versions.get(tag, 0)
             for name, tag in tags.items()
@@ -118,7 +118,7 @@ class InMemoryLedger:
         for move in record.moves:
             if move.image_tag in tags:
                 self._head(record, move.image_tag, record.digest_of(move))
-                back = self.taken_back.setdefault(tags[move.image_tag], set())
+                back = self.rolled_back.setdefault(tags[move.image_tag], set())
                 if record.trigger is Trigger.REQUEST:
                     back.discard(record.digest_of(move))
                 if record.undoes:
@@ -242,7 +242,7 @@ class InMemoryLedger:
 def dependencies(
     policy: Policy,
     registry: Registry,
-    findings: Findings | None = None,
+    image_facts: ImageFacts | None = None,
     *,
     ledger: Ledger | None = None,
     now: Callable[[], datetime] | None = None,
@@ -255,7 +255,7 @@ def dependencies(
     return Dependencies(
         policy=policy,
         registry=registry,
-        findings=findings or KnownFindings(),
+        image_facts=image_facts or KnownImageFacts(),
         ledger=ledger or InMemoryLedger(now),
         now=now,
         pause=lambda _: None,

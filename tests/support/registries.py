@@ -82,7 +82,7 @@ class RacedRegistry(InMemoryRegistry):
 
 
 @dataclass
-class KnownFindings:
+class KnownImageFacts:
     """Knows what the test says; an image that it was not told of has no scan."""
 
     scans: dict[str, Scan] = field(default_factory=dict)
@@ -107,8 +107,8 @@ class KnownFindings:
 
 
 @dataclass
-class FailingFindings(KnownFindings):
-    """Findings that cannot be asked for."""
+class FailingImageFacts(KnownImageFacts):
+    """Facts that cannot be asked for."""
 
     failure: PromoterError | None = None
 

@@ -18,7 +18,7 @@ from tests.torture.stage import Stage
 from tests.torture.wire import Answer, Request, Wire
 
 PART = "fuzz"
-AT_ONCE = 6  # connections
+CONNECTIONS = 6  # connections
 WEIGHTS = {"POST /promotions": 12, "GET /freeze": 1, "DELETE /freeze": 2, "POST /reconcile": 1}
 """How often a route is tried, where that is not 4: most goes on in a promotion, and reconcile takes long."""
 MOST = 50  # violations of different kinds, after which the rest of the time is not worth it
@@ -32,7 +32,7 @@ def explore(stage: Stage, seed: int, seconds: float, *, requests: int | None = N
 
     def hammer(number: int) -> None:
         hostile = Hostile(random.Random(f"{seed}-{number}"), known)
-        shares = count() if requests is None else range(number, requests, AT_ONCE)
+        shares = count() if requests is None else range(number, requests, CONNECTIONS)
         with stage.wire() as wire:
             for _ in shares:
                 if time.monotonic() > until or len(figures.violations) >= MOST:
@@ -42,7 +42,7 @@ def explore(stage: Stage, seed: int, seconds: float, *, requests: int | None = N
                 with lock:
                     judge(figures, request, answer)
 
-    threads = [threading.Thread(target=hammer, args=(number,)) for number in range(AT_ONCE)]
+    threads = [threading.Thread(target=hammer, args=(number,)) for number in range(CONNECTIONS)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -16,7 +16,7 @@ from botocore.credentials import Credentials
 
 from local.aws import LocalAws
 
-PATIENCE = 60.0  # seconds for an answer; API Gateway's own is 30
+ANSWER_WITHIN = 60.0  # seconds for an answer; API Gateway's own is 30
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Wire:
         self._signer = SigV4Auth(Credentials(aws.access_key_id, aws.secret_access_key), "execute-api", aws.region)
         self._url = api_url
         self._path = urlsplit(api_url).path
-        self._connection = http.client.HTTPConnection(urlsplit(api_url).netloc, timeout=PATIENCE)
+        self._connection = http.client.HTTPConnection(urlsplit(api_url).netloc, timeout=ANSWER_WITHIN)
 
     def __enter__(self) -> Wire:
         return self

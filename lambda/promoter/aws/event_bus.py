@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from promoter.aws.event_queue import PutAside
 
-AT_ONCE = 10  # entries of one PutEvents
+MOST_ENTRIES = 10  # entries of one PutEvents
 # Bytes of one PutEvents: 256 KB, less what EventBridge's envelopes of ten entries take (Amazon EventBridge user
 # guide, "Calculating PutEvents event entry size").
 ROOM = 250_000
-PATIENCE = timedelta(hours=1)
+RETRIED_FOR = timedelta(hours=1)
 """How long an announcement is tried: then it is put aside, where it is kept longer than the stream keeps it."""
 
 # EventBridge API reference, PutEventsResultEntry: every other code says that a retry gets the same answer.
@@ -60,7 +60,7 @@ class Unsent:
 
 @dataclass(frozen=True)
 class Announcer:
-    """Sends announcements, and puts aside what cannot be sent for good, or not for PATIENCE."""
+    """Sends announcements, and puts aside what cannot be sent for good, or not for RETRIED_FOR."""
 
     client: EventBridgeClient
     aside: PutAside
@@ -76,7 +76,7 @@ class Announcer:
         sent = 0
         for portion in portions([each for each in found if isinstance(each, Announcement)]):
             failed = self._send(portion)
-            young = [each for each in failed if each.retryable and self.now() - each.recorded_at < PATIENCE]
+            young = [each for each in failed if each.retryable and self.now() - each.recorded_at < RETRIED_FOR]
             if young:
                 raise LedgerError(
                     f"{len(young)} announcements could not be sent: {young[0].code}: {young[0].cause}"
@@ -116,7 +116,7 @@ def portions(found: Iterable[Announcement]) -> Iterator[list[Announcement]]:
     portion: list[Announcement] = []
     room = ROOM
     for each in found:
-        if portion and (len(portion) == AT_ONCE or each.size > room):
+        if portion and (len(portion) == MOST_ENTRIES or each.size > room):
             yield portion
             portion, room = [], ROOM
         portion.append(each)

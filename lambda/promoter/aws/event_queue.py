@@ -46,7 +46,7 @@ class EventQueue:
         self._tries = tries
         self._retry = retry
 
-    def hand_back(self, message: dict[str, Any], error: Exception) -> bool:
+    def retry_or_dead_letter(self, message: dict[str, Any], error: Exception) -> bool:
         """Have a message tried again soon; after the last try put it away with its cause, and return True.
 
         `message` is a record of Lambda's (developer guide, "Using Lambda with Amazon SQS"). SQS's errors are

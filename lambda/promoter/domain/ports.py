@@ -51,7 +51,7 @@ class Registry(Protocol):
         """
 
 
-class Findings(Protocol):
+class ImageFacts(Protocol):
     """What is known of an image beside its bytes. Methods raise the Failures of promoter.domain.errors."""
 
     def scan(self, repository: Repository, image_digest: str) -> Scan:
@@ -136,7 +136,7 @@ class PartlyDoneError(Exception):
         self.record = record
 
 
-class TakenBackError(Exception):
+class RolledBackError(Exception):
     """Tags that a scan would move again to an image from which they were rolled back."""
 
     def __init__(self, image_tags: Sequence[str]) -> None:
@@ -163,7 +163,7 @@ class Ledger(Protocol):
         differs from the registry's; `after` is the earlier attempt whose moves `record` inherits. Returns the
         earlier record where this promotion ended before. A rollback gets the lease only of tags that the promotion
         it takes back, or a rollback of that, was the last to move. Raises TagBusy, IdempotencyConflict,
-        HeadMovedError, MovedOnError, TakenBackError, PartlyDoneError or AbandonedError.
+        HeadMovedError, MovedOnError, RolledBackError, PartlyDoneError or AbandonedError.
         """
 
     def finish(self, lease: Lease, record: Record) -> None:

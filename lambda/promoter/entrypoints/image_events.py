@@ -24,7 +24,7 @@ PUSHED = ("aws.ecr", "ECR Image Action")
 REST = ("ecr-promoter", "Rest of Image Event")
 """Our own: what is left of an event of more sources than one invocation has time for. It names them one by one."""
 
-AT_ONCE = 500  # sources of a message: 256 KB, which every SQS queue takes, at 450 bytes each
+MOST_SOURCES = 500  # sources of a message: 256 KB, which every SQS queue takes, at 450 bytes each
 PROMOTIONS = uuid.UUID("8f3c8c0e-6d0b-5a54-9c7e-4b8b6f0f2a11")
 """The namespace in which an event, a source tag and a rule make a promotionId, the same at every delivery."""
 
@@ -98,8 +98,8 @@ def rest_of(event: ImageEvent, sources: Sequence[ImageId], *, region: str) -> It
 
     They have the event's id and time: a promotion has the same id whichever message asks for it.
     """
-    for start in range(0, len(sources), AT_ONCE):
-        left = sources[start : start + AT_ONCE]
+    for start in range(0, len(sources), MOST_SOURCES):
+        left = sources[start : start + MOST_SOURCES]
         yield json.dumps(
             {
                 "version": "0",

@@ -154,7 +154,7 @@ def awaited_beside(deferred: DeferredPromotion) -> str | None:
     Then one look at each of the two is enough, and not one at every platform for every platform's scan. The other
     one is waited for too, and its scan finishes after this look: its event finds the deferred promotion.
     """
-    others, scan = wiring.deferred_promotions().besides(deferred), wiring.dependencies().findings.scan
+    others, scan = wiring.deferred_promotions().besides(deferred), wiring.dependencies().image_facts.scan
     if not others:
         return None
     try:

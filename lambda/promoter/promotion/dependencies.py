@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from promoter.domain.policy import Policy
-from promoter.domain.ports import Findings, Ledger, Registry
+from promoter.domain.ports import ImageFacts, Ledger, Registry
 
-PATIENCE = timedelta(seconds=10)
+DEFAULT_PATIENCE = timedelta(seconds=10)
 """How long a promotion waits for others: once for its lease, and once for its share of PutImage's quota."""
 
 
@@ -27,8 +27,8 @@ class Dependencies:
 
     policy: Policy
     registry: Registry
-    findings: Findings
+    image_facts: ImageFacts
     ledger: Ledger
-    patience: timedelta = PATIENCE
+    patience: timedelta = DEFAULT_PATIENCE
     now: Callable[[], datetime] = _now
     pause: Callable[[float], None] = time.sleep

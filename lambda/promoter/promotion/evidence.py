@@ -9,11 +9,11 @@ from promoter.domain.errors import GateRefused, RegistryError, SourceNotFound
 from promoter.domain.gate import Gate
 from promoter.domain.manifest import INDEXES, Child, children, is_stored, read_strictly
 from promoter.domain.model import Evidence, ImageId, Manifest, Reason, Repository, Subject, Unreadable
-from promoter.domain.ports import Findings, Found, Missing, Registry
+from promoter.domain.ports import Found, ImageFacts, Missing, Registry
 
 MAX_DEPTH = 4  # of indexes in indexes; real ones have one or two
 MAX_IMAGES = 100  # of an index; as many as one BatchGetImage can name
-AT_ONCE = 8  # DescribeImageScanFindings calls; AWS publishes no quota for it
+SCANS_AT_ONCE = 8  # DescribeImageScanFindings calls; AWS publishes no quota for it
 
 
 def gather(
@@ -22,19 +22,19 @@ def gather(
     manifest: Manifest,
     *,
     registry: Registry,
-    findings: Findings,
+    image_facts: ImageFacts,
     reached_at: datetime | None = None,
 ) -> Evidence:
     """Return the evidence; `reached_at` comes from the ledger. Raises GateRefused for what reads in two ways."""
     subjects = None
     if gate.findings is not None:
         images = platforms(repository, manifest, registry=registry)
-        subjects = aged(repository, scans(repository, images, findings=findings), findings=findings)
+        subjects = aged(repository, scans(repository, images, image_facts=image_facts), image_facts=image_facts)
     soaks = gate.soak and reached_at is None
     return Evidence(
         subjects=subjects,
-        signed=findings.signed(repository, manifest.digest, gate.signing_profiles) if gate.signed else None,
-        pushed_at=findings.pushed(repository, [manifest.digest]).get(manifest.digest) if soaks else None,
+        signed=image_facts.signed(repository, manifest.digest, gate.signing_profiles) if gate.signed else None,
+        pushed_at=image_facts.pushed(repository, [manifest.digest]).get(manifest.digest) if soaks else None,
         reached_at=reached_at,
     )
 
@@ -98,25 +98,25 @@ def present(answer: Found, image_id: ImageId) -> Manifest:
     return answer
 
 
-def scans(repository: Repository, images: tuple[Child, ...], *, findings: Findings) -> tuple[Subject, ...]:
+def scans(repository: Repository, images: tuple[Child, ...], *, image_facts: ImageFacts) -> tuple[Subject, ...]:
     """Ask for the scan of each image, several at once."""
 
     def subject(child: Child) -> Subject:
-        return Subject(child.digest, child.platform, findings.scan(repository, child.digest))
+        return Subject(child.digest, child.platform, image_facts.scan(repository, child.digest))
 
     if len(images) < 2:
         return tuple(subject(child) for child in images)
     from concurrent.futures import ThreadPoolExecutor  # an index pays for it, an image does not
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(SCANS_AT_ONCE) as pool:
         return tuple(pool.map(subject, images))
 
 
-def aged(repository: Repository, subjects: tuple[Subject, ...], *, findings: Findings) -> tuple[Subject, ...]:
+def aged(repository: Repository, subjects: tuple[Subject, ...], *, image_facts: ImageFacts) -> tuple[Subject, ...]:
     """Add to each image without a scan when it was pushed; one call for all of them."""
     unscanned = [subject.image_digest for subject in subjects if subject.scan.status is None]
     try:
-        pushed = findings.pushed(repository, unscanned) if unscanned else {}
+        pushed = image_facts.pushed(repository, unscanned) if unscanned else {}
     except SourceNotFound:
         pushed = {}  # nobody will scan what is not there: the others' age does not matter any more
     return tuple(replace(subject, pushed_at=pushed.get(subject.image_digest)) for subject in subjects)

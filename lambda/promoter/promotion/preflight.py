@@ -232,7 +232,7 @@ def pass_gate(
         promotion.repository,
         manifest,
         registry=dependencies.registry,
-        findings=dependencies.findings,
+        image_facts=dependencies.image_facts,
         reached_at=reached_at,
     )
     reasons = gate.judge(evidence, now=dependencies.now())
@@ -264,7 +264,7 @@ def keep_order(
     others = {head for head in current_digests.values() if head and head != manifest.digest}
     if promotion.trigger is not Trigger.SCAN or not others:
         return
-    pushed = dependencies.findings.pushed(promotion.repository, [manifest.digest, *sorted(others)])
+    pushed = dependencies.image_facts.pushed(promotion.repository, [manifest.digest, *sorted(others)])
     own = pushed.get(manifest.digest)
     for tag, head in current_digests.items():
         if head not in others:

@@ -17,7 +17,7 @@ from promoter.domain.errors import (
 )
 from promoter.domain.model import Promoted, Promotion, Trigger
 from promoter.domain.policy import Rule
-from promoter.domain.ports import AbandonedError, HeadMovedError, MovedOnError, PartlyDoneError, TakenBackError
+from promoter.domain.ports import AbandonedError, HeadMovedError, MovedOnError, PartlyDoneError, RolledBackError
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.execute import AttemptState, put_under_lease
 from promoter.promotion.idempotency import first_answer, replay
@@ -75,7 +75,7 @@ def patiently(promotion: Promotion, dependencies: Dependencies) -> Promoted:
         except PartlyDoneError as partly:
             state.earlier = partly.record
             in_the_way = TagBusy("another try of this promotion is under way; try again")
-        except TakenBackError as back:
+        except RolledBackError as back:
             raise Superseded(
                 f"tag {back} was rolled back from this image; send a request to put it again"
             ) from None

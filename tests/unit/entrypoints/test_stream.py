@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from ministack.services import eventbridge
 
 from promoter.aws.dynamodb.ledger import DynamoLedger
-from promoter.aws.event_bus import PATIENCE, Announcer, Unsent
+from promoter.aws.event_bus import RETRIED_FOR, Announcer, Unsent
 from promoter.domain import documents
 from promoter.domain.errors import GateRefused, LedgerError, Throttled
 from promoter.domain.model import ImageId, Outcome, Promoted, Reason, Record, TagMove, Trigger
@@ -273,7 +273,7 @@ def test_an_announcement_that_may_be_taken_later_comes_again(code: str) -> None:
         announce(bus, aside, [unreadable("p-0"), ended("p-1")])
 
     assert aside.messages == []  # or it would be there once more after each try
-    aside = announced(Bus({"p-1": code}), ended("p-1"), ended("p-2"), now=NOW + PATIENCE)
+    aside = announced(Bus({"p-1": code}), ended("p-1"), ended("p-2"), now=NOW + RETRIED_FOR)
     assert aside.messages == [(key("p-1"), "p-1", code)]
 
 
@@ -285,6 +285,6 @@ def test_a_bus_out_of_order_gets_everything_later() -> None:
         announce(bus, aside, [ended("p-1")])
 
     assert aside.messages == []
-    assert announced(bus, ended("p-1"), now=NOW + PATIENCE).messages == [
+    assert announced(bus, ended("p-1"), now=NOW + RETRIED_FOR).messages == [
         (key("p-1"), "p-1", "AccessDeniedException")
     ]

@@ -12,7 +12,7 @@ from promoter.domain.gate import Gate
 from promoter.domain.manifest import OCI_MANIFEST
 from promoter.domain.model import Manifest, Scan
 from promoter.promotion.evidence import gather
-from tests.support.registries import InMemoryRegistry, KnownFindings, manifest
+from tests.support.registries import InMemoryRegistry, KnownImageFacts, manifest
 from tests.unit.promotion.test_evidence import REPOSITORY, entry
 
 CLEAN, EVIL = ("sha256:" + letter * 64 for letter in "ce")
@@ -32,9 +32,9 @@ def image(*members: tuple[str, Any]) -> Manifest:
 
 def judged(source: Manifest, *others: Manifest) -> None:
     """Gather what a gate judges, where every image has a clean scan."""
-    findings = KnownFindings(scans={each.digest: Scan("COMPLETE") for each in (source, *others)})
+    image_facts = KnownImageFacts(scans={each.digest: Scan("COMPLETE") for each in (source, *others)})
     registry = InMemoryRegistry(untagged=[source, *others])
-    gather(Gate({"HIGH": 0}), REPOSITORY, source, registry=registry, findings=findings)
+    gather(Gate({"HIGH": 0}), REPOSITORY, source, registry=registry, image_facts=image_facts)
 
 
 TRICKS = [

@@ -29,7 +29,7 @@ from promoter.promotion.evidence import gather
 from promoter.promotion.promote import promote
 from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import ACCOUNT, gate, policy, rule
-from tests.support.registries import FailingFindings, InMemoryRegistry, KnownFindings, manifest
+from tests.support.registries import FailingImageFacts, InMemoryRegistry, KnownImageFacts, manifest
 
 REPOSITORY = Repository(ACCOUNT, "team/web")
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -49,10 +49,10 @@ def index(*entries: dict[str, Any], media_type: str = OCI_INDEX) -> Manifest:
 
 def looked_at(source: Manifest, *images: Manifest) -> list[str]:
     """Return the digests whose scans are asked for."""
-    findings = KnownFindings(scans={image.digest: Scan("COMPLETE") for image in (AMD, ARM, ODD)})
+    image_facts = KnownImageFacts(scans={image.digest: Scan("COMPLETE") for image in (AMD, ARM, ODD)})
     registry = InMemoryRegistry(untagged=list(images))
-    gather(Gate({}), REPOSITORY, source, registry=registry, findings=findings)
-    return sorted(findings.asked)
+    gather(Gate({}), REPOSITORY, source, registry=registry, image_facts=image_facts)
+    return sorted(image_facts.asked)
 
 
 def digests(*images: Manifest) -> list[str]:
@@ -159,21 +159,21 @@ def holding(source: Manifest) -> InMemoryRegistry:
 
 
 def attempt(
-    registry: InMemoryRegistry, findings: KnownFindings, asked: dict[str, Any], **members: Any
+    registry: InMemoryRegistry, image_facts: KnownImageFacts, asked: dict[str, Any], **members: Any
 ) -> Promoted:
     """Promote build-1 under a rule with this gate."""
     promotion = Promotion("p", Trigger.REQUEST, REPOSITORY, Source(ImageId("build-1")))
     rules = policy(rule(gate=asked), **members)
-    return promote(promotion, dependencies(rules, registry, findings, now=lambda: NOW))
+    return promote(promotion, dependencies(rules, registry, image_facts, now=lambda: NOW))
 
 
 def test_what_passes_is_promoted() -> None:
     """Scanned, within limits, signed and ripe."""
-    findings = KnownFindings(
+    image_facts = KnownImageFacts(
         scans={AMD.digest: Scan("COMPLETE")}, signatures={AMD.digest}, pushes={AMD.digest: NOW - timedelta(days=2)}
     )
 
-    answer = attempt(holding(AMD), findings, gate(findings={"CRITICAL": 0}, signed=True, soak=86400))
+    answer = attempt(holding(AMD), image_facts, gate(findings={"CRITICAL": 0}, signed=True, soak=86400))
 
     assert answer.outcome is Outcome.PROMOTED
 
@@ -190,11 +190,11 @@ def test_what_passes_is_promoted() -> None:
 def test_a_bad_platform_refuses_and_nothing_is_put(source: Manifest) -> None:
     """In whatever shape it comes."""
     bad = Scan("COMPLETE", (Finding("CVE-1", "CRITICAL", ("p",)),))
-    findings = KnownFindings(scans={AMD.digest: bad, ARM.digest: Scan("COMPLETE")})
+    image_facts = KnownImageFacts(scans={AMD.digest: bad, ARM.digest: Scan("COMPLETE")})
 
     registry = holding(source)
     with pytest.raises(GateRefused, match="CVE-1"):
-        attempt(registry, findings, gate(findings={"CRITICAL": 0}))
+        attempt(registry, image_facts, gate(findings={"CRITICAL": 0}))
     assert registry.puts == []
 
 
@@ -202,15 +202,15 @@ def test_a_bad_platform_refuses_and_nothing_is_put(source: Manifest) -> None:
 def test_an_index_with_nothing_to_scan_is_refused(source: Manifest) -> None:
     """Empty, or attestations only."""
     with pytest.raises(GateRefused, match="no image"):
-        attempt(holding(source), KnownFindings(), gate(findings={}))
+        attempt(holding(source), KnownImageFacts(), gate(findings={}))
 
 
 def test_what_is_still_being_scanned_is_not_yet() -> None:
     """Retryable, and says which platforms are awaited."""
-    findings = KnownFindings(scans={AMD.digest: Scan("PENDING"), ARM.digest: Scan("ACTIVE")})
+    image_facts = KnownImageFacts(scans={AMD.digest: Scan("PENDING"), ARM.digest: Scan("ACTIVE")})
 
     with pytest.raises(ScanPending) as caught:
-        attempt(holding(index(entry(AMD), entry(ARM))), findings, gate(findings={}))
+        attempt(holding(index(entry(AMD), entry(ARM))), image_facts, gate(findings={}))
     assert [reason.image_digest for reason in caught.value.reasons] == [AMD.digest]
     assert caught.value.retryable
 
@@ -219,25 +219,25 @@ def test_a_promotion_that_came_before_the_scans_end_passes_after_it() -> None:
     """ECR calls a scan complete before it is (aws/aws-sdk#289): not yet, and nothing of it is remembered."""
     unfinished = {"imageScanStatus": {"status": "COMPLETE"}, "imageScanFindings": {"findings": []}}
     finished = unfinished | {"imageScanFindings": {"findings": [], "imageScanCompletedAt": 1795435200}}
-    registry, findings = holding(AMD), KnownFindings(scans={AMD.digest: read(unfinished)})
+    registry, image_facts = holding(AMD), KnownImageFacts(scans={AMD.digest: read(unfinished)})
 
     with pytest.raises(ScanPending):
-        attempt(registry, findings, gate(findings={"CRITICAL": 0}))
-    findings.scans[AMD.digest] = read(finished)
+        attempt(registry, image_facts, gate(findings={"CRITICAL": 0}))
+    image_facts.scans[AMD.digest] = read(finished)
 
-    assert attempt(registry, findings, gate(findings={"CRITICAL": 0})).outcome is Outcome.PROMOTED
+    assert attempt(registry, image_facts, gate(findings={"CRITICAL": 0})).outcome is Outcome.PROMOTED
 
 
 def unscanned(*sources: Manifest, pushes: dict[str, datetime]) -> list[str]:
     """Return why an index of these is refused, none of which has a scan."""
-    findings = KnownFindings(pushes=pushes)
+    image_facts = KnownImageFacts(pushes=pushes)
     asked = Gate({}).judge(
         gather(
             Gate({}),
             REPOSITORY,
             index(*(entry(source) for source in sources)),
             registry=InMemoryRegistry(),
-            findings=findings,
+            image_facts=image_facts,
         ),
         now=NOW,
     )
@@ -261,7 +261,7 @@ def test_the_age_of_the_source_is_asked_only_to_soak(soak: int, reached: datetim
         REPOSITORY,
         AMD,
         registry=InMemoryRegistry(),
-        findings=KnownFindings(pushes={AMD.digest: NOW}),
+        image_facts=KnownImageFacts(pushes={AMD.digest: NOW}),
         reached_at=reached,
     )
 
@@ -271,10 +271,10 @@ def test_the_age_of_the_source_is_asked_only_to_soak(soak: int, reached: datetim
 def test_a_finding_outweighs_a_scan_that_is_awaited() -> None:
     """No need to wait for what cannot help any more; both reasons are told."""
     bad = Scan("ACTIVE", (Finding("CVE-1", "CRITICAL", ("p",)), Finding("CVE-2", "CRITICAL", ("p",))))
-    findings = KnownFindings(scans={AMD.digest: bad, ARM.digest: Scan("PENDING")})
+    image_facts = KnownImageFacts(scans={AMD.digest: bad, ARM.digest: Scan("PENDING")})
 
     with pytest.raises(GateRefused, match=r"CVE-1.* and 1 more") as caught:
-        attempt(holding(index(entry(AMD), entry(ARM))), findings, gate(findings={"CRITICAL": 0}))
+        attempt(holding(index(entry(AMD), entry(ARM))), image_facts, gate(findings={"CRITICAL": 0}))
     assert [reason.code for reason in caught.value.reasons] == ["finding", "finding", "scan_pending"]
 
 
@@ -283,16 +283,16 @@ def test_findings_that_cannot_be_had_promote_nothing(failure: Any) -> None:
     """Throttled or denied: the failure is told as it is."""
     registry = holding(index(entry(AMD), entry(ARM)))
     with pytest.raises(type(failure)):
-        attempt(registry, FailingFindings(failure=failure), gate(findings={}))
+        attempt(registry, FailingImageFacts(failure=failure), gate(findings={}))
     assert registry.puts == []
 
 
 def test_a_gate_asks_only_for_what_it_needs() -> None:
     """No scan is asked for where only a signature is."""
-    findings = KnownFindings(signatures={AMD.digest})
+    image_facts = KnownImageFacts(signatures={AMD.digest})
 
-    assert attempt(holding(AMD), findings, gate(signed=True)).outcome is Outcome.PROMOTED
-    assert findings.asked == []
+    assert attempt(holding(AMD), image_facts, gate(signed=True)).outcome is Outcome.PROMOTED
+    assert image_facts.asked == []
 
 
 def test_a_scan_that_is_too_old_is_the_last_word_until_there_is_a_new_one() -> None:
@@ -300,30 +300,30 @@ def test_a_scan_that_is_too_old_is_the_last_word_until_there_is_a_new_one() -> N
     old, new = (Scan("COMPLETE", completed_at=NOW - timedelta(days=days)) for days in (8, 1))
     asked = gate(findings={}, max_scan_age=timedelta(days=7).total_seconds())
     rules = policy(rule(name="staging", on="scan", to=["staging"], gate=asked, **{"from": "build-.*"}))
-    findings, ledger = KnownFindings(scans={AMD.digest: old}), InMemoryLedger(lambda: NOW)
+    image_facts, ledger = KnownImageFacts(scans={AMD.digest: old}), InMemoryLedger(lambda: NOW)
     scan = Promotion("first", Trigger.SCAN, REPOSITORY, Source(ImageId("build-1", AMD.digest)))
-    everything = dependencies(rules, holding(AMD), findings, ledger=ledger, now=lambda: NOW)
+    everything = dependencies(rules, holding(AMD), image_facts, ledger=ledger, now=lambda: NOW)
 
     with pytest.raises(GateRefused) as caught:
         promote(scan, everything)
     assert [reason.code for reason in caught.value.reasons] == ["scan_too_old"]
     assert ledger.outcomes() == [Outcome.REFUSED]
 
-    findings.scans[AMD.digest] = new
+    image_facts.scans[AMD.digest] = new
     assert promote(replace(scan, promotion_id="second"), everything).outcome is Outcome.PROMOTED
 
 
 @pytest.mark.parametrize(("signer", "passes"), [("arn:release", True), ("arn:other", False), (None, False)])
 def test_named_profiles_have_to_sign(signer: str | None, *, passes: bool) -> None:
     """A signature by whomever is not enough then."""
-    findings = KnownFindings(signatures={AMD.digest}, profiles={AMD.digest: {signer} if signer else set()})
+    image_facts = KnownImageFacts(signatures={AMD.digest}, profiles={AMD.digest: {signer} if signer else set()})
     asked = gate(signed=True, signing_profiles=["arn:release"])
 
     if passes:
-        assert attempt(holding(AMD), findings, asked).outcome is Outcome.PROMOTED
+        assert attempt(holding(AMD), image_facts, asked).outcome is Outcome.PROMOTED
         return
     with pytest.raises(GateRefused, match="arn:release"):
-        attempt(holding(AMD), findings, asked)
+        attempt(holding(AMD), image_facts, asked)
 
 
 FREEZE = {"from": NOW.timestamp() - 60, "to": NOW.timestamp() + 60, "reason": "holidays", "rules": None}
@@ -347,8 +347,8 @@ def test_a_freeze_stops_its_rules_for_its_time(change: dict[str, Any], *, frozen
     freeze = [FREEZE | {"repositories": None} | change]
     registry = holding(AMD)
     if not frozen:
-        assert attempt(registry, KnownFindings(), gate(), freeze=freeze).outcome is Outcome.PROMOTED
+        assert attempt(registry, KnownImageFacts(), gate(), freeze=freeze).outcome is Outcome.PROMOTED
         return
     with pytest.raises(Frozen, match="holidays"):
-        attempt(registry, KnownFindings(), gate(), freeze=freeze)
+        attempt(registry, KnownImageFacts(), gate(), freeze=freeze)
     assert registry.puts == []

@@ -29,7 +29,7 @@ from promoter.promotion.recovery import recover
 from tests.adapters.killing import Killed, mortal
 from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import gate, policy, rule
-from tests.support.registries import REPOSITORY, FailingRegistry, InMemoryRegistry, KnownFindings, manifest
+from tests.support.registries import REPOSITORY, FailingRegistry, InMemoryRegistry, KnownImageFacts, manifest
 from tests.unit.promotion.test_leases import Ticking
 from tests.unit.promotion.test_rollback import moved, record
 
@@ -74,7 +74,9 @@ def test_an_image_that_is_not_there_is_told_at_once() -> None:
     """A request brings a manifest that was never pushed and its gate asks for its age: that does not pass."""
     soaking = policy(rule(gate=gate(soak=3600)))
     waited: list[float] = []
-    here = replace(dependencies(soaking, InMemoryRegistry(), KnownFindings(), now=Ticking()), pause=waited.append)
+    here = replace(
+        dependencies(soaking, InMemoryRegistry(), KnownImageFacts(), now=Ticking()), pause=waited.append
+    )
     promotion = Promotion("p-1", Trigger.REQUEST, REPOSITORY, Source(manifest=NEW), ("prod",))
 
     with pytest.raises(SourceNotFound):

@@ -45,7 +45,7 @@ from promoter.promotion.promote import promote
 from promoter.promotion.recovery import recover
 from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import gate, policy, rule
-from tests.support.registries import REPOSITORY, FailingRegistry, InMemoryRegistry, KnownFindings, manifest
+from tests.support.registries import REPOSITORY, FailingRegistry, InMemoryRegistry, KnownImageFacts, manifest
 
 OLD, NEW, OTHER = manifest('{"old": 1}'), manifest('{"new": 1}'), manifest('{"other": 1}')
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -119,13 +119,13 @@ def test_patience_ends(registry: InMemoryRegistry) -> None:
 
 
 def test_the_gate_is_judged_once_while_waiting() -> None:
-    """Findings are read once, however often the tag is looked at."""
-    findings = KnownFindings({NEW.digest: Scan("COMPLETE")})
+    """ImageFacts are read once, however often the tag is looked at."""
+    image_facts = KnownImageFacts({NEW.digest: Scan("COMPLETE")})
     gated = policy(rule(gate=gate(findings={"CRITICAL": 0})))
 
-    promote(promotion(), dependencies(gated, InMemoryRegistry({"new": NEW}), findings, ledger=Busy(times=5)))
+    promote(promotion(), dependencies(gated, InMemoryRegistry({"new": NEW}), image_facts, ledger=Busy(times=5)))
 
-    assert findings.asked == [NEW.digest]
+    assert image_facts.asked == [NEW.digest]
 
 
 @dataclass
@@ -560,14 +560,14 @@ def test_a_retry_that_has_nothing_left_to_do_says_what_was_done() -> None:
 def test_a_retry_that_is_refused_says_what_the_first_try_has_put() -> None:
     """The image is still there under that tag."""
     ledger = InMemoryLedger()
-    findings = KnownFindings({NEW.digest: Scan("COMPLETE")})
+    image_facts = KnownImageFacts({NEW.digest: Scan("COMPLETE")})
     gated = policy(rule(to_matching=[".*"], gate=gate(findings={"HIGH": 0})))
     registry = FailingRegistry({"new": NEW, "a": OLD}, failing_tag="b", failure=Throttled("slow down"))
-    inner = dependencies(gated, registry, findings, ledger=ledger, now=Ticking())
+    inner = dependencies(gated, registry, image_facts, ledger=ledger, now=Ticking())
     two = promotion(image_tags=("a", "b"), fingerprint="f")
     with pytest.raises(Throttled):
         promote(two, inner)
-    findings.scans[NEW.digest] = Scan("COMPLETE", (Finding("CVE-1", "HIGH", ("openssl",)),))
+    image_facts.scans[NEW.digest] = Scan("COMPLETE", (Finding("CVE-1", "HIGH", ("openssl",)),))
 
     with pytest.raises(GateRefused) as refused:
         promote(two, inner)
@@ -580,12 +580,12 @@ def test_a_retry_that_is_refused_says_what_the_first_try_has_put() -> None:
 def test_a_repeat_is_told_the_first_answer_whatever_is_in_its_way_now() -> None:
     """A scan is under way again, or the repository is gone."""
     ledger = InMemoryLedger()
-    findings = KnownFindings({NEW.digest: Scan("COMPLETE")})
+    image_facts = KnownImageFacts({NEW.digest: Scan("COMPLETE")})
     inner = dependencies(
-        policy(rule(gate=gate(findings={"HIGH": 0}))), InMemoryRegistry({"new": NEW}), findings, ledger=ledger
+        policy(rule(gate=gate(findings={"HIGH": 0}))), InMemoryRegistry({"new": NEW}), image_facts, ledger=ledger
     )
     promote(promotion(fingerprint="f"), inner)
-    findings.scans[NEW.digest] = Scan("IN_PROGRESS")
+    image_facts.scans[NEW.digest] = Scan("IN_PROGRESS")
 
     assert promote(promotion(fingerprint="f"), inner).repeated
     with pytest.raises(ScanPending):
@@ -649,11 +649,11 @@ def test_a_repeat_is_told_the_first_answer(registry: InMemoryRegistry) -> None:
 
 def test_a_repeated_refusal_is_told_again(registry: InMemoryRegistry) -> None:
     """With its reasons."""
-    findings = KnownFindings({NEW.digest: Scan("COMPLETE", (Finding("CVE-1", "CRITICAL", ("a",)),))})
+    image_facts = KnownImageFacts({NEW.digest: Scan("COMPLETE", (Finding("CVE-1", "CRITICAL", ("a",)),))})
     gated = policy(rule(gate=gate(findings={"CRITICAL": 0})))
     ledger = InMemoryLedger()
 
-    again = repeated(dependencies(gated, registry, findings, ledger=ledger))
+    again = repeated(dependencies(gated, registry, image_facts, ledger=ledger))
 
     assert (again.code, again.reasons[0].vulnerability, again.repeated) == ("gate_refused", "CVE-1", True)
     assert ledger.outcomes() == ["REFUSED"]
@@ -704,7 +704,7 @@ def scan_of(image: Manifest, tag: str) -> Promotion:
 
 def test_a_late_scan_of_an_older_image_is_superseded() -> None:
     """By the time of the push; the tag stays, and the refusal is recorded."""
-    findings = KnownFindings(
+    image_facts = KnownImageFacts(
         {OLD.digest: Scan("COMPLETE"), NEW.digest: Scan("COMPLETE")},
         pushes={OLD.digest: NOW - timedelta(hours=1), NEW.digest: NOW},
     )
@@ -712,15 +712,15 @@ def test_a_late_scan_of_an_older_image_is_superseded() -> None:
     ledger = InMemoryLedger()
 
     with pytest.raises(Superseded, match="after"):
-        promote(scan_of(OLD, "build-1"), dependencies(SCANS, registry, findings, ledger=ledger))
+        promote(scan_of(OLD, "build-1"), dependencies(SCANS, registry, image_facts, ledger=ledger))
 
     assert registry.tags["staging"] == NEW
     assert ledger.outcomes() == ["REFUSED"]
 
 
 @dataclass
-class Undated(KnownFindings):
-    """Findings of a registry that does not say when one image was pushed."""
+class Undated(KnownImageFacts):
+    """ImageFacts of a registry that does not say when one image was pushed."""
 
     def pushed(self, repository: Repository, image_digests: Sequence[str]) -> dict[str, datetime]:
         return {digest: at for digest, at in self.pushes.items() if digest in image_digests}
@@ -729,24 +729,24 @@ class Undated(KnownFindings):
 @pytest.mark.parametrize("known", [OLD, NEW])
 def test_a_scan_moves_no_tag_where_the_order_is_not_known(known: Manifest) -> None:
     """Fail closed: somebody may ask for it."""
-    findings = Undated({NEW.digest: Scan("COMPLETE")}, pushes={known.digest: NOW})
+    image_facts = Undated({NEW.digest: Scan("COMPLETE")}, pushes={known.digest: NOW})
     registry = InMemoryRegistry({"build-2": NEW, "staging": OLD})
 
     with pytest.raises(Superseded, match="does not say"):
-        promote(scan_of(NEW, "build-2"), dependencies(SCANS, registry, findings))
+        promote(scan_of(NEW, "build-2"), dependencies(SCANS, registry, image_facts))
     assert registry.tags["staging"] == OLD
 
 
 def test_a_scan_of_a_newer_image_moves_the_tag() -> None:
     """And a person may go back whenever they like: the order is for scans only."""
-    findings = KnownFindings(
+    image_facts = KnownImageFacts(
         {OLD.digest: Scan("COMPLETE"), NEW.digest: Scan("COMPLETE")},
         pushes={OLD.digest: NOW - timedelta(hours=1), NEW.digest: NOW},
     )
     registry = InMemoryRegistry({"build-1": OLD, "build-2": NEW, "staging": OLD, "prod": NEW})
 
-    promote(scan_of(NEW, "build-2"), dependencies(SCANS, registry, findings))
-    promote(promotion("build-1"), dependencies(ANY_TAG, registry, findings))
+    promote(scan_of(NEW, "build-2"), dependencies(SCANS, registry, image_facts))
+    promote(promotion("build-1"), dependencies(ANY_TAG, registry, image_facts))
 
     assert (registry.tags["staging"], registry.tags["prod"]) == (NEW, OLD)
 
@@ -754,26 +754,26 @@ def test_a_scan_of_a_newer_image_moves_the_tag() -> None:
 def test_a_scan_waits_for_what_passes_with_time() -> None:
     """A request for the same image is refused: somebody stands there who can come again."""
     asked = gate(findings={}, signed=True)
-    findings = KnownFindings({NEW.digest: Scan("COMPLETE")}, pushes={NEW.digest: NOW})
+    image_facts = KnownImageFacts({NEW.digest: Scan("COMPLETE")}, pushes={NEW.digest: NOW})
     registry = InMemoryRegistry({"build-1": NEW})
     rules = policy(rule(name="staging", on="scan", to=["staging"], gate=asked, **{"from": "build-.*"}))
 
     with pytest.raises(ScanPending):
-        promote(scan_of(NEW, "build-1"), dependencies(rules, registry, findings))
+        promote(scan_of(NEW, "build-1"), dependencies(rules, registry, image_facts))
     with pytest.raises(GateRefused):
-        promote(promotion("build-1"), dependencies(policy(rule(gate=asked)), registry, findings))
+        promote(promotion("build-1"), dependencies(policy(rule(gate=asked)), registry, image_facts))
 
 
 def test_soak_begins_when_the_image_reached_the_source_tag(registry: InMemoryRegistry) -> None:
     """Where the ledger saw it; an image that was built long ago is new to staging all the same."""
     ledger = InMemoryLedger(lambda: NOW)
-    findings = KnownFindings(pushes={NEW.digest: NOW - timedelta(days=30)})
+    image_facts = KnownImageFacts(pushes={NEW.digest: NOW - timedelta(days=30)})
     soaking = policy(rule(gate=gate(soak=24 * 3600)), rule(name="s", to=["staging"]))
 
     def attempt(at: datetime, **members: Any) -> Any:
         ledger.clock = lambda: at
         return promote(
-            promotion(**members), dependencies(soaking, registry, findings, ledger=ledger, now=lambda: at)
+            promotion(**members), dependencies(soaking, registry, image_facts, ledger=ledger, now=lambda: at)
         )
 
     attempt(NOW, image_tags=("staging",), promotion_id="p-0")
@@ -811,8 +811,8 @@ def test_a_dry_run_says_that_an_operator_froze_it(registry: InMemoryRegistry) ->
 def test_an_event_waits_for_the_end_of_a_freeze(registry: InMemoryRegistry) -> None:
     """Nobody is told that it was refused: it is carried out later."""
     ledger = InMemoryLedger(stops=[Freeze(NOW - timedelta(hours=1), None, "incident 7", None, None)])
-    findings = KnownFindings({NEW.digest: Scan("COMPLETE")})
-    frozen = dependencies(SCANS, InMemoryRegistry({"build-1": NEW}), findings, ledger=ledger)
+    image_facts = KnownImageFacts({NEW.digest: Scan("COMPLETE")})
+    frozen = dependencies(SCANS, InMemoryRegistry({"build-1": NEW}), image_facts, ledger=ledger)
 
     with pytest.raises(Frozen):
         promote(scan_of(NEW, "build-1"), frozen)

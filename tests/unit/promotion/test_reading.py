@@ -17,7 +17,7 @@ from promoter.promotion.drift_checks import read_tags
 from promoter.promotion.promote import promote
 from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import policy, rule
-from tests.support.registries import REPOSITORY, InMemoryRegistry, KnownFindings, manifest
+from tests.support.registries import REPOSITORY, InMemoryRegistry, KnownImageFacts, manifest
 
 OLD, NEW = manifest('{"old": 1}'), manifest('{"new": 1}')
 ANY_TAG = policy(rule(to_matching=[".*"]))
@@ -128,10 +128,12 @@ def test_an_image_that_is_deleted_while_its_order_is_looked_at_is_superseded() -
     """DescribeImages no longer knows it."""
     registry = Moving({"build-1": NEW, "staging": OLD})
     registry.happens = lambda: registry.tags.pop("build-1")
-    findings = KnownFindings({NEW.digest: Scan("COMPLETE")}, pushes={OLD.digest: datetime(2026, 1, 1, tzinfo=UTC)})
+    image_facts = KnownImageFacts(
+        {NEW.digest: Scan("COMPLETE")}, pushes={OLD.digest: datetime(2026, 1, 1, tzinfo=UTC)}
+    )
 
     with pytest.raises(Superseded, match="was deleted"):
-        promote(scan(), dependencies(SCANS, registry, findings))
+        promote(scan(), dependencies(SCANS, registry, image_facts))
 
 
 def test_an_unreadable_tag_is_no_drift_to_who_looks_at_heads() -> None:

@@ -38,7 +38,7 @@ from tests.support.registries import (
     REPOSITORY,
     InMemoryDeferredPromotions,
     InMemoryRegistry,
-    KnownFindings,
+    KnownImageFacts,
     manifest,
 )
 
@@ -57,8 +57,8 @@ def registry() -> InMemoryRegistry:
 
 
 @pytest.fixture
-def findings() -> KnownFindings:
-    return KnownFindings(pushes={IMAGE.digest: NOW})
+def image_facts() -> KnownImageFacts:
+    return KnownImageFacts(pushes={IMAGE.digest: NOW})
 
 
 @pytest.fixture
@@ -74,12 +74,12 @@ def deferred_promotions() -> InMemoryDeferredPromotions:
 @pytest.fixture
 def run(
     registry: InMemoryRegistry,
-    findings: KnownFindings,
+    image_facts: KnownImageFacts,
     ledger: InMemoryLedger,
     deferred_promotions: InMemoryDeferredPromotions,
 ) -> Callable[..., Reconciled]:
     """Run reconcile once, with time for so many steps."""
-    here = dependencies(POLICY, registry, findings, ledger=ledger, now=lambda: NOW)
+    here = dependencies(POLICY, registry, image_facts, ledger=ledger, now=lambda: NOW)
 
     def attempt(promotion: Promotion) -> object:
         try:
@@ -101,13 +101,13 @@ def run(
 def test_a_scan_whose_event_never_came_is_found(
     run: Any,
     registry: InMemoryRegistry,
-    findings: KnownFindings,
+    image_facts: KnownImageFacts,
     deferred_promotions: InMemoryDeferredPromotions,
     ledger: InMemoryLedger,
 ) -> None:
     """Events are best effort; the promotion is carried out, recorded and announced, and is no longer deferred."""
     assert run() == Reconciled(waiting=1)
-    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+    image_facts.scans[IMAGE.digest] = Scan("COMPLETE")
 
     assert run() == Reconciled(finished=1)
 
@@ -129,12 +129,12 @@ def test_a_deferred_promotion_that_still_waits_is_looked_at_again_later(
 def test_a_deferred_promotion_ends_without_a_record_where_all_is_done(
     run: Any,
     registry: InMemoryRegistry,
-    findings: KnownFindings,
+    image_facts: KnownImageFacts,
     deferred_promotions: InMemoryDeferredPromotions,
     ledger: InMemoryLedger,
 ) -> None:
     """The event that did it has recorded it."""
-    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+    image_facts.scans[IMAGE.digest] = Scan("COMPLETE")
     registry.tags["staging"] = IMAGE
 
     assert run() == Reconciled(finished=1)
@@ -145,14 +145,14 @@ def test_a_deferred_promotion_ends_without_a_record_where_all_is_done(
 def test_a_deferred_promotion_ends_where_there_is_nothing_to_wait_for(
     run: Any,
     registry: InMemoryRegistry,
-    findings: KnownFindings,
+    image_facts: KnownImageFacts,
     deferred_promotions: InMemoryDeferredPromotions,
     ledger: InMemoryLedger,
     change: str,
 ) -> None:
     """The image is refused, its tag has moved on, or no rule serves it: told as its event would have been."""
     if change == "refused":
-        findings.scans[IMAGE.digest] = Scan("COMPLETE", (Finding("CVE-1", "HIGH", ("a",)),))
+        image_facts.scans[IMAGE.digest] = Scan("COMPLETE", (Finding("CVE-1", "HIGH", ("a",)),))
     if change == "moved on":
         registry.tags["build-1"] = OTHER
     if change == "no rule":
@@ -164,10 +164,10 @@ def test_a_deferred_promotion_ends_where_there_is_nothing_to_wait_for(
 
 
 def test_a_freeze_keeps_the_deferred_promotion(
-    run: Any, findings: KnownFindings, ledger: InMemoryLedger, deferred_promotions: InMemoryDeferredPromotions
+    run: Any, image_facts: KnownImageFacts, ledger: InMemoryLedger, deferred_promotions: InMemoryDeferredPromotions
 ) -> None:
     """What waited for its end is carried out then; until then nothing is recorded at each run."""
-    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+    image_facts.scans[IMAGE.digest] = Scan("COMPLETE")
     ledger.stops.append(Freeze(NOW - timedelta(days=1), None, "incident", None, None, by="ann"))
 
     assert run() == Reconciled(waiting=1)
@@ -243,15 +243,15 @@ def request(tag: str) -> Promotion:
 def test_what_was_taken_back_stays_taken_back(
     run: Any,
     registry: InMemoryRegistry,
-    findings: KnownFindings,
+    image_facts: KnownImageFacts,
     ledger: InMemoryLedger,
     deferred_promotions: InMemoryDeferredPromotions,
 ) -> None:
     """A deferred promotion, or a scan that comes late, does not bring the image again; a request does."""
     registry.tags |= {"staging": OTHER, "build-0": OTHER}
-    findings.scans |= {IMAGE.digest: Scan("COMPLETE"), OTHER.digest: Scan("COMPLETE")}
-    findings.pushes[OTHER.digest] = NOW - timedelta(days=1)
-    here = dependencies(POLICY, registry, findings, ledger=ledger, now=lambda: NOW)
+    image_facts.scans |= {IMAGE.digest: Scan("COMPLETE"), OTHER.digest: Scan("COMPLETE")}
+    image_facts.pushes[OTHER.digest] = NOW - timedelta(days=1)
+    here = dependencies(POLICY, registry, image_facts, ledger=ledger, now=lambda: NOW)
     (promotion,) = promotions_of("event-1")
     assert promote(promotion, here).outcome is Outcome.PROMOTED
     promote(rollback.promotion(ledger.records[promotion.promotion_id], rollback.Undo("p-back", "ann", None)), here)
@@ -322,9 +322,9 @@ def test_tags_of_a_repository_that_is_gone_are_gone(
     assert [head.drift for head in done.drifted] == ["none"]
 
 
-def test_a_run_ends_when_its_time_is_over(run: Any, findings: KnownFindings) -> None:
+def test_a_run_ends_when_its_time_is_over(run: Any, image_facts: KnownImageFacts) -> None:
     """What it did not come to is done by the next one."""
-    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+    image_facts.scans[IMAGE.digest] = Scan("COMPLETE")
 
     assert run(steps=0) == Reconciled(unfinished=("deferred promotions",))
     assert run(steps=1) == Reconciled(finished=1)
@@ -403,10 +403,10 @@ def test_a_hundred_intents_that_cannot_be_settled_do_not_block_the_next(ledger: 
 
 
 def test_a_deferred_promotion_whose_promotion_fails_is_a_failure_of_the_run(
-    run: Any, findings: KnownFindings, registry: InMemoryRegistry, monkeypatch: pytest.MonkeyPatch
+    run: Any, image_facts: KnownImageFacts, registry: InMemoryRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is tried again at each run, for days: somebody has to know."""
-    findings.scans[IMAGE.digest] = Scan("COMPLETE")
+    image_facts.scans[IMAGE.digest] = Scan("COMPLETE")
 
     def put(*_: Any) -> bool:
         raise RegistryError("AccessDenied")

@@ -137,7 +137,7 @@ def test_a_tag_held_for_a_promotion_that_has_ended_is_freed(
     recover("p-1", here)
     ledger.held |= held
     registry.dies_at, paused = "", list[float]()
-    waiting = Dependencies(ANY_TAG, registry, here.findings, ledger, now=clock, pause=paused.append)
+    waiting = Dependencies(ANY_TAG, registry, here.image_facts, ledger, now=clock, pause=paused.append)
 
     assert promote(promotion("p-2", "other", "b"), waiting).outcome is Outcome.PROMOTED
     assert len(paused) == 1

@@ -38,7 +38,7 @@ from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.promote import promote
 from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import gate, policy, rule
-from tests.support.registries import REPOSITORY, FailingRegistry, InMemoryRegistry, KnownFindings, manifest
+from tests.support.registries import REPOSITORY, FailingRegistry, InMemoryRegistry, KnownImageFacts, manifest
 
 OLD, NEW, OTHER = manifest('{"old": 1}'), manifest('{"new": 1}'), manifest('{"other": 1}')
 UNDO = Undo("p-2", "arn:ann", None)
@@ -72,10 +72,10 @@ def moved(tag: str, previous: str | None = OLD.digest, outcome: Outcome = Outcom
 def carry_out(of: Record, undo: Undo = UNDO, **tags: Any) -> tuple[Promoted, InMemoryRegistry, InMemoryLedger]:
     """Take a promotion back; OLD has a critical finding by now."""
     registry = InMemoryRegistry(tags or {"prod": NEW}, untagged=[OLD])
-    findings = KnownFindings({OLD.digest: Scan("COMPLETE", (Finding("CVE-1", "CRITICAL", ("a",)),))})
+    image_facts = KnownImageFacts({OLD.digest: Scan("COMPLETE", (Finding("CVE-1", "CRITICAL", ("a",)),))})
     ledger = InMemoryLedger().having(of)
     return (
-        promote(rollback.promotion(of, undo), dependencies(RULES, registry, findings, ledger=ledger)),
+        promote(rollback.promotion(of, undo), dependencies(RULES, registry, image_facts, ledger=ledger)),
         registry,
         ledger,
     )
@@ -213,9 +213,9 @@ def test_what_somebody_put_back_by_hand_stays_rolled_back(registry: InMemoryRegi
     scans = policy(rule(name="scan", on="scan", to=["prod"], **{"from": "new"}))
     scan = Promotion("p-3", Trigger.SCAN, REPOSITORY, Source(ImageId("new", NEW.digest)), rule="scan")
     earlier, later = (datetime(2026, 11, day, tzinfo=UTC) for day in (1, 2))
-    findings = KnownFindings(pushes={OLD.digest: earlier, NEW.digest: later})
+    image_facts = KnownImageFacts(pushes={OLD.digest: earlier, NEW.digest: later})
     with pytest.raises(Superseded, match="rolled back from this image"):
-        promote(scan, dependencies(scans, registry, findings, ledger=ledger))
+        promote(scan, dependencies(scans, registry, image_facts, ledger=ledger))
 
 
 def test_tags_go_back_to_different_images_in_one_call(registry: InMemoryRegistry) -> None:

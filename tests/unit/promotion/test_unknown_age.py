@@ -7,18 +7,18 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from promoter.aws.ecr.image_facts import EcrFindings
+from promoter.aws.ecr.image_facts import EcrImageFacts
 from promoter.domain.gate import Gate
 from promoter.domain.model import Repository
 from promoter.promotion.evidence import gather
-from tests.support.registries import InMemoryRegistry, KnownFindings, manifest
+from tests.support.registries import InMemoryRegistry, KnownImageFacts, manifest
 from tests.unit.promotion.test_evidence import REPOSITORY
 
 IMAGE = manifest("{}")
 
 
-class Silent(KnownFindings):
-    """Findings that do not know when anything was pushed."""
+class Silent(KnownImageFacts):
+    """ImageFacts that do not know when anything was pushed."""
 
     def pushed(self, repository: Repository, image_digests: Sequence[str]) -> dict[str, datetime]:
         return {}
@@ -31,7 +31,7 @@ def test_an_image_of_unknown_age_soaks() -> None:
     """
     gate = Gate(soak=timedelta(hours=1))
 
-    evidence = gather(gate, REPOSITORY, IMAGE, registry=InMemoryRegistry(), findings=Silent())
+    evidence = gather(gate, REPOSITORY, IMAGE, registry=InMemoryRegistry(), image_facts=Silent())
 
     assert [reason.code for reason in gate.judge(evidence, now=datetime.now(UTC))] == ["soaking"]
 
@@ -41,4 +41,4 @@ def test_an_answer_without_a_time_is_none() -> None:
     answer: dict[str, Any] = {"imageDetails": [{"imageDigest": IMAGE.digest}]}
     client: Any = SimpleNamespace(describe_images=lambda **_: answer)
 
-    assert EcrFindings(client).pushed(REPOSITORY, [IMAGE.digest]) == {}
+    assert EcrImageFacts(client).pushed(REPOSITORY, [IMAGE.digest]) == {}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 READS = 5  # of up to 1 MB, for one page of an answer; a filter may need several
-AT_ONCE = 100  # items that one read looks at where not all of them are wanted
+FILTERED_PAGE = 100  # items that one read looks at where not all of them are wanted
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class DynamoHistory:
     ) -> tuple[list[Item], str | None]:
         start, found = listing.opened(next_token), list[Item]()
         for _ in range(READS):
-            portion = {"Limit": AT_ONCE if keeps else limit - len(found)}
+            portion = {"Limit": FILTERED_PAGE if keeps else limit - len(found)}
             answer = self._query({**query, **portion} | ({"ExclusiveStartKey": start} if start else {}))
             start = answer.get("LastEvaluatedKey")
             for number, item in enumerate(answer["Items"], 1):

@@ -31,7 +31,7 @@ from promoter.domain.ports import (
     LeaseLostError,
     MovedOnError,
     PartlyDoneError,
-    TakenBackError,
+    RolledBackError,
 )
 
 if TYPE_CHECKING:
@@ -376,7 +376,7 @@ class DynamoLedger(DynamoLeftovers):
                 return MovedOnError(moved_on)
         back = [tag for tag, item in items.items() if f"{BACK}{record.image_digest}" in item]
         if back and record.trigger is Trigger.SCAN:
-            return TakenBackError(back)
+            return RolledBackError(back)
         return HeadMovedError({tag: table.number(item, "version") for tag, item in items.items()})
 
 

@@ -1,4 +1,4 @@
-"""Findings on Amazon ECR: scans, signatures and push times, for basic and for enhanced scanning."""
+"""ImageFacts on Amazon ECR: scans, signatures and push times, for basic and for enhanced scanning."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ MOST_PAGES = 10
 MOST_IMAGES = 100  # of BatchGetImage
 
 
-class EcrFindings:
-    """Findings over one `ecr` client, in the client's Region. boto3 clients may be used by several threads."""
+class EcrImageFacts:
+    """ImageFacts over one `ecr` client, in the client's Region. boto3 clients may be used by several threads."""
 
     def __init__(self, client: ECRClient) -> None:
         self._client = client
