@@ -41,8 +41,8 @@ class PromoterStack(Stack):
             **kwargs,
         )
         queues = Queues(self, "Queues", settings=settings)
-        memory = PromoterTable(self, "Memory", settings=settings)
-        of_ledger = of_promotions(self, settings, memory.table)
+        ledger = PromoterTable(self, "Ledger", settings=settings)
+        of_ledger = of_promotions(self, settings, ledger.table)
         promoter = PromoterFunction(
             self,
             "Promoter",
@@ -79,9 +79,9 @@ class PromoterStack(Stack):
             environment={},
         )
         for each in (promoter, reconciler):
-            memory.grant(each.role)
+            ledger.grant(each.role)
             grant_images(each.role, policy)
-        memory.announce_by(announcer.function, unannounced=queues.unannounced)
+        ledger.announce_by(announcer.function, unannounced=queues.unannounced)
         queues.serve_events_by(promoter.function, retry_seconds=1 if local else 60)
         undelivered = queues.for_rules(queues.undelivered)
         ScanRules(
@@ -104,7 +104,7 @@ class PromoterStack(Stack):
             "reconciler": reconciler.function,
             "announcer": announcer.function,
             "api": api.http,
-            "table": memory.table,
+            "table": ledger.table,
             "events_queue": queues.events,
             "failed": queues.failed,
             "undelivered": queues.undelivered,
@@ -121,7 +121,7 @@ class PromoterStack(Stack):
         CfnOutput(self, "ReconcilerLogGroup", value=reconciler.log_group.log_group_name)
         CfnOutput(self, "AnnouncerFunctionName", value=announcer.function.function_name)
         CfnOutput(self, "AnnouncerLogGroup", value=announcer.log_group.log_group_name)
-        CfnOutput(self, "TableName", value=memory.table.table_name)
+        CfnOutput(self, "TableName", value=ledger.table.table_name)
         CfnOutput(self, "EventsQueue", value=queues.events.queue_url)
         CfnOutput(self, "FailedEventsQueue", value=queues.failed.queue_url)
         CfnOutput(self, "UnannouncedQueue", value=queues.unannounced.queue_url)

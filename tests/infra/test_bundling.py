@@ -144,7 +144,7 @@ print("answer:" + json.dumps(lambda_handler({(queued if kind == "event" else req
 """
     environment = {
         "PROMOTER_REGISTRY_ID": "123456789012",
-        "PROMOTER_TABLE": "memory",
+        "PROMOTER_TABLE": "ledger",
         "PROMOTER_LEASE_SECONDS": "33",
         "PROMOTER_HISTORY_DAYS": "400",
         "PROMOTER_EVENTS_QUEUE": "https://sqs.example/events",
