@@ -285,12 +285,12 @@ def test_a_try_that_has_put_tags_is_not_forgotten(ledger: Ledger) -> None:
 def test_the_next_try_carries_on_what_was_put(ledger: Ledger) -> None:
     """Only the other tags are taken, and given back."""
     record, failed = partly_done(ledger)
-    carried = replace(record, moves=(failed.moves[0], record.moves[1]))
+    resumed = replace(record, moves=(failed.moves[0], record.moves[1]))
 
-    lease = ledger.begin(carried, {"b": OLD}, {}, failed)
+    lease = ledger.begin(resumed, {"b": OLD}, {}, failed)
     assert isinstance(lease, Lease)
     begin(ledger, intent(OTHER, tags=("a",)), NEW)  # somebody else's lease
-    done = ended(carried)
+    done = ended(resumed)
     ledger.finish(lease, done)
 
     heads = {tag: ledger.head(PLACE, tag) for tag in ("a", "b")}

@@ -15,7 +15,7 @@ LAMBDA = Path(__file__).parents[2] / "lambda"
 
 
 Kind = type[Settings | EventSettings | RunSettings | AnnouncerSettings]
-TOLD: dict[Kind, dict[str, str]] = {
+ENVIRONMENTS: dict[Kind, dict[str, str]] = {
     Settings: {
         "AWS_REGION": "eu-central-1",
         "PROMOTER_REGISTRY_ID": "123456789012",
@@ -33,24 +33,24 @@ TOLD: dict[Kind, dict[str, str]] = {
     RunSettings: {"PROMOTER_RECONCILE_SECONDS": "840"},
     AnnouncerSettings: {"PROMOTER_UNANNOUNCED_QUEUE": "https://sqs/unannounced"},
 }
-"""What each part of the code needs: a function is told only what it has."""
+"""What each part of the code needs: a function is given only what it has."""
 
 
-@pytest.mark.parametrize("kind", TOLD, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", ENVIRONMENTS, ids=lambda kind: kind.__name__)
 def test_a_missing_variable_is_named(kind: Kind) -> None:
     """A function deployed without the stack says what it lacks."""
-    told = TOLD[kind]
+    environment = ENVIRONMENTS[kind]
 
-    kind.read(told)
-    for name in told:
+    kind.read(environment)
+    for name in environment:
         with pytest.raises(RuntimeError, match=name):
-            kind.read({key: value for key, value in told.items() if key != name})
+            kind.read({key: value for key, value in environment.items() if key != name})
 
 
-@pytest.mark.parametrize(("told", "seconds"), [({}, 10), ({"PROMOTER_PATIENCE_SECONDS": "3"}, 3)])
-def test_the_reconciler_is_less_patient(told: dict[str, str], seconds: int) -> None:
+@pytest.mark.parametrize(("environment", "seconds"), [({}, 10), ({"PROMOTER_PATIENCE_SECONDS": "3"}, 3)])
+def test_the_reconciler_is_less_patient(environment: dict[str, str], seconds: int) -> None:
     """Its next run tries again what has to wait; nobody does that for a request."""
-    assert Settings.read(TOLD[Settings] | told).patience == timedelta(seconds=seconds)
+    assert Settings.read(ENVIRONMENTS[Settings] | environment).patience == timedelta(seconds=seconds)
 
 
 def test_importing_the_function_does_nothing() -> None:

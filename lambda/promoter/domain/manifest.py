@@ -32,7 +32,7 @@ NO_PLATFORM = {"os": "unknown", "architecture": "unknown"}
 
 DIGEST = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+")  # OCI image spec, "Digests"
 LONGEST_DIGEST = 150  # characters; sha512 has 135
-MOST_TOLD = 100
+MOST_CHARACTERS = 100
 """Characters of a manifest's text that stand in an error: records and announcements have limits of their own."""
 
 
@@ -83,7 +83,7 @@ def read_strictly(body: bytes) -> Any:
 
 def cut(text: str) -> str:
     """Return as much of a manifest's text as may stand in an error, in characters that can be sent anywhere."""
-    return shortened(text, MOST_TOLD).encode(errors="backslashreplace").decode()
+    return shortened(text, MOST_CHARACTERS).encode(errors="backslashreplace").decode()
 
 
 def _unambiguous(members: list[tuple[str, Any]]) -> dict[str, Any]:

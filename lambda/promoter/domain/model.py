@@ -94,7 +94,7 @@ class Promotion:
 
     `image_tags` is None where the rule decides. `expected_digests` holds, by target tag, the digest that
     the tag must have now; None: the tag must not exist. `caller` is the caller's ARN, None for a scan.
-    `rule` names the one rule to go by, where that is settled already. `asked_at` is when the scan
+    `rule` names the one rule to go by, where that is known already. `asked_at` is when the scan
     finished or the request came in, with a time zone. `fingerprint` tells one request from another under the
     same promotionId.
 

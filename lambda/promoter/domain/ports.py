@@ -101,7 +101,7 @@ class HeadMovedError(Exception):
 
 
 class AbandonedError(Exception):
-    """A promotion that is in the way has held its tags for longer than any may: it is to be settled.
+    """A promotion that is in the way has held its tags for longer than any may: it has to be recovered.
 
     `image_tags` are the tags that it holds, as far as they are in the way.
     """
@@ -190,7 +190,7 @@ class Ledger(Protocol):
     def abandoned(self) -> Iterator[str]:
         """Yield promotionIds whose lease is over without an end, the longest ago first.
 
-        They are read page by page while the caller iterates: those that cannot be settled do not hide the others.
+        They are read page by page while the caller iterates: one that cannot be recovered does not hide the rest.
         """
 
     def heads_listed(self, rota: Rota, after: str | None) -> Sequence[tuple[str, Head]]:

@@ -155,7 +155,7 @@ def is_at(manifest: Manifest, image_tag: str, error: PromoterError, putting: Put
 
 
 def record(lease: Lease, answer: Promoted | PromoterError, dependencies: Dependencies) -> None:
-    """Record the end of a lease. Raises LedgerError where that cannot be done, so that it is settled later."""
+    """Record the end of a lease. Raises LedgerError where that cannot be done, so that it is recovered later."""
     try:
         dependencies.ledger.finish(lease, documents.ended(lease.record, answer, now=dependencies.now()))
     except LeaseLostError as lost:  # only where somebody changed the table by hand

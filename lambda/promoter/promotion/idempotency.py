@@ -49,7 +49,7 @@ def carrying(record: Record, earlier: Record) -> Record:
 
 
 def keep(ended: Record, dependencies: Dependencies, earlier: Record | None) -> Record:
-    """Record an outcome that moved nothing; an interrupted promotion of the same id is settled first."""
+    """Record an outcome that moved nothing; an interrupted promotion of the same id is recovered first."""
     try:
         return dependencies.ledger.record(ended, earlier)
     except AbandonedError as abandoned:

@@ -48,7 +48,7 @@ def promote(promotion: Promotion, dependencies: Dependencies) -> Promoted:
         return patiently(promotion, dependencies)
     except PromoterError as error:
         if error.recorded or error.unsettled or promotion.dry_run or isinstance(error, InvalidRequest):
-            raise  # what is unsettled has a record already, which is settled when its lease is over
+            raise  # what is unsettled has a record already, which is recovered when its lease is over
         if error.retryable or (isinstance(error, Frozen) and promotion.trigger is Trigger.SCAN):
             return replay_or_raise(promotion, error, dependencies)
         return first_answer(documents.opened(promotion), error, dependencies)

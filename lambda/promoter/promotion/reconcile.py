@@ -18,7 +18,7 @@ from promoter.promotion.recovery import recover
 from promoter.promotion.time_shares import Step, Work, share_time
 
 PAGE = 100  # deferred promotions that are read at once
-TOLD = 50  # failures, of which the log and the answer hold the words
+MOST_FAILURES = 50  # whose words the log and the answer hold
 OLD_ENOUGH = timedelta(minutes=10)
 """A deferred promotion is tried only if it has waited for so long: before that its events are on their way."""
 
@@ -54,7 +54,7 @@ class Tally:
 
     stale: int = 0
     settled: list[str] = field(default_factory=list)
-    looked_at: list[bool] = field(default_factory=list)
+    tried: list[bool] = field(default_factory=list)
     drifted: dict[tuple[Repository, str], Head] = field(default_factory=dict)
     failures: dict[str, None] = field(default_factory=dict)
     failed: int = 0
@@ -66,7 +66,7 @@ class Tally:
     def fail(self, error: PromoterError) -> None:
         """Count a failure; what many fail of alike is told once."""
         self.failed += 1
-        if len(self.failures) < TOLD:
+        if len(self.failures) < MOST_FAILURES:
             self.failures[error.detail] = None
 
 
@@ -84,7 +84,7 @@ class Reconciler:
     in_time: Callable[[timedelta], bool]
 
     def run(self) -> Reconciled:
-        """Settle stale intents, finish deferred promotions, look for drift: each in its share of the time.
+        """Recover stale intents, finish deferred promotions, look for drift: each in its share of the time.
 
         What fails is left for the next run, and so is what there is no time for.
         """
@@ -101,8 +101,8 @@ class Reconciler:
         return Reconciled(
             stale=tally.stale,
             settled=tuple(tally.settled),
-            finished=tally.looked_at.count(True),
-            waiting=tally.looked_at.count(False),
+            finished=tally.tried.count(True),
+            waiting=tally.tried.count(False),
             drifted=tuple(tally.drifted.values()),
             failures=tuple(tally.failures),
             failed=tally.failed,
@@ -146,7 +146,7 @@ class Reconciler:
             self.deferred_promotions.touch(deferred, extend=any(will_end(error) for error in in_the_way))
         else:
             self.deferred_promotions.remove(deferred)
-        tally.looked_at.append(not in_the_way)
+        tally.tried.append(not in_the_way)
 
     def _in_the_way(self, promotion: Promotion) -> PromoterError | None:
         """Carry the promotion out, and return what it still waits for.

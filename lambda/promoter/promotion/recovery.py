@@ -25,7 +25,7 @@ GIVE_UP = timedelta(days=1)
 
 
 def recover_in_the_way(abandoned: AbandonedError, repository: Repository, dependencies: Dependencies) -> None:
-    """Settle somebody else's promotion; what goes wrong with it is for the one in whose way it is to wait for."""
+    """Recover a promotion that holds the tags. Raises TagBusy if that fails: the caller has to wait."""
     try:
         if not recover(abandoned.promotion_id, dependencies) and abandoned.image_tags:
             dependencies.ledger.release(repository, abandoned.image_tags, abandoned.promotion_id)
@@ -44,7 +44,7 @@ def recover(promotion_id: str, dependencies: Dependencies) -> bool:
         _end(lease, dependencies)
     except LedgerError:
         if dependencies.ledger.lease(promotion_id) == lease:
-            raise  # nobody else has settled it
+            raise  # nobody else has recovered it
     return True
 
 

@@ -374,10 +374,10 @@ def test_what_stands_in_the_way_is_for_waiting() -> None:
     here = dependencies(ANY_TAG, registry, ledger=ledger, now=now)
     first_read = registry.read
 
-    def after_the_survey() -> None:
+    def after_the_read() -> None:
         registry.happens = broken
 
-    registry.happens = after_the_survey
+    registry.happens = after_the_read
     with pytest.raises(TagBusy, match="damaged"):
         promote(promotion("other", promotion_id="p-2"), here)
     assert first_read is not None

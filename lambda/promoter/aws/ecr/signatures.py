@@ -23,7 +23,7 @@ SIGN = "https://sigstore.dev/cosign/sign/v1"
 
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 """The layers of a cosign signature, whatever its config is."""
-UNTOLD = frozenset({"", "application/vnd.oci.empty.v1+json", "application/vnd.oci.image.config.v1+json"})
+UNDECIDED = frozenset({"", "application/vnd.oci.empty.v1+json", "application/vnd.oci.image.config.v1+json"})
 """Types that say nothing: a registry may give the config's, or none, where there is no artifactType."""
 
 
@@ -33,7 +33,7 @@ def listed(referrer: Mapping[str, Any]) -> bool | None:
     if kind.startswith(BUNDLE):
         predicate = (referrer.get("annotations") or {}).get(PREDICATE)
         return None if predicate is None else bool(predicate == SIGN)
-    return None if kind in UNTOLD else kind in SIGNATURES
+    return None if kind in UNDECIDED else kind in SIGNATURES
 
 
 def stored(body: bytes, image_digest: str) -> bool:
@@ -50,7 +50,7 @@ def stored(body: bytes, image_digest: str) -> bool:
             return False
     if any(each.startswith(BUNDLE) for each in (kind, *contents)):
         return _text(document.get("annotations"), PREDICATE) == SIGN
-    return kind in SIGNATURES or (kind in UNTOLD and contents == {SIMPLE_SIGNING})
+    return kind in SIGNATURES or (kind in UNDECIDED and contents == {SIMPLE_SIGNING})
 
 
 def _text(members: Any, name: str) -> str:

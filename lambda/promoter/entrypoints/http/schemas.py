@@ -22,7 +22,7 @@ T = TypeVar("T", bound=Struct)
 MAX_TAGS = 40  # each costs a PutImage, of which ECR serves 10 a second, and two items of the 100 of a transaction
 KEYS = uuid.UUID("5c1b7c57-70f4-5b0f-8f5e-2f7c1f7c9d53")
 """The namespace in which a caller's Idempotency-Key makes a promotionId."""
-MOST_TOLD = 300
+MOST_CHARACTERS = 300
 """Characters of what is wrong in a request that stand in the answer: a member's name may have megabytes."""
 PROMOTION_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 """What a promotionId can look like; ours are UUIDs. Nothing else is looked up."""
@@ -167,8 +167,8 @@ def _named(read: Callable[[], T], whole: str) -> T:
         named = re.search(r"field `(.+?)`", message)
         if named:  # unknown or missing: the message names the member, the place only what it is in
             field = f"{field}.{named[1]}".lstrip(".")
-        field = field[:MOST_TOLD] or whole
-        raise InvalidRequest(f"{field}: {_readable(message)[:MOST_TOLD]}", field=field) from error
+        field = field[:MOST_CHARACTERS] or whole
+        raise InvalidRequest(f"{field}: {_readable(message)[:MOST_CHARACTERS]}", field=field) from error
     except (DecodeError, UnicodeError, RecursionError) as error:  # half of a surrogate pair is a UnicodeError
         raise InvalidRequest(f"the {whole} cannot be read: {error}", field=whole) from error
 
