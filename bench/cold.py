@@ -87,8 +87,8 @@ def measure(lab: Lab, asset: Path, *, tell: Callable[[str], None]) -> Cold:
         return run
 
     wall = interleaved({name: way(name) for name in programs}, rounds=ROUNDS, tell=tell)
-    told = started(START.format(paths=paths) + warm(scan), lab)
-    taken, used, peak = json.loads(told.strip().splitlines()[-1])
+    printed = started(START.format(paths=paths) + warm(scan), lab)
+    taken, used, peak = json.loads(printed.strip().splitlines()[-1])
     return Cold(
         wall, cpu, import_tree(lab, paths), (taken / SERVED * 1000, used / SERVED * 1000, peak * 1024 / 1e6)
     )
@@ -180,7 +180,7 @@ def stored(repository: str, manifest: bytes, tag: str) -> dict[str, Any]:
 
 
 def started(program: str, lab: Lab, *options: str) -> str:
-    """Run a program in a fresh interpreter, isolated, as Lambda's runtime would; return what it told on stderr."""
+    """Run a program in a fresh interpreter, isolated, as Lambda's runtime would; return its stderr."""
     kept = {"PATH": os.environ["PATH"]}
     function = {
         "PROMOTER_REGISTRY_ID": lab.aws.account_id,
@@ -208,8 +208,8 @@ def started(program: str, lab: Lab, *options: str) -> str:
 
 def import_tree(lab: Lab, paths: list[str]) -> list[tuple[str, float]]:
     """Return what the imports of the event path cost, the most expensive first, each with all it imports."""
-    told = started(START.format(paths=paths) + "import promoter.handler", lab, "-X", "importtime")
-    found = re.findall(r"import time:\s+\d+ \|\s+(\d+) \|\s+(\S+)", told)
+    printed = started(START.format(paths=paths) + "import promoter.handler", lab, "-X", "importtime")
+    found = re.findall(r"import time:\s+\d+ \|\s+(\d+) \|\s+(\S+)", printed)
     costs = {name: int(micro) / 1000 for micro, name in found}
     return sorted(costs.items(), key=lambda entry: entry[1], reverse=True)[:20]
 

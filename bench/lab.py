@@ -107,7 +107,7 @@ def interleaved(
     A way that is slow may take part in `every` so manieth round only.
     """
     samples = {name: Samples(name) for name in ways}
-    told = time.monotonic()
+    last_report = time.monotonic()
     for number in range(-warm_up, rounds):
         for name, way in ways.items():
             if number % (every or {}).get(name, 1):
@@ -116,8 +116,8 @@ def interleaved(
             way(number)
             if number >= 0:
                 samples[name].milliseconds.append((time.perf_counter() - start) * 1000)
-        if time.monotonic() - told > 2:
-            told = time.monotonic()
+        if time.monotonic() - last_report > 2:
+            last_report = time.monotonic()
             tell(f"   round {max(number + 1, 0)} of {rounds}")
     return samples
 

@@ -18,7 +18,7 @@ from tests.torture.stage import Stage
 from tests.torture.wire import Answer, Request, Wire
 
 PART = "fuzz"
-CONNECTIONS = 6  # connections
+CONNECTIONS = 6
 WEIGHTS = {"POST /promotions": 12, "GET /freeze": 1, "DELETE /freeze": 2, "POST /reconcile": 1}
 """How often a route is tried, where that is not 4: most goes on in a promotion, and reconcile takes long."""
 MOST = 50  # violations of different kinds, after which the rest of the time is not worth it
