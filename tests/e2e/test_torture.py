@@ -93,11 +93,26 @@ def test_a_tag_that_is_amiss_is_told(places: Places, told: list[str]) -> None:
 
 
 def test_moves_that_an_attempt_repeats_count_once() -> None:
-    """A promotion that carried on after a crash records again what was put before."""
+    """A promotion that carried on after a crash, or was refused then, records again what was put before."""
     image = {"imageTag": "prod", "outcome": "PROMOTED", "previousDigest": None}
-    first = {"promotionId": "1", "imageDigest": "a", "images": [image]}
-    again = first | {"images": [image, image | {"imageTag": "v1"}]}
-    assert truth.moves_of([again, first], "prod") == [Move("1", "a", None)]
+    first = {"promotionId": "1", "outcome": "FAILED", "imageDigest": "a", "images": [image]}
+    again = first | {"outcome": "PROMOTED", "images": [image, image | {"imageTag": "v1"}]}
+    refused = first | {"outcome": "REFUSED"}
+    for last in (again, refused):
+        assert truth.moves_of([last, first], "prod") == [Move("1", "a", None)]
+
+
+def test_a_move_that_is_made_again_counts_again() -> None:
+    """Somebody took the first one back, and the promotion was sent again."""
+    there = {"imageTag": "prod", "outcome": "PROMOTED", "previousDigest": "b"}
+    back = {"imageTag": "prod", "outcome": "PROMOTED", "previousDigest": "a"}
+    first = {"promotionId": "1", "outcome": "FAILED", "imageDigest": "a", "images": [there]}
+    undone = {"promotionId": "2", "outcome": "PROMOTED", "imageDigest": "b", "images": [back]}
+    assert truth.moves_of([first | {"outcome": "PROMOTED"}, undone, first], "prod") == [
+        Move("1", "a", "b"),
+        Move("2", "b", "a"),
+        Move("1", "a", "b"),
+    ]
 
 
 @linux
