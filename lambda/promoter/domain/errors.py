@@ -35,16 +35,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from promoter.domain.model import Outcome, Reason, TagMove
+from promoter.domain.model import Outcome, Reason
 
 
 class PromoterError(Exception):
-    """The root: `detail` is for people, `code` for programs.
+    """The root: `detail` is for people, `code` for programs. An error never changes after it was raised.
 
-    `field` names the member of a request that is wrong, `reasons` why each rule said no; `moves` are the
-    tags that were put on `image_digest` before it happened. `recorded` says that the ledger has it already,
-    `repeated` that it is an earlier answer, `unanswered` that a call may still be carried out, `unsettled` that it
-    is not known whether a tag was put.
+    `field` names the member of a request that is wrong, `reasons` say why each rule refused. What was done before
+    an error stands beside it, in a NotPromoted.
     """
 
     code: ClassVar[str]
@@ -53,18 +51,12 @@ class PromoterError(Exception):
     outcome: ClassVar[Outcome] = Outcome.REFUSED
     retryable: ClassVar[bool] = False
     retry_after: ClassVar[int | None] = None  # seconds
-    recorded: bool = False
-    repeated: bool = False
-    unanswered: bool = False
-    unsettled: bool = False
 
     def __init__(self, detail: str, *, reasons: tuple[Reason, ...] = (), field: str | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         self.reasons = reasons
         self.field = field
-        self.moves: tuple[TagMove, ...] = ()
-        self.image_digest: str | None = None
 
 
 class InvalidRequest(PromoterError):
@@ -81,7 +73,6 @@ class IdempotencyConflict(PromoterError):
     code = "idempotency_conflict"
     title = "The Idempotency-Key stands for another request"
     http_status = 409
-    recorded = True  # under that key there is the other request's record
 
 
 class PromotionNotFound(PromoterError):
@@ -165,9 +156,13 @@ class TagChanged(Refusal):
 
 
 class Failure(PromoterError):
-    """Something broke; retried where that can help."""
+    """Something broke; retried where that can help. `unanswered`: AWS may still carry out the call that failed."""
 
     outcome = Outcome.FAILED
+
+    def __init__(self, detail: str, *, reasons: tuple[Reason, ...] = (), unanswered: bool = False) -> None:
+        super().__init__(detail, reasons=reasons)
+        self.unanswered = unanswered
 
 
 class SourceNotFound(Failure):
