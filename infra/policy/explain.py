@@ -5,18 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from infra.policy import file
 from promoter.aws.ecr import scan_results
-from promoter.domain.errors import InvalidRequest, NotAllowed, PromoterError
+from promoter.domain.decision import by_rule, decide, judge, needing_digest
+from promoter.domain.errors import NotAllowed, PromoterError
 from promoter.domain.gate import Gate
 from promoter.domain.model import Evidence, ImageId, Promotion, Reason, Repository, Scan, Source, Subject, Trigger
-from promoter.domain.policy import Policy, Rule, load
-from promoter.promotion.preflight import refusal
+from promoter.domain.policy import Policy, load
 
 NAMELESS = "an image without a tag"
 OWN_ACCOUNT = "000000000000"  # stands for the function's, which a policy does not know
@@ -34,40 +34,36 @@ class Question:
 
 
 def explain(policy: Policy, question: Question) -> Iterator[tuple[str, bool]]:
-    """Yield, for each decision, its text of some lines and whether tags would be put."""
-    try:
-        for promotion, rule, tags in decisions(policy, question.promotion):
-            yield verdict(policy, rule, tags, replace(question, promotion=promotion))
-    except (NotAllowed, InvalidRequest) as refused:
-        yield refusal_text(refused), False
-
-
-def decisions(policy: Policy, promotion: Promotion) -> Iterator[tuple[Promotion, Rule, tuple[str, ...]]]:
-    """Yield the rules that would serve the promotion, with their tags: all of them for a scan, one for a request.
+    """Yield what each rule that would serve the promotion decides, as text, and whether tags would be put.
 
     Raises ValueError where that takes the digest, which the function would look up.
     """
-    needing = [rule.name for rule in policy.serving(promotion) if rule.needs_digest]
-    if needing and not promotion.source.image_digest:
-        raise ValueError(f"rule {needing[0]} makes a tag of the digest: add --digest")
-    if promotion.trigger is Trigger.REQUEST:
-        yield promotion, *policy.admit(promotion)
-        return
-    for rule in policy.serving(promotion):
-        own = replace(promotion, rule=rule.name)
-        yield own, *policy.admit(own)
-
-
-def verdict(policy: Policy, rule: Rule, tags: Sequence[str], question: Question) -> tuple[str, bool]:
-    """Return what one rule would decide."""
     try:
-        policy.check_not_frozen(rule, question.promotion, now=question.now)
-        if rule.gate is not None and (reasons := rule.gate.judge(evidence(rule.gate, question), now=question.now)):
-            raise refusal(reasons, question.promotion.trigger)
+        if rules := needing_digest(question.promotion, policy):
+            raise ValueError(f"rule {rules[0].name} makes a tag of the digest: add --digest")
+        for promotion in promotions(question.promotion, policy):
+            yield verdict(policy, replace(question, promotion=promotion))
+    except NotAllowed as refused:
+        yield refusal_text(refused), False
+
+
+def promotions(promotion: Promotion, policy: Policy) -> Iterable[Promotion]:
+    """Return what would be carried out: by each rule that serves a scan, by one rule for a request."""
+    return by_rule(promotion, policy) if promotion.trigger is Trigger.SCAN else [promotion]
+
+
+def verdict(policy: Policy, question: Question) -> tuple[str, bool]:
+    """Return what the function would decide, by the same functions."""
+    promotion, now = question.promotion, question.now
+    try:
+        decision = decide(promotion, policy, now=now)
     except PromoterError as refused:
-        return f"rule {rule.name} serves it, and would refuse {', '.join(tags)}:\n{refusal_text(refused)}", False
+        return refusal_text(refused), False
+    rule, tags = decision.rule, ", ".join(decision.image_tags)
+    if rule.gate and (refusal := judge(rule, evidence(rule.gate, question), promotion.trigger, now=now)):
+        return f"rule {rule.name} serves it, and would refuse {tags}:\n{refusal_text(refusal)}", False
     gate = "which has no gate" if rule.gate is None else "whose gate it passes"
-    return f"rule {rule.name} serves it, {gate}: would put {', '.join(tags)}", True
+    return f"rule {rule.name} serves it, {gate}: would put {tags}", True
 
 
 def evidence(gate: Gate, question: Question) -> Evidence:
