@@ -1,8 +1,9 @@
 """Deferred promotions on DynamoDB: which tagged image waits for the scan of which manifest.
 
-A deferred promotion is one item for each scan that it waits for: `pk` is `deferred#REGISTRY/REGION/REPOSITORY@DIGEST`,
-the manifest whose scan is awaited, `sk` is `TAG@DIGEST`, the pinned tag that waits for it, `besides` are manifests
-that it waits for too, `expires` is when DynamoDB may forget it (epoch seconds).
+A deferred promotion is one item for each scan that it waits for. `pk` is
+`deferred#REGISTRY/REGION/REPOSITORY@DIGEST`, the manifest whose scan is awaited; `sk` is `TAG@DIGEST`, the pinned
+tag that waits for it; `besides` are manifests that it waits for too; `expires` is when DynamoDB may forget it, in
+epoch seconds.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Items of the table and the values that they hold: records, heads, rows of a history.
 
-A record's document is two attributes: `request` is what was asked for; `answer` is how it ended, or what is intended
-while the promotion is under way. So the end of a promotion sends only the second. What stands in the item anyway,
-promotionId, outcome and end, is in neither of them.
+A record's document is two attributes: `asked` is what was asked for; `answer` is how it ended, or what is
+intended while the promotion is under way. So the end of a promotion sends only the second. What stands in the item
+anyway, promotionId, outcome and end, is in neither of them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def document_parts(record: Record) -> dict[str, Any]:
     """Return the attributes that hold a record's document."""
     members = documents.document(record)
     parts = {
-        "request": {name: each for name, each in members.items() if name not in {*ELSEWHERE, *ANSWER}},
+        "asked": {name: each for name, each in members.items() if name not in {*ELSEWHERE, *ANSWER}},
         "answer": {name: members[name] for name in ANSWER if name in members},
     }
     return {name: {"S": json.dumps(part, separators=(",", ":"))} for name, part in parts.items()}
@@ -128,7 +128,7 @@ def document_of(item: Item) -> dict[str, Any]:
     return {
         "promotionId": promotion_id(item),
         **({"outcome": item["outcome"]["S"]} if ended else {}),
-        **json.loads(item["request"]["S"]),
+        **json.loads(item["asked"]["S"]),
         **json.loads(item["answer"]["S"]),
         **({"endedAt": keys.moment(item["listedAt"]["S"]).isoformat()} if ended else {}),
     }

@@ -164,11 +164,11 @@ class DynamoLedger:
         return expressions.put(items.record_item(record) | dict(members), condition, values)
 
     def _end(self, lease: Lease, record: Record) -> Change:
-        """Return the update of a record that ended. What was asked is sent again only if it is known better now."""
+        """Return the update of a record that ended. What was asked is sent again only if it has changed."""
         values, parts = Values(), items.document_parts(record)
         held = f"lease={values.text(lease.token)}"
-        if parts["request"] == items.document_parts(lease.record)["request"]:
-            del parts["request"]
+        if parts["asked"] == items.document_parts(lease.record)["asked"]:
+            del parts["asked"]
         ended = parts | items.end_of(record, self._table.region, self._history)
         change = f"SET {values.assigned(ended)} REMOVE lease"
         return expressions.update(keys.promotion(record.promotion_id), change, held, values)
