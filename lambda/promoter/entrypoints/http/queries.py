@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
 
-from promoter.aws.dynamodb.history import ALL, Filter
 from promoter.domain.errors import InvalidRequest
+from promoter.domain.history import ALL, Filter
 from promoter.domain.model import Outcome, Repository
 from promoter.domain.policy import Freeze, Rule
 from promoter.entrypoints.http.schemas import Digest, RegistryId, RepositoryName, Tag, decode, decode_text

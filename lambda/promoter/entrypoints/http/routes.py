@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 
 from promoter import telemetry, wiring
-from promoter.domain import documents, rollback
+from promoter.domain import documents, history, rollback
 from promoter.domain.errors import InternalError, InvalidRequest, PromoterError, PromotionNotFound, RouteNotFound
 from promoter.domain.model import Promotion, Record, Repository
 from promoter.entrypoints import service
@@ -196,7 +196,7 @@ def list_promotions(event: Event) -> Response[str]:
         limit=asked.limit,
         next_token=asked.next_token,
     )
-    found = [documents.document(record) for record in page.entries]
+    found = list(map(history.document, page.entries))
     return respond(200, JSON, {"promotions": found} | views.more(page.next_token))
 
 
