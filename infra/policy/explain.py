@@ -5,18 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from infra.policy import file
 from promoter.aws.ecr import scan_results
-from promoter.domain.errors import InvalidRequest, NotAllowed, PromoterError
+from promoter.domain.decision import Decision, by_rule, decide, judge, needing_digest
+from promoter.domain.errors import NotAllowed, PromoterError
 from promoter.domain.gate import Gate
 from promoter.domain.model import Evidence, ImageId, Promotion, Reason, Repository, Scan, Source, Subject, Trigger
-from promoter.domain.policy import Policy, Rule, load
-from promoter.promotion.preflight import refusal
+from promoter.domain.policy import Policy, load
 
 NAMELESS = "an image without a tag"
 OWN_ACCOUNT = "000000000000"  # stands for the function's, which a policy does not know
@@ -33,41 +33,53 @@ class Question:
     now: datetime
 
 
-def explain(policy: Policy, question: Question) -> Iterator[tuple[str, bool]]:
-    """Yield, for each decision, its text of some lines and whether tags would be put."""
-    try:
-        for promotion, rule, tags in decisions(policy, question.promotion):
-            yield verdict(policy, rule, tags, replace(question, promotion=promotion))
-    except (NotAllowed, InvalidRequest) as refused:
-        yield refusal_text(refused), False
+@dataclass(frozen=True)
+class Verdict:
+    """What the function would decide: by which rule and onto which tags, or why not."""
+
+    decision: Decision | None
+    refusal: PromoterError | None
+
+    def __str__(self) -> str:
+        if self.decision is None:
+            return _lines(self.refusal) if self.refusal else ""
+        rule, tags = self.decision.rule, ", ".join(self.decision.image_tags)
+        if self.refusal:
+            return f"rule {rule.name} serves it, and would refuse {tags}:\n{_lines(self.refusal)}"
+        gate = "which has no gate" if rule.gate is None else "whose gate it passes"
+        return f"rule {rule.name} serves it, {gate}: would put {tags}"
 
 
-def decisions(policy: Policy, promotion: Promotion) -> Iterator[tuple[Promotion, Rule, tuple[str, ...]]]:
-    """Yield the rules that would serve the promotion, with their tags: all of them for a scan, one for a request.
+def explain(policy: Policy, question: Question) -> Iterator[Verdict]:
+    """Yield what each rule that would serve a scan decides, or the one verdict on a request.
 
-    Raises ValueError where that takes the digest, which the function would look up.
+    The function itself decides by `decide` and `judge`. Raises ValueError where that takes the digest, which the
+    function would look up.
     """
-    needing = [rule.name for rule in policy.serving(promotion) if rule.needs_digest]
-    if needing and not promotion.source.image_digest:
-        raise ValueError(f"rule {needing[0]} makes a tag of the digest: add --digest")
-    if promotion.trigger is Trigger.REQUEST:
-        yield promotion, *policy.admit(promotion)
-        return
-    for rule in policy.serving(promotion):
-        own = replace(promotion, rule=rule.name)
-        yield own, *policy.admit(own)
-
-
-def verdict(policy: Policy, rule: Rule, tags: Sequence[str], question: Question) -> tuple[str, bool]:
-    """Return what one rule would decide."""
     try:
-        policy.check_not_frozen(rule, question.promotion, now=question.now)
-        if rule.gate is not None and (reasons := rule.gate.judge(evidence(rule.gate, question), now=question.now)):
-            raise refusal(reasons, question.promotion.trigger)
-    except PromoterError as refused:
-        return f"rule {rule.name} serves it, and would refuse {', '.join(tags)}:\n{refusal_text(refused)}", False
-    gate = "which has no gate" if rule.gate is None else "whose gate it passes"
-    return f"rule {rule.name} serves it, {gate}: would put {', '.join(tags)}", True
+        if rules := needing_digest(question.promotion, policy):
+            raise ValueError(f"rule {rules[0].name} makes a tag of the digest: add --digest")
+        for promotion in _promotions(question.promotion, policy):
+            yield verdict(policy, replace(question, promotion=promotion))
+    except NotAllowed as refusal:
+        yield Verdict(None, refusal)
+
+
+def _promotions(promotion: Promotion, policy: Policy) -> Iterable[Promotion]:
+    """Return what would be carried out: by each rule that serves a scan, by one rule for a request."""
+    return by_rule(promotion, policy) if promotion.trigger is Trigger.SCAN else [promotion]
+
+
+def verdict(policy: Policy, question: Question) -> Verdict:
+    """Return what the function would decide on one promotion."""
+    promotion, now = question.promotion, question.now
+    try:
+        decision = decide(promotion, policy, now=now)
+    except PromoterError as refusal:
+        return Verdict(None, refusal)
+    gate = decision.rule.gate
+    shown = evidence(gate, question) if gate else question.evidence
+    return Verdict(decision, judge(decision.rule, shown, promotion.trigger, now=now))
 
 
 def evidence(gate: Gate, question: Question) -> Evidence:
@@ -77,7 +89,7 @@ def evidence(gate: Gate, question: Question) -> Evidence:
     return question.evidence
 
 
-def refusal_text(refused: PromoterError) -> str:
+def _lines(refused: PromoterError) -> str:
     """Return a refusal with its code and all its reasons."""
     reasons = refused.reasons or (Reason(refused.code, refused.detail),)
     first = f"  {refused.code}: {refused.detail}"
@@ -161,16 +173,16 @@ def main(command_line: Sequence[str]) -> int:
     as_of = min(options.at, now).astimezone(UTC).date()  # what will have expired still stands in the policy
     try:
         policy = load(file.read(options.policy, today=as_of).compiled(), registry_id=OWN_ACCOUNT)
-        explained = list(explain(policy, question(options)))
+        verdicts = list(explain(policy, question(options)))
     except (file.PolicyError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return WRONG_USE
     source = f"{ImageId(options.tag, options.digest)}" or NAMELESS
     asked = "a finished scan" if options.on == "scan" else f"a request of {options.caller or 'nobody named'}"
     print(f"{options.repository}, {source}, on {asked}:")
-    for text, _ in explained:
-        print(text)
-    return PROMOTES if any(puts for _, puts in explained) else REFUSES
+    for each in verdicts:
+        print(each)
+    return PROMOTES if any(each.refusal is None for each in verdicts) else REFUSES
 
 
 def _hours(text: str) -> timedelta:

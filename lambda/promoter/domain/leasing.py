@@ -29,7 +29,7 @@ class Resumable:
 
 @dataclass(frozen=True)
 class Busy:
-    """Another promotion holds the lease of a tag, or another attempt of the same one is under way: see `detail`."""
+    """Another promotion holds the lease of a tag, or another attempt of this one is under way: see `detail`."""
 
     detail: str
 

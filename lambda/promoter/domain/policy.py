@@ -58,12 +58,12 @@ class Rule:
                 return f"source tag {tag} does not match {self.source_tag.pattern}"
         elif tag is None and any("tag" in names_in(template) for template in self.to):
             return "needs a source tag: its target tags are made from it"
-        return self.caller_objection(promotion) or self._unmakeable(promotion)
+        return self.caller_objection(promotion.caller) or self._unmakeable(promotion)
 
-    def caller_objection(self, promotion: Promotion) -> str | None:
-        """Return why the caller is none of the rule's; None: it is one."""
-        if self.callers is not None and not any(matches(promotion.caller or "", glob) for glob in self.callers):
-            return f"caller {promotion.caller} is not among its callers"
+    def caller_objection(self, caller: str | None) -> str | None:
+        """Return why the rule does not serve the caller; None: it does."""
+        if self.callers is not None and not any(matches(caller or "", glob) for glob in self.callers):
+            return f"caller {caller} is not among its callers"
         return None
 
     def own_tags(self, promotion: Promotion) -> tuple[str, ...]:
@@ -169,24 +169,6 @@ class Policy:
             return
         raise NotAllowed(f"no rule of the policy is about repository {repository.name}")
 
-    def admit_rollback(self, promotion: Promotion) -> Rule:
-        """Return the rule of the promotion that this one takes back. Raises NotAllowed for strangers to it.
-
-        An operator's override needs no rule any longer.
-        """
-        rule = next((rule for rule in self.rules if rule.name == promotion.rule), None)
-        if promotion.override is not None:
-            return rule or _former(promotion.rule)
-        if rule is None:
-            raise NotAllowed(f"rule {promotion.rule}, by which it was promoted, is no longer in the policy")
-        if not rule.reaches(promotion.repository, registry_id=self.registry_id):
-            raise NotAllowed(f"rule {rule.name} is no longer about repository {promotion.repository.name}")
-        if objection := rule.caller_objection(promotion):
-            raise NotAllowed(
-                f"rule {rule.name} does not let this caller roll back", reasons=(_reason(rule.name, objection),)
-            )
-        return rule
-
     def admit(self, promotion: Promotion) -> tuple[Rule, tuple[str, ...]]:
         """Return the rule to go by and the tags to put.
 
@@ -212,11 +194,6 @@ class Policy:
                 for rule, objection in self._objections(promotion)
             ),
         )
-
-
-def _former(name: str | None) -> Rule:
-    """Return a rule that is no longer in the policy, as far as a rollback needs it."""
-    return Rule(name or "none", Trigger.REQUEST, None, (), None, (), (), None, None)
 
 
 def matches(text: str, glob: str) -> bool:
@@ -277,8 +254,9 @@ def _tuple(values: Sequence[str] | None) -> tuple[str, ...] | None:
 
 
 def _reasons(objections: Iterable[tuple[Rule, str | None]]) -> tuple[Reason, ...]:
-    return tuple(_reason(rule.name, f"{objection}") for rule, objection in objections)
+    return tuple(rule_reason(rule, f"{objection}") for rule, objection in objections)
 
 
-def _reason(rule: str, objection: str) -> Reason:
-    return Reason("rule", f"{rule}: {objection}", rule=rule)
+def rule_reason(rule: Rule, objection: str) -> Reason:
+    """Return a rule's objection as a reason of a refusal."""
+    return Reason("rule", f"{rule.name}: {objection}", rule=rule.name)

@@ -8,13 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from promoter import telemetry, wiring
+from promoter.domain.answers import Answer, NotPromoted
 from promoter.domain.errors import Frozen, PromoterError, ScanPending
 from promoter.domain.gate import FINISHED, NOT_YET
-from promoter.domain.model import DeferredPromotion, ImageId, Promoted, Promotion, Trigger
+from promoter.domain.model import DeferredPromotion, ImageId, Promotion, Trigger
 from promoter.entrypoints import image_events
 from promoter.promotion.promote import promote
-
-Answer = Promoted | PromoterError
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ def attempt(promotion: Promotion) -> Answer:
     last of the scans carries it out, or `reconcile`.
     """
     start = time.monotonic()
-    answer = carry_out(promotion)
+    answer = promote(promotion, wiring.dependencies())
     if waits(promotion, answer):
         answer = defer(promotion, answer)
     milliseconds = (time.monotonic() - start) * 1000
@@ -45,17 +44,9 @@ def attempt(promotion: Promotion) -> Answer:
     return answer
 
 
-def carry_out(promotion: Promotion) -> Answer:
-    """Promote with the real adapters."""
-    try:
-        return promote(promotion, wiring.dependencies())
-    except PromoterError as error:
-        return error
-
-
 def waits(promotion: Promotion, answer: Answer) -> bool:
     """Say whether the promotion is not refused but waits, so that nobody has to ask again."""
-    return promotion.trigger is Trigger.SCAN and isinstance(answer, ScanPending | Frozen)
+    return promotion.trigger is Trigger.SCAN and isinstance(error_in(answer), ScanPending | Frozen)
 
 
 def defer(promotion: Promotion, answer: Answer) -> Answer:
@@ -64,28 +55,35 @@ def defer(promotion: Promotion, answer: Answer) -> Answer:
     try:
         new = wiring.deferred_promotions().add(promotion.repository, source, digests or [f"{source.image_digest}"])
     except PromoterError as error:
-        return error
+        return NotPromoted(error)
     if not new or not digests:
         return answer
-    again = carry_out(promotion)
+    again = promote(promotion, wiring.dependencies())
     with contextlib.suppress(PromoterError):  # `reconcile` finds what is left
         for digest in over(digests, again):
             wiring.deferred_promotions().remove(DeferredPromotion(promotion.repository, digest, source))
     return again
 
 
+def error_in(answer: Answer) -> PromoterError | None:
+    """Return why a promotion was not carried out; None: it was."""
+    return answer.error if isinstance(answer, NotPromoted) else None
+
+
 def awaited(answer: Answer) -> list[str]:
     """Return the digests whose scans are awaited."""
-    reasons = answer.reasons if isinstance(answer, ScanPending) else ()
+    error = error_in(answer)
+    reasons = error.reasons if isinstance(error, ScanPending) else ()
     return list(dict.fromkeys(reason.image_digest for reason in reasons if reason.image_digest))
 
 
 def over(digests: Sequence[str], answer: Answer) -> list[str]:
-    """Return those of the awaited digests for which the second look does not wait: their events are past."""
-    if isinstance(answer, ScanPending):
+    """Return those of the awaited digests that the second attempt does not wait for: their events are past."""
+    error = error_in(answer)
+    if isinstance(error, ScanPending):
         still = awaited(answer)
         return [digest for digest in digests if still and digest not in still]
-    may_come_again = isinstance(answer, PromoterError) and (answer.retryable or isinstance(answer, Frozen))
+    may_come_again = error is not None and (error.retryable or isinstance(error, Frozen))
     return [] if may_come_again else list(digests)
 
 
@@ -111,8 +109,8 @@ def serve(event: image_events.ImageEvent, in_time: Callable[[], bool]) -> Served
             break
         answers += served
         for _, answer in served:
-            if isinstance(answer, PromoterError) and must_come_again(event, answer):
-                errors.setdefault(source, answer)
+            if (error := error_in(answer)) and must_come_again(event, answer):
+                errors.setdefault(source, error)
     return Served(tuple(answers), left, tuple(errors), next(iter(errors.values()), None))
 
 
@@ -144,7 +142,7 @@ def serve_source(
         if is_deferred and not any(stays_deferred(event, answer) for _, answer in answers):
             wiring.deferred_promotions().remove(deferred)
     except PromoterError as error:
-        answers.append((promotions[-1], error))
+        answers.append((promotions[-1], NotPromoted(error)))
     return answers
 
 
@@ -166,8 +164,9 @@ def awaited_beside(deferred: DeferredPromotion) -> str | None:
 
 def stays_deferred(event: image_events.ImageEvent, answer: Answer) -> bool:
     """Say whether a promotion still has to be found by the event's image: at its next try, or by `reconcile`."""
-    waits_for_no_scan = isinstance(answer, ScanPending) and not awaited(answer)
-    return isinstance(answer, Frozen) or waits_for_no_scan or must_come_again(event, answer)
+    error = error_in(answer)
+    waits_for_no_scan = isinstance(error, ScanPending) and not awaited(answer)
+    return isinstance(error, Frozen) or waits_for_no_scan or must_come_again(event, answer)
 
 
 def must_come_again(event: image_events.ImageEvent, answer: Answer) -> bool:
@@ -175,9 +174,10 @@ def must_come_again(event: image_events.ImageEvent, answer: Answer) -> bool:
 
     A promotion that waits for other scans needs no retry: their events carry it out.
     """
-    if isinstance(answer, ScanPending):
+    error = error_in(answer)
+    if isinstance(error, ScanPending):
         return event.is_scan and event.image_digest in awaited(answer)
-    return isinstance(answer, PromoterError) and answer.retryable
+    return error is not None and error.retryable
 
 
 def promotions_of(deferred: DeferredPromotion) -> tuple[Promotion, ...]:

@@ -16,7 +16,7 @@ from itertools import groupby
 
 from promoter.domain.errors import NotAllowed
 from promoter.domain.model import GONE, Head, ImageId, Manifest, Rota, Round
-from promoter.domain.ports import Found, Missing, Registry
+from promoter.domain.ports import Found, Missing, ReconcileRuns, Registry
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.recovery import read_or_missing
 from promoter.promotion.time_shares import Step
@@ -33,6 +33,7 @@ class Drifts:
     """The comparisons of one run; each tag that is found elsewhere is told to `found`."""
 
     dependencies: Dependencies
+    runs: ReconcileRuns
     found: Callable[[Head], None]
     whole: datetime | None = field(default=None, init=False)
     _listed: bool = field(default=False, init=False)
@@ -43,8 +44,7 @@ class Drifts:
 
         Where the run ends, the next one goes on.
         """
-        ledger = self.dependencies.ledger
-        at = ledger.round(rota)
+        at = self.runs.round(rota)
         if rota is Rota.MOVING:
             self.whole = at.whole or at.began or self.dependencies.now()
         while at.after or at.began is None or at.began <= start - EVERY[rota]:
@@ -53,9 +53,9 @@ class Drifts:
             for key, heads in self._repositories(rota, at.after):
                 yield self._step(heads, rota)
                 at = replace(at, after=key)
-                ledger.keep_round(rota, at)
+                self.runs.keep_round(rota, at)
             at = Round(began=at.began, whole=at.began)
-            ledger.keep_round(rota, at)
+            self.runs.keep_round(rota, at)
             if at.began and at.began >= start:
                 self._listed = self._listed or rota is Rota.MOVING
                 return
@@ -71,7 +71,7 @@ class Drifts:
 
     def _repositories(self, rota: Rota, after: str | None) -> Iterator[tuple[str, Sequence[Head]]]:
         """Yield heads of one repository at a time, each time with the key of the last."""
-        while page := self.dependencies.ledger.heads_listed(rota, after):
+        while page := self.dependencies.heads.listed(rota, after):
             for _, group in groupby(page, key=lambda listed: listed[1].repository):
                 keys, heads = zip(*group, strict=True)
                 after = keys[-1]
@@ -90,12 +90,12 @@ class Drifts:
     def _judge(self, head: Head, digest: str | None, listed: Rota) -> None:
         """Note what is new about a head. Report a tag that is elsewhere at every run, and a deleted one once."""
         drift = head.drift if digest is None else digest if digest != head.image_digest else None
-        ledger = self.dependencies.ledger
-        if digest and drift not in (None, GONE) and ledger.adopt(head, digest):
+        heads = self.dependencies.heads
+        if digest and drift not in (None, GONE) and heads.adopt(head, digest):
             return
         rota = self._rota(head, drift)
         is_new = (drift, rota) != (head.drift, listed)
-        if is_new and not ledger.note(head, drift=drift, rota=rota):
+        if is_new and not heads.note(head, drift=drift, rota=rota):
             return
         if digest and drift and (drift != GONE or head.drift != GONE):
             self.found(replace(head, drift=drift))

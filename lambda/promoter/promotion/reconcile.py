@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
+from promoter.domain.answers import Answer, NotPromoted
 from promoter.domain.errors import Frozen, PromoterError
 from promoter.domain.model import DeferredPromotion, Head, Outcome, Promotion, Repository, Rota
-from promoter.domain.ports import DeferredPromotions
+from promoter.domain.ports import DeferredPromotions, ReconcileRuns
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.drift_checks import Drifts
-from promoter.promotion.execute import AttemptState
-from promoter.promotion.promote import admit, attempt
+from promoter.promotion.promote import rehearse
 from promoter.promotion.recovery import recover
 from promoter.promotion.time_shares import Step, Work, share_time
 
@@ -78,9 +78,10 @@ class Reconciler:
     """
 
     dependencies: Dependencies
+    runs: ReconcileRuns
     deferred_promotions: DeferredPromotions
     promotions: Callable[[DeferredPromotion], Iterable[Promotion]]
-    promote: Callable[[Promotion], object]
+    promote: Callable[[Promotion], Answer]
     in_time: Callable[[timedelta], bool]
 
     def run(self) -> Reconciled:
@@ -89,7 +90,7 @@ class Reconciler:
         What fails is left for the next run, and so is what there is no time for.
         """
         tally, start = Tally(), self.dependencies.now()
-        heads = Drifts(self.dependencies, tally.found)
+        heads = Drifts(self.dependencies, self.runs, tally.found)
         promotion_time = 2 * self.dependencies.patience + CALLS
         kinds = (
             Work("stale intents", self._stale(tally), CALLS),
@@ -151,18 +152,15 @@ class Reconciler:
     def _in_the_way(self, promotion: Promotion) -> PromoterError | None:
         """Carry the promotion out, and return what it still waits for.
 
-        Look first, without a trace: what still waits, and what is there already, is not recorded at each run.
+        It is rehearsed first: what still waits, and what is there already, is not recorded at each run.
         """
-        try:
-            rule, _ = admit(promotion, self.dependencies)
-            planned = attempt(replace(promotion, rule=rule.name, dry_run=True), AttemptState(), self.dependencies)
-            if planned.outcome is Outcome.UNCHANGED:
-                return None
-        except PromoterError as error:
-            if waits(error):
-                return error
+        rehearsed = rehearse(promotion, self.dependencies)
+        if rehearsed.outcome is Outcome.UNCHANGED:
+            return None
+        if isinstance(rehearsed, NotPromoted) and waits(rehearsed.error):
+            return rehearsed.error
         answer = self.promote(promotion)
-        return answer if isinstance(answer, PromoterError) and waits(answer) else None
+        return answer.error if isinstance(answer, NotPromoted) and waits(answer.error) else None
 
 
 def waits(error: PromoterError) -> bool:

@@ -26,7 +26,7 @@ from promoter.domain.model import (
     Trigger,
 )
 from promoter.promotion.evidence import gather
-from promoter.promotion.promote import promote
+from tests.support.answers import promote
 from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import ACCOUNT, gate, policy, rule
 from tests.support.registries import FailingImageFacts, InMemoryRegistry, KnownImageFacts, manifest
