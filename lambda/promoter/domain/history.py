@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from promoter.domain import documents
 from promoter.domain.model import ImageId, Outcome, Record, Repository, TagMove, Trigger
 from promoter.domain.policy import matches
 
@@ -55,6 +57,39 @@ def entry_of(record: Record, image_tag: str | None = None) -> HistoryEntry:
         undoes=record.undoes,
         code=record.code,
     )
+
+
+def document(entry: HistoryEntry) -> dict[str, Any]:
+    """Return what a list shows as JSON: some members of the record's document, by the same names."""
+    source = {"imageTag": entry.source.image_tag, "imageDigest": entry.source.image_digest}
+    members = {
+        "promotionId": entry.promotion_id,
+        "outcome": entry.outcome,
+        "trigger": entry.trigger,
+        "rule": entry.rule,
+        "caller": entry.caller,
+        "undoes": entry.undoes,
+        "registryId": entry.repository.registry_id,
+        "repositoryName": entry.repository.name,
+        "source": {name: value for name, value in source.items() if value},
+        "imageDigest": entry.image_digest,
+        "images": [documents.image(move) for move in entry.moves],
+        "code": entry.code,
+        "endedAt": entry.ended_at.isoformat(),
+    }
+    return {name: value for name, value in members.items() if value}
+
+
+def accepted(newest: Iterable[HistoryEntry], image_digest: str) -> HistoryEntry | None:
+    """Return the last promotion that found a tag on its image or put it there, if it found it on this one.
+
+    The entries are of the tag's history, the newest first.
+    """
+    for entry in newest:
+        for move in entry.moves:
+            found = move.outcome is Outcome.UNCHANGED and entry.digest_of(move) == image_digest
+            return entry if found else None
+    return None
 
 
 @dataclass(frozen=True)
