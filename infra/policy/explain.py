@@ -12,7 +12,7 @@ from pathlib import Path
 
 from infra.policy import file
 from promoter.aws.ecr import scan_results
-from promoter.domain.decision import by_rule, decide, judge, needing_digest
+from promoter.domain.decision import Decision, by_rule, decide, judge, needing_digest
 from promoter.domain.errors import NotAllowed, PromoterError
 from promoter.domain.gate import Gate
 from promoter.domain.model import Evidence, ImageId, Promotion, Reason, Repository, Scan, Source, Subject, Trigger
@@ -33,37 +33,53 @@ class Question:
     now: datetime
 
 
-def explain(policy: Policy, question: Question) -> Iterator[tuple[str, bool]]:
-    """Yield what each rule that would serve the promotion decides, as text, and whether tags would be put.
+@dataclass(frozen=True)
+class Verdict:
+    """What the function would decide: by which rule and onto which tags, or why not."""
 
-    Raises ValueError where that takes the digest, which the function would look up.
+    decision: Decision | None
+    refusal: PromoterError | None
+
+    def __str__(self) -> str:
+        if self.decision is None:
+            return _lines(self.refusal) if self.refusal else ""
+        rule, tags = self.decision.rule, ", ".join(self.decision.image_tags)
+        if self.refusal:
+            return f"rule {rule.name} serves it, and would refuse {tags}:\n{_lines(self.refusal)}"
+        gate = "which has no gate" if rule.gate is None else "whose gate it passes"
+        return f"rule {rule.name} serves it, {gate}: would put {tags}"
+
+
+def explain(policy: Policy, question: Question) -> Iterator[Verdict]:
+    """Yield what each rule that would serve a scan decides, or the one verdict on a request.
+
+    The function itself decides by `decide` and `judge`. Raises ValueError where that takes the digest, which the
+    function would look up.
     """
     try:
         if rules := needing_digest(question.promotion, policy):
             raise ValueError(f"rule {rules[0].name} makes a tag of the digest: add --digest")
-        for promotion in promotions(question.promotion, policy):
+        for promotion in _promotions(question.promotion, policy):
             yield verdict(policy, replace(question, promotion=promotion))
-    except NotAllowed as refused:
-        yield refusal_text(refused), False
+    except NotAllowed as refusal:
+        yield Verdict(None, refusal)
 
 
-def promotions(promotion: Promotion, policy: Policy) -> Iterable[Promotion]:
+def _promotions(promotion: Promotion, policy: Policy) -> Iterable[Promotion]:
     """Return what would be carried out: by each rule that serves a scan, by one rule for a request."""
     return by_rule(promotion, policy) if promotion.trigger is Trigger.SCAN else [promotion]
 
 
-def verdict(policy: Policy, question: Question) -> tuple[str, bool]:
-    """Return what the function would decide, by the same functions."""
+def verdict(policy: Policy, question: Question) -> Verdict:
+    """Return what the function would decide on one promotion."""
     promotion, now = question.promotion, question.now
     try:
         decision = decide(promotion, policy, now=now)
-    except PromoterError as refused:
-        return refusal_text(refused), False
-    rule, tags = decision.rule, ", ".join(decision.image_tags)
-    if rule.gate and (refusal := judge(rule, evidence(rule.gate, question), promotion.trigger, now=now)):
-        return f"rule {rule.name} serves it, and would refuse {tags}:\n{refusal_text(refusal)}", False
-    gate = "which has no gate" if rule.gate is None else "whose gate it passes"
-    return f"rule {rule.name} serves it, {gate}: would put {tags}", True
+    except PromoterError as refusal:
+        return Verdict(None, refusal)
+    gate = decision.rule.gate
+    shown = evidence(gate, question) if gate else question.evidence
+    return Verdict(decision, judge(decision.rule, shown, promotion.trigger, now=now))
 
 
 def evidence(gate: Gate, question: Question) -> Evidence:
@@ -73,7 +89,7 @@ def evidence(gate: Gate, question: Question) -> Evidence:
     return question.evidence
 
 
-def refusal_text(refused: PromoterError) -> str:
+def _lines(refused: PromoterError) -> str:
     """Return a refusal with its code and all its reasons."""
     reasons = refused.reasons or (Reason(refused.code, refused.detail),)
     first = f"  {refused.code}: {refused.detail}"
@@ -157,16 +173,16 @@ def main(command_line: Sequence[str]) -> int:
     as_of = min(options.at, now).astimezone(UTC).date()  # what will have expired still stands in the policy
     try:
         policy = load(file.read(options.policy, today=as_of).compiled(), registry_id=OWN_ACCOUNT)
-        explained = list(explain(policy, question(options)))
+        verdicts = list(explain(policy, question(options)))
     except (file.PolicyError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return WRONG_USE
     source = f"{ImageId(options.tag, options.digest)}" or NAMELESS
     asked = "a finished scan" if options.on == "scan" else f"a request of {options.caller or 'nobody named'}"
     print(f"{options.repository}, {source}, on {asked}:")
-    for text, _ in explained:
-        print(text)
-    return PROMOTES if any(puts for _, puts in explained) else REFUSES
+    for each in verdicts:
+        print(each)
+    return PROMOTES if any(each.refusal is None for each in verdicts) else REFUSES
 
 
 def _hours(text: str) -> timedelta:

@@ -22,11 +22,11 @@ from promoter.aws.dynamodb.ledger import DynamoLedger
 from promoter.aws.ecr.registry import EcrRegistry
 from promoter.domain.model import ImageId, Outcome, Promoted, Promotion, Repository, Source, Trigger
 from promoter.promotion.dependencies import Dependencies
-from promoter.promotion.promote import promote
 from promoter.promotion.reconcile import Reconciler
 from tests.adapters.killing import POINTS, Killed, mortal
 from tests.adapters.test_ledger import Clock
 from tests.support.announced import entries_of
+from tests.support.answers import promote
 from tests.support.ledgers import dependencies
 from tests.support.policies import policy, rule
 from tests.support.registries import REPOSITORY, InMemoryDeferredPromotions, InMemoryRegistry, manifest

@@ -17,9 +17,9 @@ from promoter.aws.dynamodb.table import head_key
 from promoter.domain.model import ImageId, Promotion, Source, Trigger
 from promoter.entrypoints.http import views
 from promoter.promotion.drift_checks import read_tags
-from promoter.promotion.promote import promote
 from promoter.promotion.reconcile import Reconciler
 from tests.support.announced import entries_of
+from tests.support.answers import promote
 from tests.support.ledgers import dependencies
 from tests.support.policies import policy, rule
 from tests.support.registries import REPOSITORY, InMemoryDeferredPromotions, InMemoryRegistry, manifest

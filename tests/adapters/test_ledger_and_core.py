@@ -10,7 +10,6 @@ import pytest
 from promoter.domain.errors import IdempotencyConflict
 from promoter.domain.model import ImageId, Lease, Outcome, Promotion, Source, TagMove, Trigger
 from promoter.domain.ports import Ledger
-from promoter.promotion.promote import promote
 from promoter.promotion.recovery import recover
 from tests.adapters.killing import Killed, mortal
 from tests.adapters.test_ledger import (
@@ -30,6 +29,7 @@ from tests.adapters.test_ledger import (
     listed,
     partly_done,
 )
+from tests.support.answers import promote
 from tests.support.ledgers import dependencies
 from tests.support.policies import policy, rule
 from tests.support.registries import InMemoryRegistry, manifest

@@ -36,12 +36,12 @@ from promoter.domain.model import (
 )
 from promoter.domain.policy import Freeze
 from promoter.promotion.dependencies import Dependencies
-from promoter.promotion.promote import promote
 from tests.adapters.conftest import new_table
 from tests.adapters.interleavings import IMAGES, TAGS
 from tests.adapters.killing import POINTS, Killed, mortal
 from tests.adapters.test_crashes import reconcile
 from tests.adapters.test_ledger import Clock
+from tests.support.answers import promote
 from tests.support.ledgers import dependencies
 from tests.support.policies import ACCOUNT, policy
 from tests.support.policies import rule as policy_rule
@@ -77,9 +77,7 @@ class Moody(InMemoryRegistry):
                 raise TagImmutable("immutable")
             if how == "done but lost":
                 super().put(repository, manifest, image_tag)
-            failure = RegistryError(how)
-            failure.unanswered = how != "down"
-            raise failure
+            raise RegistryError(how, unanswered=how != "down")
         return super().put(repository, manifest, image_tag)
 
 

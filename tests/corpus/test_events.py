@@ -14,12 +14,12 @@ from tests.support.policies import policy, rule
 
 # Why: the documents' placeholders for digests are none, and the rest asks for nothing.
 IGNORED = {
-    "ecr-image-scan.complete.json": "no sha256 digest",
-    "ecr-image-scan.complete.no-findings.json": "no sha256 digest",
-    "inspector2-scan.ecr.findings.json": "no sha256 digest",
+    "ecr-image-scan.complete.json": "not a sha256 digest",
+    "ecr-image-scan.complete.no-findings.json": "not a sha256 digest",
+    "inspector2-scan.ecr.findings.json": "not a sha256 digest",
     "ecr-image-scan.failed.json": "FAILED",
     "inspector2-scan.ec2.json": "not of an image",
-    "ecr-image-action.push.json": "no sha256 digest",
+    "ecr-image-action.push.json": "not a sha256 digest",
     "ecr-image-action.push.untagged-real.json": "pushed without a tag",
     "ecr-image-action.delete.json": "action-type is DELETE",
     "ecr-image-action.archive.json": "action-type is UPDATE_STORAGE_CLASS",
@@ -44,7 +44,7 @@ def test_every_event_is_read_right(file: Path) -> None:
     read = image_events.read(event, registry_id=event["account"], region=event["region"])
 
     if isinstance(read, image_events.Ignored):
-        assert IGNORED.get(file.name, "is no finished image scan") in read.reason
+        assert IGNORED.get(file.name, "is not a finished image scan") in read.reason
         return
     repository, tag = READ[file.name]
     assert read.repository.name == repository

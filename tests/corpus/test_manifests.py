@@ -18,8 +18,8 @@ from promoter.aws.ecr.registry import EcrRegistry
 from promoter.domain import brought_manifest, manifest
 from promoter.domain.errors import InvalidRequest
 from promoter.domain.model import ImageId, Manifest, Outcome, Promotion, Repository, Source, Trigger
-from promoter.promotion.promote import promote
 from tests.corpus.conftest import CORPUS, files, name
+from tests.support.answers import promote
 from tests.support.ledgers import dependencies
 from tests.support.policies import ACCOUNT, policy, rule
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -44,8 +45,9 @@ class UnhurriedFreezes(DynamoFreezes):
 def table(invoke: Invoke, registry: InMemoryRegistry, monkeypatch: pytest.MonkeyPatch) -> EmptyTable:
     """Read and freeze on a table without a network, behind the function."""
     found = EmptyTable()
-    client = found.client()
+    client, in_memory = found.client(), wiring.dependencies
     monkeypatch.setattr(wiring, "history", lambda: DynamoHistory(client, "table"))
+    monkeypatch.setattr(wiring, "dependencies", lambda: replace(in_memory(), history=wiring.history()))
     monkeypatch.setattr(wiring, "freezes", lambda: UnhurriedFreezes(client, "table"))
     registry.tags["staging"] = manifest(json.dumps(IMAGE))
     return found

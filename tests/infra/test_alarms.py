@@ -21,7 +21,7 @@ from cdk_nag import AwsSolutionsChecks
 from infra import alarms
 from infra.alarms import Alarms
 from infra.dashboard import Dashboard
-from promoter import telemetry
+from promoter import metrics
 from promoter.domain.model import Outcome, Trigger
 from tests.infra.conftest import ACCOUNT, REGION, resources
 
@@ -239,7 +239,7 @@ def test_a_failed_promotion_of_a_scan_is_told_at_once(silent: assertions.Templat
 
 def test_the_alarms_watch_what_the_function_emits() -> None:
     """Under the names of its telemetry."""
-    assert (alarms.NAMESPACE, alarms.SERVICE) == (telemetry.NAMESPACE, telemetry.SERVICE)
+    assert (alarms.NAMESPACE, alarms.SERVICE) == (metrics.NAMESPACE, metrics.SERVICE)
 
 
 def test_a_duration_near_the_time_out_is_told_before_it_is_cut_off(silent: assertions.Template) -> None:

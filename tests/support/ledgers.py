@@ -41,6 +41,31 @@ PAGE = 100
 
 
 @dataclass
+class InMemoryRuns:
+    """What reconcile remembers, in memory."""
+
+    clock: Callable[[], datetime] = _now
+    rounds: dict[Rota, Round] = field(default_factory=dict)
+    run: tuple[str, datetime] | None = None
+
+    def begin(self, holder: str, until: datetime) -> bool:
+        if self.run and self.run[1] >= self.clock():
+            return False
+        self.run = (holder, until)
+        return True
+
+    def end(self, holder: str) -> None:
+        if self.run and self.run[0] == holder:
+            self.run = None
+
+    def round(self, rota: Rota) -> Round:
+        return self.rounds.get(rota, Round())
+
+    def keep_round(self, rota: Rota, at: Round) -> None:
+        self.rounds[rota] = at
+
+
+@dataclass
 class InMemoryLedger:
     """A ledger that loses everything at the end of the test; `calls` counts what would be calls of DynamoDB."""
 
@@ -55,6 +80,7 @@ class InMemoryLedger:
     stops: list[Freeze] = field(default_factory=list)
     announced: list[Record] = field(default_factory=list)
     rotas: dict[Tag, Rota | None] = field(default_factory=dict)
+    runs: InMemoryRuns = field(default_factory=InMemoryRuns)
     calls: list[str] = field(default_factory=list)
 
     def having(self, record: Record) -> InMemoryLedger:
@@ -84,6 +110,17 @@ class InMemoryLedger:
         if earlier := self._earlier(record, after):
             return earlier
         tags = {tag: (record.repository, tag) for tag in seen}
+        if in_the_way := self._in_the_way(tags, record, seen, versions):
+            return in_the_way
+        lease = Lease(uuid.uuid4().hex, record, self.clock() + self.lease_duration)
+        self.records[record.promotion_id] = record
+        self.leases[record.promotion_id] = lease
+        self.held |= dict.fromkeys(tags.values(), lease)
+        return lease
+
+    def _in_the_way(
+        self, tags: Mapping[str, Tag], record: Record, seen: Mapping[str, str | None], versions: Mapping[str, int]
+    ) -> Busy | Abandoned | MovedOn | RolledBack | Stale | None:
         held = {name: self.held[tag] for name, tag in tags.items() if tag in self.held}
         for holder in held.values():
             if holder.until < self.clock():
@@ -102,13 +139,7 @@ class InMemoryLedger:
             and self.heads[tag].image_digest != seen[name]
             and versions.get(name) != self.versions.get(tag, 0)
         }
-        if moved:
-            return Stale(moved)
-        lease = Lease(uuid.uuid4().hex, record, self.clock() + self.lease_duration)
-        self.records[record.promotion_id] = record
-        self.leases[record.promotion_id] = lease
-        self.held |= dict.fromkeys(tags.values(), lease)
-        return lease
+        return Stale(moved) if moved else None
 
     def finish(self, lease: Lease, record: Record) -> LeaseLost | None:
         self.calls.append("finish")
@@ -231,29 +262,10 @@ class InMemoryLedger:
         return [record.outcome for record in self.announced]
 
 
-@dataclass
-class InMemoryRuns:
-    """What reconcile remembers, in memory."""
-
-    clock: Callable[[], datetime] = _now
-    rounds: dict[Rota, Round] = field(default_factory=dict)
-    run: tuple[str, datetime] | None = None
-
-    def begin(self, holder: str, until: datetime) -> bool:
-        if self.run and self.run[1] >= self.clock():
-            return False
-        self.run = (holder, until)
-        return True
-
-    def end(self, holder: str) -> None:
-        if self.run and self.run[0] == holder:
-            self.run = None
-
-    def round(self, rota: Rota) -> Round:
-        return self.rounds.get(rota, Round())
-
-    def keep_round(self, rota: Rota, at: Round) -> None:
-        self.rounds[rota] = at
+def runs(dependencies: Dependencies) -> InMemoryRuns:
+    """Return what reconcile remembers beside the ledger in memory."""
+    assert isinstance(dependencies.ledger, InMemoryLedger)
+    return dependencies.ledger.runs
 
 
 def dependencies(

@@ -43,6 +43,7 @@ def decide(
     `freezes` are those that operators set, `operators` the globs on callers of the setting. The source's digest
     must be known where `needing_digest` names a rule.
     """
+    is_override = promotion.undoes is not None and promotion.override is not None
     if promotion.undoes:
         image_tags = promotion.image_tags or ()
         rule = rollback_rule(
@@ -51,17 +52,17 @@ def decide(
             promotion.caller,
             policy=policy,
             operators=operators,
-            is_override=promotion.override is not None,
+            is_override=is_override,
         )
     else:
         rule, image_tags = policy.admit(promotion)
-    if promotion.override is None:
+    if not is_override:
         policy.check_not_frozen(rule, promotion, now=now, stops=freezes)
     return Decision(promotion, rule, image_tags)
 
 
 def needing_digest(promotion: Promotion, policy: Policy) -> Sequence[Rule]:
-    """Return the rules that make tags of a digest that is not known yet. Raises NotAllowed where no rule serves."""
+    """Return the rules that make tags of a digest that is not known yet. Raises NotAllowed where none serves."""
     if promotion.source.image_digest or promotion.undoes:
         return ()
     return [rule for rule in policy.serving(promotion) if rule.needs_digest]

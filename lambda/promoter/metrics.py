@@ -1,0 +1,65 @@
+"""The metrics that alarms and dashboards read, in CloudWatch's embedded metric format: one log line each time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+if TYPE_CHECKING:
+    from promoter.promotion.reconcile import Reconciled
+
+SERVICE = "ecr-promoter"
+NAMESPACE = "EcrPromoter"
+
+Measurement = tuple[str, MetricUnit, float]
+"""A metric's name, unit and value."""
+
+
+def count_promotion(trigger: str, outcome: str, *, milliseconds: float) -> None:
+    """Emit the metrics Promotions and Duration."""
+    _emit(
+        ("Promotions", MetricUnit.Count, 1),
+        ("Duration", MetricUnit.Milliseconds, milliseconds),
+        trigger=trigger,
+        outcome=outcome,
+    )
+
+
+def count_retry(trigger: str) -> None:
+    """Emit the metric Retries."""
+    _emit(("Retries", MetricUnit.Count, 1), trigger=trigger)
+
+
+def count_refusals(codes: Collection[str]) -> None:
+    """Emit the metric Refusals for each kind of reason."""
+    for code in sorted(codes):
+        _emit(("Refusals", MetricUnit.Count, 1), reason=code)
+
+
+def count_run(done: Reconciled, *, trigger: str) -> None:
+    """Emit what operators have to know of a run of reconcile, and that it ran.
+
+    A zero for Drift ends the alarm. So only a run that has compared all tags emits it.
+    """
+    found: list[Measurement] = [
+        ("StaleIntents", MetricUnit.Count, done.stale),
+        ("ReconcileFailures", MetricUnit.Count, done.failed),
+    ]
+    if done.drifted or done.compared_all:
+        found.append(("Drift", MetricUnit.Count, len(done.drifted)))
+    if done.interval is not None:
+        found.append(("LongestDriftCheckInterval", MetricUnit.Seconds, done.interval.total_seconds()))
+    _emit(*found)
+    _emit(("ReconcileRuns", MetricUnit.Count, 1), trigger=trigger)
+
+
+def _emit(*measurements: Measurement, **dimensions: str) -> None:
+    """Emit metrics with the same dimensions."""
+    metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
+    for name, value in dimensions.items():
+        metrics.add_dimension(name, value)
+    for name, unit, value in measurements:
+        metrics.add_metric(name=name, unit=unit, value=value)
+    metrics.flush_metrics()
