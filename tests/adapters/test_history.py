@@ -200,7 +200,7 @@ HALF_DONE = {
 def test_a_list_shows_what_the_record_says(
     ledger: DynamoLedger, history: DynamoHistory, members: dict[str, Any]
 ) -> None:
-    """The list of a repository and that of a tag: the same members by the same names, of a tag only its own move."""
+    """The list of a repository and that of a tag: the same members by the same names; of a tag its own move."""
     record = ended(0, **members)
     ledger.record(record)
     full = documents.document(history.promotion("p-0"))
@@ -267,9 +267,8 @@ def test_two_regions_in_one_table_do_not_meet(local_aws: LocalAws, table: str) -
     for region, lease in leases.items():
         assert isinstance(lease, Lease)
         moved = (TagMove("prod", Outcome.PROMOTED, None),)
-        ledgers[region].finish(
-            lease, replace(intended[region], outcome=Outcome.PROMOTED, moves=moved, ended_at=START)
-        )
+        done = replace(intended[region], outcome=Outcome.PROMOTED, moves=moved)
+        assert ledgers[region].finish(lease, done) is None
         waiting = ImageId("build-1", digests[region])
         assert DynamoDeferredPromotions(tables[region]).add(PLACE, waiting, [ONE])
 

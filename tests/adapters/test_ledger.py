@@ -660,6 +660,52 @@ def test_forty_tags_fit_into_one_promotion(dynamo: DynamoLedger) -> None:
     carry_out(dynamo, intent(tags=tuple(f"v{number}" for number in range(40))))
 
 
+def test_a_promotion_sends_few_bytes(
+    kept: Table, dynamo: DynamoLedger, control: Callable[..., tuple[int, dict[str, Any]]]
+) -> None:
+    """3,000 at most for one new tag, with names of usual length: nothing is sent twice that the table knows."""
+    moves = (TagMove("v20261124-1", Outcome.PLANNED, None),)
+    asked = {"source": ImageId("build-1"), "caller": None, "fingerprint": ""}
+    record = intent(tags=("v20261124-1",), moves=moves, **asked)
+    control("DELETE", "/calls")
+
+    carry_out(dynamo, record, None)
+
+    calls = control("GET", "/calls")[1]["calls"]
+    assert [call["operation"] for call in calls] == ["TransactWriteItems"] * 2
+    longer = len("EcrPromoter-LedgerTable12345678-ABCDEFGHIJKL") - len(kept.name)
+    assert sum(call["requestBytes"] for call in calls) + 5 * longer <= 3_000
+
+
+def test_what_ended_otherwise_than_intended_is_recorded_so(roles: dict[str, Any]) -> None:
+    """Somebody else put one of the tags first, and another was lost with a restored table."""
+    ledger, tags = roles["ledger"], ("a", "b", "c")
+    record = intent(tags=tags)
+    lease = leased(ledger, record)
+    put, found = record.moves[0], replace(record.moves[1], outcome=Outcome.UNCHANGED, previous_digest=NEW)
+    moves = (replace(put, outcome=Outcome.PROMOTED), found)
+    done = replace(ended(replace(record, moves=moves), None), image_tags=tags)
+
+    finish(ledger, lease.without(["c"]), done)
+
+    kept = roles["history"].promotion(record.promotion_id)
+    assert (kept.moves, kept.image_tags, kept.outcome) == (moves, tags, Outcome.PROMOTED)
+
+
+def test_a_lease_that_covers_fewer_tags_than_were_asked_for_is_recorded_so(roles: dict[str, Any]) -> None:
+    """No move is told of the tag that was lost, although the rest went as intended."""
+    ledger, tags = roles["ledger"], ("a", "b")
+    record = intent(tags=tags)
+    rest = leased(ledger, record).without(["b"])
+    done = replace(ended(rest.record), image_tags=tags)
+
+    finish(ledger, rest, done)
+
+    kept = roles["history"].promotion(record.promotion_id)
+    assert [move.image_tag for move in kept.moves] == ["a"]
+    assert kept.image_tags == tags
+
+
 @pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException", "InternalServerError"])
 def test_a_table_that_fails_is_a_ledger_error(
     dynamo: DynamoLedger, faults: Callable[..., None], code: str
