@@ -58,8 +58,8 @@ def count_run(done: Reconciled, *, trigger: str) -> None:
 def _emit(*measurements: Measurement, **dimensions: str) -> None:
     """Emit metrics with the same dimensions."""
     metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
-    for name, value in dimensions.items():
-        metrics.add_dimension(name, value)
+    for dimension, text in dimensions.items():
+        metrics.add_dimension(dimension, text)
     for name, unit, value in measurements:
         metrics.add_metric(name=name, unit=unit, value=value)
     metrics.flush_metrics()
