@@ -1,8 +1,8 @@
 """Compares the heads of the ledger with the registry: a tag that is elsewhere, or gone, has drifted.
 
-Heads are compared in rounds, repository by repository: one call answers for up to a hundred tags, and nothing is
-written about a tag that is where it was. Tags that move are compared at every run. A tag that was put once is
-compared once a day, and no longer when it is old: there is one more for every build, and nobody moves it.
+Heads are compared in rounds, repository by repository: one call reads up to a hundred tags, and nothing is
+written about a tag that is where it was. Tags that move are compared in every run. A tag that was put once is
+compared once a day for a week: every build adds one, and nobody moves it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ KEPT = timedelta(days=7)
 
 @dataclass
 class Drifts:
-    """The comparisons of one run; each tag that is found elsewhere is told to `found`."""
+    """The comparisons of one run; each tag that is found elsewhere is reported to `found`."""
 
     dependencies: Dependencies
     runs: ReconcileRuns
@@ -40,9 +40,9 @@ class Drifts:
     _open: int = field(default=0, init=False)
 
     def steps(self, rota: Rota, start: datetime) -> Iterator[Step]:
-        """Yield the comparisons of a rota: the rest of a round, and all of one that begins at this run.
+        """Yield the comparisons of a rota: the rest of a round, and all of one that begins in this run.
 
-        Where the run ends, the next one goes on.
+        The next run continues where this one ends.
         """
         at = self.runs.round(rota)
         if rota is Rota.MOVING:
@@ -62,7 +62,7 @@ class Drifts:
 
     @property
     def complete(self) -> bool:
-        """Whether this run has compared every tag that moves, or was elsewhere."""
+        """Whether this run has compared every tag that moves or had drifted."""
         return self._listed and not self._open
 
     def interval(self) -> timedelta | None:
@@ -101,9 +101,9 @@ class Drifts:
             self.found(replace(head, drift=drift))
 
     def _digests(self, heads: Sequence[Head]) -> Mapping[Head, str | None]:
-        """Return where the tags are: GONE for one that is not there, None where it cannot be told.
+        """Return where the tags are: GONE for one that is not there, None where that is not known.
 
-        Where no rule is about the repository any longer there is no right to look.
+        The function has no right to read a repository that no rule covers any longer.
         """
         repository = heads[0].repository
         try:
@@ -131,7 +131,7 @@ class Drifts:
 
 
 def _spelled_out(patterns: Iterable[re.Pattern[str]]) -> Iterator[str]:
-    """Yield the alternatives of patterns such as `^(prod|canary)$`; what is no tag among them is of no harm."""
+    """Yield the alternatives of patterns such as `^(prod|canary)$`; those that are not tags match no tag."""
     for pattern in patterns:
         yield from pattern.pattern.replace("\\", "").strip("^$").strip("()").removeprefix("?:").split("|")
 

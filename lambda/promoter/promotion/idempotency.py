@@ -15,7 +15,7 @@ from promoter.promotion.plan import AttemptState, Plan
 from promoter.promotion.recovery import read_or_missing, recover_in_the_way
 
 
-def record_unchanged(plan: Plan, state: AttemptState, dependencies: Dependencies) -> Kept:
+def record_noop(plan: Plan, state: AttemptState, dependencies: Dependencies) -> Kept:
     """Record a promotion that has nothing to move."""
     ended = documents.ended(documents.opened(plan.promotion), plan.answer(plan.moves), now=dependencies.now())
     return dependencies.ledger.record(ended, state.earlier)

@@ -85,7 +85,7 @@ class Plan:
         )
 
 
-def resolve(promotion: Promotion, dependencies: Dependencies) -> Promotion:
+def resolve_digest(promotion: Promotion, dependencies: Dependencies) -> Promotion:
     """Pin the source to its digest where a rule makes tags of it; costs a read where only a tag is known."""
     if not needing_digest(promotion, dependencies.policy):
         return promotion
@@ -95,7 +95,7 @@ def resolve(promotion: Promotion, dependencies: Dependencies) -> Promotion:
     return replace(promotion, source=Source(replace(source_id, image_digest=manifest.digest)))
 
 
-def read(decision: Decision, state: AttemptState, dependencies: Dependencies) -> Plan:
+def read_state(decision: Decision, state: AttemptState, dependencies: Dependencies) -> Plan:
     """Read the source, the images of a rollback, and where the target tags point, at once.
 
     Raises TagChanged where a rollback is not of a tag's last promotion.

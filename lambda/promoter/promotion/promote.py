@@ -16,9 +16,9 @@ from promoter.domain.leasing import Abandoned, Busy, MovedOn, Recorded, Replayed
 from promoter.domain.model import Lease, Promotion, Record
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.execute import put_all, record_end, take_lease
-from promoter.promotion.idempotency import record_refusal, record_unchanged, replay
+from promoter.promotion.idempotency import record_noop, record_refusal, replay
 from promoter.promotion.judge import judge
-from promoter.promotion.plan import AttemptState, Plan, moved_on, read, resolve
+from promoter.promotion.plan import AttemptState, Plan, moved_on, read_state, resolve_digest
 from promoter.promotion.recovery import recover_in_the_way
 
 
@@ -97,7 +97,7 @@ def _judged(promotion: Promotion, state: AttemptState, dependencies: Dependencie
 
 def _carried_out(plan: Plan, state: AttemptState, dependencies: Dependencies) -> Answer | Blocked:
     """Lease, put and record; a promotion that has nothing to move is only recorded."""
-    begun = take_lease(plan, state, dependencies) if plan.leased else record_unchanged(plan, state, dependencies)
+    begun = take_lease(plan, state, dependencies) if plan.leased else record_noop(plan, state, dependencies)
     match begun:
         case Recorded():
             return plan.answer(plan.moves)
@@ -111,7 +111,7 @@ def _carried_out(plan: Plan, state: AttemptState, dependencies: Dependencies) ->
 
 def _read(promotion: Promotion, state: AttemptState, dependencies: Dependencies) -> Plan:
     """Resolve the source, decide, and read. Raises TagBusy where the source tag moved in between."""
-    resolved = resolve(promotion, dependencies)
+    resolved = resolve_digest(promotion, dependencies)
     decision = decide(
         resolved,
         dependencies.policy,
@@ -120,7 +120,7 @@ def _read(promotion: Promotion, state: AttemptState, dependencies: Dependencies)
         operators=dependencies.operators,
     )
     try:
-        return read(decision, state, dependencies)
+        return read_state(decision, state, dependencies)
     except SourceNotFound:
         if resolved is promotion:
             raise

@@ -145,8 +145,8 @@ def test_a_tag_that_was_new_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("of", "tags", "message"),
     [
-        (record(moved("v1", previous=None)), None, "no tag that had been on another image"),
-        (record(moved("prod", outcome=Outcome.UNCHANGED)), None, "no tag that had been on another image"),
+        (record(moved("v1", previous=None)), None, "no tag that was on another image before"),
+        (record(moved("prod", outcome=Outcome.UNCHANGED)), None, "no tag that was on another image before"),
         (record(moved("prod")), ["other"], "did not move other"),
     ],
 )

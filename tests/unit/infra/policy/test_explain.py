@@ -97,7 +97,7 @@ def test_a_scan_that_is_not_finished_would_wait(
     ("more", "code", "text"),
     [
         (["--signed", "--age", "25"], 0, "would put prod"),
-        (["--signed", "--age", "23"], 1, "may be promoted from"),
+        (["--signed", "--age", "23"], 1, "has to soak until"),
         (["--signed-by", PROFILE, "--age", "25", "--put", "prod"], 0, "would put prod"),
         (["--signed-by", PROFILE, "--tag", "managed-1"], 0, "would put managed"),
         (["--signed-by", f"{PROFILE}2", "--tag", "managed-1"], 1, f"no signature of this digest by {PROFILE}"),
@@ -110,7 +110,7 @@ def test_a_scan_that_is_not_finished_would_wait(
             1,
             "frozen until 2030-12-27T00:00:00Z: holidays",
         ),
-        (["--tag", "build-7"], 1, "not_allowed: no request rule of the policy serves this source"),
+        (["--tag", "build-7"], 1, "not_allowed: No request rule of the policy serves this source"),
     ],
 )
 def test_a_request_is_explained(
@@ -185,8 +185,8 @@ def test_an_image_is_named_by_what_is_known_of_it(
         main([*policy, *SCAN, "--findings", f"linux/amd64={known}", "--findings", f"linux/arm64={unknown}"]) == 1
     )
     told = capsys.readouterr().out
-    assert "linux/amd64 (sha256:7) has a scan that proves nothing" in told
-    assert "linux/arm64 (build-7) has a scan that proves nothing" in told
+    assert "linux/amd64 (sha256:7) has a scan without a result" in told
+    assert "linux/arm64 (build-7) has a scan without a result" in told
     assert main([*policy, *SCAN]) == 1
     assert "the image (build-7) has no scan" in capsys.readouterr().out
 
