@@ -10,13 +10,12 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from promoter.domain import documents
 from promoter.domain.errors import PromoterError
 from promoter.domain.model import Outcome, Promoted, Promotion, Trigger
+from promoter.domain.names import NAMESPACE, SERVICE, Metric
 
 if TYPE_CHECKING:
     from promoter.domain.model import DeferredPromotion
     from promoter.promotion.reconcile import Reconciled
 
-SERVICE = "ecr-promoter"
-NAMESPACE = "EcrPromoter"
 MOST_LOGGED = 300
 """Tags of one record about drift: CloudWatch takes 256 KB of a record, and all of a repository may be gone."""
 
@@ -98,7 +97,7 @@ def count_retry(trigger: str) -> None:
     """Emit the metric Retries."""
     metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
     metrics.add_dimension("trigger", trigger)
-    metrics.add_metric(name="Retries", unit=MetricUnit.Count, value=1)
+    metrics.add_metric(name=Metric.RETRIES, unit=MetricUnit.Count, value=1)
     metrics.flush_metrics()
 
 
@@ -107,7 +106,7 @@ def count_reasons(codes: set[str]) -> None:
     for code in sorted(codes):
         metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
         metrics.add_dimension("reason", code)
-        metrics.add_metric(name="Refusals", unit=MetricUnit.Count, value=1)
+        metrics.add_metric(name=Metric.REFUSALS, unit=MetricUnit.Count, value=1)
         metrics.flush_metrics()
 
 
@@ -116,8 +115,8 @@ def count(trigger: str, outcome: str, milliseconds: float) -> None:
     metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
     metrics.add_dimension("trigger", trigger)
     metrics.add_dimension("outcome", outcome)
-    metrics.add_metric(name="Promotions", unit=MetricUnit.Count, value=1)
-    metrics.add_metric(name="Duration", unit=MetricUnit.Milliseconds, value=milliseconds)
+    metrics.add_metric(name=Metric.PROMOTIONS, unit=MetricUnit.Count, value=1)
+    metrics.add_metric(name=Metric.DURATION, unit=MetricUnit.Milliseconds, value=milliseconds)
     metrics.flush_metrics()
 
 
@@ -152,16 +151,16 @@ def report_reconciled(done: Reconciled, *, trigger: str) -> None:
         unfinished=done.unfinished,
     )
     metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
-    counts = {"StaleIntents": done.stale, "ReconcileFailures": done.failed}
+    counts = {Metric.STALE_INTENTS: done.stale, Metric.RECONCILE_FAILURES: done.failed}
     if done.drifted or done.compared_all:  # a zero ends the alarm: it is said only by who has looked everywhere
-        counts["Drift"] = len(done.drifted)
+        counts[Metric.DRIFT] = len(done.drifted)
     for name, count_of in counts.items():
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=count_of)
     if done.interval is not None:
         seconds = done.interval.total_seconds()
-        metrics.add_metric(name="LongestDriftCheckInterval", unit=MetricUnit.Seconds, value=seconds)
+        metrics.add_metric(name=Metric.LONGEST_DRIFT_CHECK_INTERVAL, unit=MetricUnit.Seconds, value=seconds)
     metrics.flush_metrics()
     runs = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
     runs.add_dimension("trigger", trigger)
-    runs.add_metric(name="ReconcileRuns", unit=MetricUnit.Count, value=1)
+    runs.add_metric(name=Metric.RECONCILE_RUNS, unit=MetricUnit.Count, value=1)
     runs.flush_metrics()

@@ -13,13 +13,19 @@ from msgspec import DecodeError, Meta, Struct, ValidationError, convert, json
 
 from promoter.domain import brought_manifest
 from promoter.domain.errors import InvalidRequest
+from promoter.domain.limits import (
+    ACCOUNT_ID,
+    LONGEST_REPOSITORY_NAME,
+    MAX_TAGS,
+    REPOSITORY_NAME,
+    SHORTEST_REPOSITORY_NAME,
+)
 from promoter.domain.manifest import STORED
 from promoter.domain.model import ImageId, Promotion, Repository, Source, Trigger
 from promoter.domain.templates import REFERRERS, TAG, is_promotable
 
 T = TypeVar("T", bound=Struct)
 
-MAX_TAGS = 40  # each costs a PutImage, of which ECR serves 10 a second, and two items of the 100 of a transaction
 KEYS = uuid.UUID("5c1b7c57-70f4-5b0f-8f5e-2f7c1f7c9d53")
 """The namespace in which a caller's Idempotency-Key makes a promotionId."""
 MOST_CHARACTERS = 300
@@ -31,12 +37,12 @@ KEY = re.compile(r"[\x21-\x7e]{1,255}")
 RepositoryName = Annotated[
     str,
     Meta(
-        min_length=2,
-        max_length=256,
-        pattern=r"\A[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*\Z",
+        min_length=SHORTEST_REPOSITORY_NAME,
+        max_length=LONGEST_REPOSITORY_NAME,
+        pattern=rf"\A{REPOSITORY_NAME}\Z",
     ),
 ]
-RegistryId = Annotated[str, Meta(pattern=r"\A[0-9]{12}\Z")]
+RegistryId = Annotated[str, Meta(pattern=rf"\A{ACCOUNT_ID}\Z")]
 Tag = Annotated[str, Meta(pattern=rf"\A{TAG.pattern}\Z")]
 Digest = Annotated[str, Meta(pattern=rf"\A{STORED.pattern}\Z")]
 
