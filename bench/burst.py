@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from bench.lab import Lab
-from promoter.aws.dynamodb import table
+from promoter.aws.dynamodb import keys
 from promoter.domain.limits import PUT_IMAGE_A_SECOND
 from promoter.domain.manifest import OCI_MANIFEST
 from promoter.domain.model import Repository
@@ -122,7 +122,7 @@ def heads(lab: Lab, repository: str) -> Mapping[str, tuple[str, int]]:
         .paginate(
             TableName=lab.variables["PROMOTER_TABLE"],
             KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": table.head_key(place, "")["pk"]},
+            ExpressionAttributeValues={":pk": {"S": keys.heads(lab.aws.region, place)}},
             ConsistentRead=True,
         )
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import itertools
-import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from typing import Any, ClassVar
 
 from bench.lab import Lab, Samples, interleaved
 from local import pusher
-from promoter.aws.dynamodb import table
+from promoter.aws.dynamodb import items, keys
 from promoter.domain import documents
 from promoter.domain.manifest import MEDIA_TYPES, OCI_MANIFEST
 from promoter.domain.model import (
@@ -39,6 +38,7 @@ ROUNDS = 30
 EVENTS, CALLERS = (1, 10, 100, 1_000), (1, 4, 16, 64)
 TAGS, RECORDS, RULES = (10, 1_000, 10_000, 100_000), (10, 1_000, 10_000, 100_000), (1, 10, 100, 1_000)
 TAGS_OF_AN_IMAGE = 1_000  # Amazon ECR service quotas
+KEPT = timedelta(days=400)
 FLAT = 1.5
 """What costs at its largest size at most so many times what it costs at its smallest does not grow with it."""
 
@@ -304,12 +304,16 @@ def fill_repository(mover: Mover, size: int) -> None:
 
 def fill_history(mover: Mover, size: int) -> None:
     """Write so many records into the history of the tag that moves, and of its repository."""
-    client, table = mover.lab.client("dynamodb"), mover.lab.variables["PROMOTER_TABLE"]
+    client, table = mover.lab.client("dynamodb"), mover.lab.table()
     place, began = Repository(mover.lab.aws.account_id, mover.repository), datetime.now(UTC) - timedelta(days=300)
-    written = [item for number in range(size) for item in items(past(place, began + timedelta(seconds=number)))]
+    written = [
+        item
+        for number in range(size)
+        for item in items_of(past(place, began + timedelta(seconds=number)), table.region)
+    ]
     puts: list[Any] = [{"PutRequest": {"Item": item}} for item in written]
     for start in range(0, len(puts), 25):
-        client.batch_write_item(RequestItems={table: puts[start : start + 25]})
+        client.batch_write_item(RequestItems={table.name: puts[start : start + 25]})
 
 
 def past(place: Repository, at: datetime) -> Record:
@@ -321,10 +325,8 @@ def past(place: Repository, at: datetime) -> Record:
     return documents.ended(opened, answer, now=at)
 
 
-def items(record: Record) -> list[dict[str, Any]]:
-    """Return a record's item and the one of its tag's history, as the ledger writes them."""
-    document = {"document": {"S": json.dumps(documents.document(record))}, "outcome": {"S": "PROMOTED"}}
-    at = f"{table.sortable(record.asked_at)}#{record.promotion_id}"
-    listed = {"listing": {"S": table.history_of(record.repository)}, "listedAt": {"S": at}}
-    history = {"pk": {"S": table.history_of(record.repository, Mover.TAG)}, "sk": {"S": at}}
-    return [table.promotion_key(record.promotion_id) | document | listed, history | document]
+def items_of(record: Record, region: str) -> list[dict[str, Any]]:
+    """Return a record's item and the row of its tag's history, as the ledger writes them."""
+    listing = {"listing": {"S": keys.place(region, record.repository)}}
+    ended = items.record_item(record, region) | items.end_of(record, KEPT) | listing
+    return [ended, *items.history_rows(record, region, KEPT)]

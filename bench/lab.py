@@ -14,11 +14,14 @@ from typing import Any
 
 import promoter.handler  # noqa: F401 - slows the garbage collector down here too, as it does in the function
 from local.aws import LocalAws
+from promoter.aws.dynamodb.freezes import DynamoFreezes
+from promoter.aws.dynamodb.heads import DynamoHeads
+from promoter.aws.dynamodb.history import DynamoHistory
 from promoter.aws.dynamodb.ledger import DynamoLedger
+from promoter.aws.dynamodb.table import Table
 from promoter.aws.ecr.image_facts import EcrImageFacts
 from promoter.aws.ecr.registry import EcrRegistry
 from promoter.domain.policy import Policy, load
-from promoter.domain.ports import Ledger
 from promoter.promotion.dependencies import Dependencies
 from promoter.wiring import CLIENT
 
@@ -53,16 +56,23 @@ class Lab:
         document = {"rules": [default | dict(rule) for rule in rules or [{}]], "freeze": []}
         return load(document, registry_id=REGISTRY_ID)
 
-    def dependencies(self, policy: Policy, ledger: Ledger | None = None) -> Dependencies:
-        """Return the function's own dependencies on this AWS, with its real ledger unless another is given."""
-        ecr = self.client("ecr")
-        real = DynamoLedger(
-            self.client("dynamodb"),
-            self.variables["PROMOTER_TABLE"],
-            lease_duration=timedelta(seconds=30),
-            history=timedelta(days=1),
+    def table(self) -> Table:
+        """Return the stack's table, as the function has it."""
+        return Table(self.client("dynamodb"), self.variables["PROMOTER_TABLE"], self.aws.region)
+
+    def dependencies(self, policy: Policy) -> Dependencies:
+        """Return the function's own dependencies on this AWS, with its real ledger."""
+        ecr, table = self.client("ecr"), self.table()
+        return Dependencies(
+            policy=policy,
+            registry=EcrRegistry(ecr),
+            image_facts=EcrImageFacts(ecr),
+            ledger=DynamoLedger(table, lease_duration=timedelta(seconds=30), history=timedelta(days=1)),
+            heads=DynamoHeads(table),
+            history=DynamoHistory(table),
+            freezes=DynamoFreezes(table),
+            patience=timedelta(seconds=10),
         )
-        return Dependencies(policy, EcrRegistry(ecr), EcrImageFacts(ecr), ledger or real)
 
     def local(self, path: str, body: Any = None, *, method: str = "POST") -> Any:
         """Drive the local AWS: `scans`, `faults`, `calls`, `images`."""

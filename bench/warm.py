@@ -9,7 +9,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from botocore.credentials import Credentials
 
 from bench.lab import Lab, Samples, interleaved
 from local import pusher
-from promoter.aws.dynamodb.ledger import DynamoLedger
 from promoter.domain.manifest import MEDIA_TYPES
 from promoter.domain.model import ImageId, Lease, Promotion, Record, Repository, Source, Trigger
 from promoter.domain.policy import Freeze
@@ -67,14 +66,11 @@ class Warm:
     left_out: list[str]
 
 
-class NoLedger(DynamoLedger):
-    """What a promotion costs without being recorded."""
+class NoLedger:
+    """What a promotion costs without being recorded, and where nothing is frozen."""
 
-    def __init__(self) -> None:
-        """Need nothing."""
-
-    def freezes(self) -> Sequence[Freeze]:
-        """Know of none."""
+    def known(self) -> Sequence[Freeze]:
+        """Know of no freeze."""
         return ()
 
     def begin(
@@ -83,12 +79,18 @@ class NoLedger(DynamoLedger):
         seen: Mapping[str, str | None],  # noqa: ARG002 - the port's signature
         versions: Mapping[str, int],  # noqa: ARG002
         after: Record | None = None,  # noqa: ARG002
-    ) -> Lease | Record:
+    ) -> Lease:
         """Give the lease to everybody."""
         return Lease("", record, datetime.now(UTC) + timedelta(minutes=1))
 
     def finish(self, lease: Lease, record: Record) -> None:
         """Forget it."""
+
+
+def unrecorded(dependencies: Dependencies) -> Dependencies:
+    """Return the dependencies without a ledger, as far as a promotion that succeeds needs one."""
+    nothing: Any = NoLedger()
+    return replace(dependencies, ledger=nothing, freezes=nothing)
 
 
 @dataclass
@@ -224,7 +226,7 @@ def measure(lab: Lab, *, tell: Callable[[str], None]) -> Warm:
         subject = pushed(lab, platforms, tags)
         ways = {
             BARE: subject.bare(),
-            PLAIN: subject.promoted(lab.dependencies(lab.policy(), NoLedger()), "plain"),
+            PLAIN: subject.promoted(unrecorded(lab.dependencies(lab.policy())), "plain"),
             LEDGER: subject.promoted(lab.dependencies(lab.policy()), "ledger"),
             HTTP: subject.http(),
             CLI: subject.cli(),

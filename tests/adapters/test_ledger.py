@@ -566,7 +566,7 @@ def test_heads_are_listed_page_by_page_with_their_repository(ledger: Ledger, hea
 
     assert len({(head.repository, head.image_tag) for head in found}) == len(found) == 180
     assert [place for place, _ in groupby(head.repository for head in found)] == sorted(
-        places, key=lambda place: f"{place.name}:"
+        places, key=lambda place: place.name
     )
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from promoter.domain import documents
 from promoter.domain.errors import IdempotencyConflict, LedgerError, PromotionNotFound
+from promoter.domain.history import HistoryEntry, accepted, entry_of
 from promoter.domain.leasing import (
     Abandoned,
     Begun,
@@ -37,16 +38,6 @@ def _now() -> datetime:
 
 
 PAGE = 100
-
-
-def _found_there(newest: Sequence[Record], image_tag: str, image_digest: str) -> Record | None:
-    """Return the last promotion that found the tag on its image or put it there, if it found it on this one."""
-    for record in newest:
-        for move in record.moves:
-            if move.image_tag == image_tag:
-                found = move.outcome is Outcome.UNCHANGED and record.digest_of(move) == image_digest
-                return record if found else None
-    return None
 
 
 @dataclass
@@ -203,7 +194,7 @@ class InMemoryLedger:
 
     def listed(self, rota: Rota, after: str | None) -> Sequence[tuple[str, Head]]:
         found = {
-            f"{tag[0].registry_id}/{tag[0].name}:{tag[1]}": head
+            f"{tag[0].registry_id}/{tag[0].name} {tag[1]}": head
             for tag, head in self.heads.items()
             if self.rotas.get(tag, Rota.MOVING) == rota
         }
@@ -218,7 +209,7 @@ class InMemoryLedger:
         return True
 
     def adopt(self, head: Head, image_digest: str) -> bool:
-        newest = _found_there(self.announced[::-1], head.image_tag, image_digest)
+        newest = accepted((entry_of(each, head.image_tag) for each in self.announced[::-1]), image_digest)
         tag = (head.repository, head.image_tag)
         if newest is None or tag in self.held or self.heads[tag].promotion_id != head.promotion_id:
             return False
@@ -247,7 +238,7 @@ class InMemoryLedger:
             return Abandoned(record.promotion_id)
         return Busy("Another attempt of this promotion is under way. Retry.")
 
-    def _head(self, record: Record, image_tag: str, image_digest: str) -> None:
+    def _head(self, record: Record | HistoryEntry, image_tag: str, image_digest: str) -> None:
         tag = (record.repository, image_tag)
         self.versions[tag] = self.versions.get(tag, 0) + 1
         self.rotas[tag] = Rota.MOVING

@@ -67,7 +67,6 @@ def update(
     condition: str,
     values: Values,
     *,
-    names: Mapping[str, str] | None = None,
     told: bool = False,
 ) -> Change:
     """Return an update for a transaction; with `told` the item that fails its condition comes back."""
@@ -77,7 +76,6 @@ def update(
             "UpdateExpression": change,
             "ConditionExpression": condition,
             **values.members(),
-            **({"ExpressionAttributeNames": dict(names)} if names else {}),
             **({"ReturnValuesOnConditionCheckFailure": "ALL_OLD"} if told else {}),
         }
     }

@@ -38,11 +38,13 @@ class DynamoHistory:
         """
         from promoter.aws.dynamodb.listing import Listing, page
 
-        name = keys.history(self._table.region, repository, image_tag)
+        region = self._table.region
         if image_tag is None:
+            name = keys.place(region, repository)
             listing, entry = Listing("listing", name, ("pk", "sk", "listing", "listedAt")), _recorded
             query = {"IndexName": INDEX} | listing.between("listedAt", wanted.since, wanted.until)
         else:
+            name = keys.history(region, repository, image_tag)
             listing, entry = Listing("pk", name, ("pk", "sk")), items.row_of
             query = {"ConsistentRead": True} | listing.between("sk", wanted.since, wanted.until)
         found, token = page(

@@ -1,8 +1,8 @@
 """Items of the table and the values that they hold: records, heads, rows of a history.
 
 A record's document is two attributes: `asked` is what was asked for; `answer` is how it ended, or what is
-intended while the promotion is under way. So the end of a promotion sends only the second. What stands in the item
-anyway, promotionId, outcome and end, is in neither of them.
+intended while the promotion is under way. The end of a promotion sends only what differs from that. What stands in
+the item anyway, such as promotionId, outcome and end, is in neither; nor are the tags, where each has an image.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from promoter.domain import documents
 from promoter.domain.history import HistoryEntry, entry_of
 from promoter.domain.model import Head, ImageId, Outcome, Record, TagMove, Trigger
 
-ELSEWHERE = ("promotionId", "outcome", "endedAt")
+ELSEWHERE = ("promotionId", "outcome", "registryId", "repositoryName", "endedAt")
 """Members of a document that stand in the item's key and other attributes."""
 ANSWER = ("images", "code", "detail", "reasons")
 
@@ -29,6 +29,8 @@ NONE = "none"
 def document_parts(record: Record) -> dict[str, Any]:
     """Return the attributes that hold a record's document."""
     members = documents.document(record)
+    if members.get("imageTags") == [image["imageTag"] for image in members.get("images", ())]:
+        members.pop("imageTags", None)
     parts = {
         "asked": {name: each for name, each in members.items() if name not in {*ELSEWHERE, *ANSWER}},
         "answer": {name: members[name] for name in ANSWER if name in members},
@@ -36,15 +38,29 @@ def document_parts(record: Record) -> dict[str, Any]:
     return {name: {"S": json.dumps(part, separators=(",", ":"))} for name, part in parts.items()}
 
 
-def record_item(record: Record) -> dict[str, Any]:
+def news_of(record: Record, intended: Record) -> dict[str, Any]:
+    """Return the parts of the document of a promotion that ended which are not as intended."""
+    moves = tuple(
+        replace(move, outcome=Outcome.PROMOTED) if move.outcome is Outcome.PLANNED else move
+        for move in intended.moves
+    )
+    told, known = document_parts(record), document_parts(replace(intended, moves=moves))
+    if [move.image_tag for move in moves] != list(intended.image_tags):
+        return told  # the item may intend more than is known here of it
+    return {name: part for name, part in told.items() if part != known[name]}
+
+
+def record_item(record: Record, region: str) -> dict[str, Any]:
     """Return what the item of a record has at any time."""
+    place = {"repository": {"S": keys.place(region, record.repository)}}
     fingerprint = {"fingerprint": {"S": record.fingerprint}} if record.fingerprint else {}
-    return keys.promotion(record.promotion_id) | document_parts(record) | fingerprint
+    return keys.promotion(record.promotion_id) | place | document_parts(record) | fingerprint
 
 
-def end_of(record: Record, region: str, kept: timedelta) -> dict[str, Any]:
+def end_of(record: Record, kept: timedelta) -> dict[str, Any]:
     """Return what a record's item has from its end on, beside its document, for as long as it is `kept`.
 
+    It is listed under its `repository`.
     `retryable` marks one that may be tried again and has put nothing, `partly` one that may and has put tags.
     """
     at = _end(record)
@@ -52,7 +68,6 @@ def end_of(record: Record, region: str, kept: timedelta) -> dict[str, Any]:
     mark = {} if documents.is_final(record) else {"partly" if put else "retryable": {"BOOL": True}}
     return {
         "outcome": {"S": f"{record.outcome}"},
-        "listing": {"S": keys.history(region, record.repository)},
         "listedAt": {"S": ended_at(record)},
         "expires": {"N": keys.seconds(at + kept)},
     } | mark
@@ -124,14 +139,28 @@ def promotion_id(item: Item) -> str:
 
 def document_of(item: Item) -> dict[str, Any]:
     """Read the document in a record's item."""
-    ended = "outcome" in item
+    ended, repository = "outcome" in item, keys.placed(item["repository"]["S"])
+    answer = _answer(item, is_promoted=ended and item["outcome"]["S"] == Outcome.PROMOTED)
+    image_tags = [image["imageTag"] for image in answer.get("images", ())]
     return {
         "promotionId": promotion_id(item),
         **({"outcome": item["outcome"]["S"]} if ended else {}),
+        "registryId": repository.registry_id,
+        "repositoryName": repository.name,
+        **({"imageTags": image_tags} if image_tags else {}),
         **json.loads(item["asked"]["S"]),
-        **json.loads(item["answer"]["S"]),
+        **answer,
         **({"endedAt": keys.moment(item["listedAt"]["S"]).isoformat()} if ended else {}),
     }
+
+
+def _answer(item: Item, *, is_promoted: bool) -> dict[str, Any]:
+    """Read how a promotion ended; a move that was intended was made, where the whole promotion was carried out."""
+    answer: dict[str, Any] = json.loads(item["answer"]["S"])
+    for image in answer.get("images", ()) if is_promoted else ():
+        if image["outcome"] == Outcome.PLANNED:
+            image["outcome"] = Outcome.PROMOTED
+    return answer
 
 
 def record_of(item: Item) -> Record:

@@ -42,14 +42,9 @@ def head(region: str, repository: Repository, image_tag: str) -> dict[str, Any]:
     return {"pk": {"S": heads(region, repository)}, "sk": {"S": image_tag}}
 
 
-def head_listed_at(region: str, repository: Repository, image_tag: str) -> str:
-    """Return where a head is listed: beside the others of its repository, wherever its tag goes."""
-    return f"{place(region, repository)}:{image_tag}"
-
-
-def history(region: str, repository: Repository, image_tag: str | None = None) -> str:
-    """Return what a repository's history, or that of one of its tags, is listed under."""
-    return f"history#{place(region, repository)}" + (f"#{image_tag}" if image_tag else "")
+def history(region: str, repository: Repository, image_tag: str) -> str:
+    """Return the partition of a tag's history."""
+    return f"history#{place(region, repository)}#{image_tag}"
 
 
 def reconcile(name: str) -> dict[str, Any]:

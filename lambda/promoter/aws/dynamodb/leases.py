@@ -19,8 +19,11 @@ from promoter.domain.model import Lease, Record, TagMove, Trigger
 NEVER_MOVED = "attribute_not_exists(digest)"
 RELEASED = "lease,holder,leaseEnds"
 
-ROLLED_BACK, DIGITS = "rolledBack:", 32
-"""Begins the names of the attributes that say from which images a tag was rolled back; so many digits follow."""
+ROLLED_BACK, DIGITS = "rolledBackFrom", 16
+"""Begins the names of the attributes that say from which images a tag was rolled back.
+
+So many digits of the image's digest follow, as many as make it unlikely that another image has the same.
+"""
 
 
 def rolled_back(image_digest: str | None) -> str:
@@ -30,7 +33,7 @@ def rolled_back(image_digest: str | None) -> str:
 
 def take(key: Item, lease: Lease, digest: str | None, version: int | None) -> Change:
     """Return the update that leases a tag which was seen at `digest`, or whose head has this version."""
-    values, names = Values(), {}
+    values = Values()
     where = [NEVER_MOVED]
     if digest is not None:
         where.append(f"digest={values.text(digest)}")
@@ -41,21 +44,20 @@ def take(key: Item, lease: Lease, digest: str | None, version: int | None) -> Ch
         undone = values.text(lease.record.undoes)
         condition += f" AND (promotion={undone} OR undoes={undone})"
     elif lease.record.trigger is Trigger.SCAN:
-        condition += " AND attribute_not_exists(#0)"
-        names["#0"] = rolled_back(lease.record.image_digest)
+        condition += f" AND attribute_not_exists({rolled_back(lease.record.image_digest)})"
     leased = {
         "lease": {"S": lease.token},
         "holder": {"S": lease.record.promotion_id},
         "leaseEnds": {"N": keys.seconds(lease.until)},
     }
     change = f"SET {values.assigned(leased)}"
-    return expressions.update(key, change, condition, values, names=names, told=True)
+    return expressions.update(key, change, condition, values, told=True)
 
 
-def give_back(key: Item, lease: Lease, record: Record, move: TagMove | None, listed_at: str) -> Change:
+def give_back(key: Item, lease: Lease, record: Record, move: TagMove | None) -> Change:
     """Return the update of a head without the lease; with where the tag is now, if it was moved.
 
-    The holder of the lease is the promotion that moved it. An image from which a tag was rolled back is forgotten
+    The promotion that moved it is the holder of the lease. An image from which a tag was rolled back is forgotten
     only when a request puts the tag on it again.
     """
     values = Values()
@@ -66,22 +68,20 @@ def give_back(key: Item, lease: Lease, record: Record, move: TagMove | None, lis
         "digest": {"S": record.digest_of(move)},
         "moved": {"S": keys.sortable(record.ended_at)},
         "listing": {"S": keys.HEADS},
-        "listedAt": {"S": listed_at},
     }
-    change, removed, names = f"promotion=holder,{values.assigned(moved)}", f"{RELEASED},drift", dict[str, str]()
+    change = f"promotion=holder,listedAt=pk,{values.assigned(moved)}"
+    removed = f"{RELEASED},drift"
     if move.previous_digest:
         change += f",moving={values.number(1)}"
     if record.undoes:
         undone = values.text(record.undoes)
-        change += f",undoes={undone},#0={undone}"
-        names["#0"] = rolled_back(record.undone.get(move.image_tag))
+        change += f",undoes={undone},{rolled_back(record.undone.get(move.image_tag))}={undone}"
     else:
         removed += ",undoes"
     if record.trigger is Trigger.REQUEST:
-        removed += ",#1"
-        names["#1"] = rolled_back(record.digest_of(move))
+        removed += f",{rolled_back(record.digest_of(move))}"
     change = f"SET {change} REMOVE {removed} ADD version {values.number(1)}"
-    return expressions.update(key, change, held, values, names=names)
+    return expressions.update(key, change, held, values)
 
 
 def release(promotion_id: str, now: datetime) -> tuple[str, dict[str, Any]]:

@@ -9,8 +9,8 @@ with each, so that one whose answer was lost is not carried out twice.
 from __future__ import annotations
 
 import random
+import secrets
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,8 +22,8 @@ from promoter.domain.errors import IdempotencyConflict, LedgerError
 from promoter.domain.leasing import Abandoned, Begun, Busy, Kept, LeaseLost, Recorded, Replayed, Resumable
 from promoter.domain.model import Lease, Record, Repository
 
-TOKEN = 16
-"""Digits of a lease's token: 64 random bits tell it from the few that a tag ever has at once."""
+TOKEN = 8
+"""Random bytes of a lease's token. They tell it from the few that a tag or a promotion ever has."""
 
 ENDS = 6
 """How often the end of a lease is written: the tags are put, and others wait for this write."""
@@ -64,7 +64,7 @@ class DynamoLedger:
     ) -> Begun:
         """Take the lease in one transaction; the condition on each head is the compare of the compare-and-swap."""
         until = (self._now() + self._lease_duration).replace(microsecond=0)  # as the others read it
-        lease = Lease(token=uuid.uuid4().hex[:TOKEN], record=record, until=until)
+        lease = Lease(secrets.token_urlsafe(TOKEN), record, until)
         opened = {
             "listing": {"S": keys.OPEN},
             "listedAt": {"S": keys.sortable(until)},
@@ -85,12 +85,9 @@ class DynamoLedger:
     def finish(self, lease: Lease, record: Record) -> LeaseLost | None:
         """End the lease in one transaction; every part of it requires that the lease is still held."""
         moves = {move.image_tag: move for move in record.moves}
-        place, region = record.repository, self._table.region
         changes = [self._end(lease, record)]
         changes += [
-            leases.give_back(
-                self._head(place, tag), lease, record, moves.get(tag), keys.head_listed_at(region, place, tag)
-            )
+            leases.give_back(self._head(record.repository, tag), lease, record, moves.get(tag))
             for tag in lease.planned
         ]
         changes += self._history_rows(record)
@@ -112,7 +109,8 @@ class DynamoLedger:
 
     def record(self, record: Record, after: Record | None = None) -> Kept:
         """Record in one transaction."""
-        first = self._first(record, items.end_of(record, self._table.region, self._history), after)
+        listing = {"listing": {"S": keys.place(self._table.region, record.repository)}}
+        first = self._first(record, items.end_of(record, self._history) | listing, after)
         reasons = self._table.transact([first, *self._history_rows(record)], "the outcome could not be recorded")
         if not reasons:
             return Recorded()
@@ -161,16 +159,15 @@ class DynamoLedger:
         values, condition = Values(), "attribute_not_exists(pk) OR attribute_exists(retryable)"
         if after is not None:
             condition += f" OR (attribute_exists(partly) AND listedAt={values.text(items.ended_at(after))})"
-        return expressions.put(items.record_item(record) | dict(members), condition, values)
+        item = items.record_item(record, self._table.region) | dict(members)
+        return expressions.put(item, condition, values)
 
     def _end(self, lease: Lease, record: Record) -> Change:
-        """Return the update of a record that ended. What was asked is sent again only if it has changed."""
-        values, parts = Values(), items.document_parts(record)
+        """Return the update of a record that ended."""
+        values = Values()
         held = f"lease={values.text(lease.token)}"
-        if parts["asked"] == items.document_parts(lease.record)["asked"]:
-            del parts["asked"]
-        ended = parts | items.end_of(record, self._table.region, self._history)
-        change = f"SET {values.assigned(ended)} REMOVE lease"
+        ended = items.news_of(record, lease.record) | items.end_of(record, self._history)
+        change = f"SET listing=repository,{values.assigned(ended)} REMOVE lease"
         return expressions.update(keys.promotion(record.promotion_id), change, held, values)
 
     def _history_rows(self, record: Record) -> list[Change]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +23,9 @@ CONDITION_FAILED, CONFLICT = "ConditionalCheckFailed", "TransactionConflict"
 IN_THE_WAY = {CONFLICT, "ThrottlingError", "ProvisionedThroughputExceeded"}
 """Why DynamoDB cancels what it would carry out a moment later (API reference, TransactWriteItems)."""
 
+TOKEN = 12
+"""Random bytes by which DynamoDB knows, for ten minutes, that the SDK sends a transaction once more."""
+
 Item = Mapping[str, Any]
 Change = dict[str, dict[str, Any]]
 """A Put or an Update of a transaction, without the table's name."""
@@ -33,6 +38,12 @@ class Table:
     client: DynamoDBClient
     name: str
     region: str
+
+    def __post_init__(self) -> None:
+        """Have transactions sent without the spaces that botocore puts into JSON: they are 5% of it."""
+        self.client.meta.events.register(
+            "before-call.dynamodb.TransactWriteItems", _compact, unique_id="ecr-promoter-compact"
+        )
 
     def get(self, key: Item, what: str) -> Item:
         """Return an item as it is now; empty where there is none."""
@@ -83,7 +94,9 @@ class Table:
         ]
         with asking(what):
             try:
-                self.client.transact_write_items(TransactItems=items)
+                self.client.transact_write_items(
+                    TransactItems=items, ClientRequestToken=secrets.token_urlsafe(TOKEN)
+                )
             except ClientError as error:
                 reasons = error.response.get("CancellationReasons", [])
                 codes = {reason.get("Code") for reason in reasons} - {"None", None}
@@ -117,3 +130,7 @@ class _Condition:
         )
         self.held = not failed
         return failed
+
+
+def _compact(params: dict[str, Any], **_: Any) -> None:
+    params["body"] = json.dumps(json.loads(params["body"]), separators=(",", ":")).encode()
