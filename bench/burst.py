@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from bench.lab import Lab
 from promoter.aws.dynamodb import keys
+from promoter.domain.limits import PUT_IMAGE_A_SECOND
 from promoter.domain.manifest import OCI_MANIFEST
 from promoter.domain.model import Repository
 
-EVENTS, QUOTA = 1_000, 10
+EVENTS, QUOTA = 1_000, PUT_IMAGE_A_SECOND
 DRAINED_WITHIN = 300  # seconds
 SENDERS = 8
 

@@ -18,8 +18,8 @@ from constructs import Construct
 
 from promoter.aws.dynamodb.table import INDEX
 from promoter.domain.model import Outcome, Trigger
+from promoter.domain.names import NAMESPACE, SERVICE, Metric
 
-NAMESPACE, SERVICE = "EcrPromoter", "ecr-promoter"  # promoter.telemetry's; importing it would start its logger
 RUNBOOK = "docs/operations.md"
 MINUTE, SHORT, LONG = Duration.minutes(1), Duration.minutes(5), Duration.minutes(15)
 HOUR, DAY = 3600, 86_400  # seconds
@@ -30,7 +30,7 @@ UNCHANGED = cloudwatch.TreatMissingData.IGNORE  # for what is measured now and t
 WRONG = cloudwatch.TreatMissingData.BREACHING  # for what has to be there
 
 
-def own_metric(name: str, **dimensions: str) -> cloudwatch.Metric:
+def own_metric(name: Metric, **dimensions: str) -> cloudwatch.Metric:
     """Return a metric that the functions emit."""
     return cloudwatch.Metric(
         namespace=NAMESPACE, metric_name=name, dimensions_map={"service": SERVICE, **dimensions}
@@ -186,7 +186,7 @@ class Alarms(Construct):
     def _watch_failures(self) -> None:
         """Watch failures. Nobody else tells of a scan's promotion; who sent a request was answered."""
         for trigger, period, threshold in ((Trigger.SCAN, SHORT, 1), (Trigger.REQUEST, LONG, 5)):
-            metric = own_metric("Promotions", trigger=trigger, outcome=Outcome.FAILED)
+            metric = own_metric(Metric.PROMOTIONS, trigger=trigger, outcome=Outcome.FAILED)
             self._alarm(
                 f"Failed{trigger.capitalize()}s",
                 metric.with_(period=period, statistic="Sum"),
@@ -198,8 +198,8 @@ class Alarms(Construct):
     def _watch_reconcile(self) -> None:
         """Watch what reconcile finds: the alarm lasts until a later run finds nothing."""
         for name, says, heading in (
-            ("StaleIntents", "Promotions broke off in the middle and had to be settled.", "stale-intents"),
-            ("Drift", "A tag is not where this service put it: somebody else moved it.", "drift"),
+            (Metric.STALE_INTENTS, "Promotions broke off in the middle and had to be settled.", "stale-intents"),
+            (Metric.DRIFT, "A tag is not where this service put it: somebody else moved it.", "drift"),
         ):
             metric = own_metric(name).with_(period=LONG, statistic="Maximum")
             self._alarm(name, metric, says=says, heading=heading, missing=UNCHANGED)
@@ -216,7 +216,7 @@ class Alarms(Construct):
         silence = MINUTE if 2 * minutes * 60 <= DAY else Duration.hours(1)
         self._alarm(
             "ReconcileMissing",
-            own_metric("ReconcileRuns", trigger="schedule").with_(period=silence, statistic="Sum"),
+            own_metric(Metric.RECONCILE_RUNS, trigger="schedule").with_(period=silence, statistic="Sum"),
             below=True,
             periods=math.ceil(2 * minutes * 60 / silence.to_seconds()),
             missing=WRONG,
@@ -225,7 +225,7 @@ class Alarms(Construct):
         )
         self._alarm(
             "ReconcileFailures",
-            own_metric("ReconcileFailures").with_(period=period, statistic="Maximum"),
+            own_metric(Metric.RECONCILE_FAILURES).with_(period=period, statistic="Maximum"),
             periods=2,
             missing=UNCHANGED,
             says="Two runs of reconcile after each other could not do all of their work.",
@@ -233,7 +233,7 @@ class Alarms(Construct):
         )
         self._alarm(
             "DriftChecksLate",
-            own_metric("LongestDriftCheckInterval").with_(period=LONG, statistic="Maximum"),
+            own_metric(Metric.LONGEST_DRIFT_CHECK_INTERVAL).with_(period=LONG, statistic="Maximum"),
             threshold=max(HOUR, 2 * minutes * 60),
             missing=UNCHANGED,
             says="Tags that move were not compared with the registry for too long.",

@@ -12,15 +12,18 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.alarms import NAMESPACE, SERVICE, own_metric
+from infra.alarms import own_metric
 from promoter.aws.dynamodb.table import INDEX
+from promoter.domain.limits import PUT_IMAGE_A_SECOND
 from promoter.domain.model import Outcome, Trigger
+from promoter.domain.names import NAMESPACE, SERVICE, Metric
 
 WIDTH, HEIGHT = 8, 6  # three graphs in a row of 24
 PERIOD = Duration.minutes(5)
-INTERVAL = "LongestDriftCheckInterval"
 PERCENTILES = ("p50", "p90", "p99")
-PUT_IMAGE_QUOTA = cloudwatch.HorizontalAnnotation(value=600, label="PutImage: 10 a second")
+PUT_IMAGE_QUOTA = cloudwatch.HorizontalAnnotation(
+    value=60 * PUT_IMAGE_A_SECOND, label=f"PutImage: {PUT_IMAGE_A_SECOND} a second"
+)
 
 
 class Dashboard(Construct):
@@ -57,7 +60,8 @@ class Dashboard(Construct):
                 ],
                 [
                     _graph(
-                        "Stale intents, drift", [_most(own_metric(name)) for name in ("StaleIntents", "Drift")]
+                        "Stale intents, drift",
+                        [_most(own_metric(name)) for name in (Metric.STALE_INTENTS, Metric.DRIFT)],
                     ),
                     _graph(
                         "Events that wait, dead letters",
@@ -78,7 +82,10 @@ class Dashboard(Construct):
                 ],
                 [
                     _graph("Runs of reconcile", _runs()),
-                    _graph("Longest time between two drift checks, seconds", [_most(own_metric(INTERVAL))]),
+                    _graph(
+                        "Longest time between two drift checks, seconds",
+                        [_most(own_metric(Metric.LONGEST_DRIFT_CHECK_INTERVAL))],
+                    ),
                     _graph("Dead letters that came, tries of events that failed", _arrivals(queues)),
                 ],
                 [
@@ -110,7 +117,7 @@ def _graph(
 
 def _promotions() -> list[cloudwatch.Metric]:
     return [
-        _sum(own_metric("Promotions", trigger=trigger, outcome=outcome)).with_(label=f"{outcome} ({trigger})")
+        _sum(own_metric(Metric.PROMOTIONS, trigger=trigger, outcome=outcome)).with_(label=f"{outcome} ({trigger})")
         for outcome in Outcome
         for trigger in Trigger
     ]
@@ -118,7 +125,7 @@ def _promotions() -> list[cloudwatch.Metric]:
 
 def _refusals() -> cloudwatch.SearchExpression:
     """Return a line for every reason there is, also for those that come with later versions."""
-    return _search(f'{{{NAMESPACE},service,reason}} MetricName="Refusals" service="{SERVICE}"', "reason")
+    return _search(f'{{{NAMESPACE},service,reason}} MetricName="{Metric.REFUSALS}" service="{SERVICE}"', "reason")
 
 
 def _ecr_calls() -> cloudwatch.SearchExpression:
@@ -136,7 +143,7 @@ def _durations() -> list[cloudwatch.Metric]:
         metric
         for trigger in Trigger
         for metric in _percentiles(
-            own_metric("Duration", trigger=trigger, outcome=Outcome.PROMOTED), suffix=f" ({trigger})"
+            own_metric(Metric.DURATION, trigger=trigger, outcome=Outcome.PROMOTED), suffix=f" ({trigger})"
         )
     ]
 
@@ -158,15 +165,15 @@ def _concurrencies(functions: Mapping[str, lambda_.IFunction]) -> list[cloudwatc
 def _runs() -> list[cloudwatch.Metric]:
     """Return the runs by what asked for them, and what failed in them."""
     runs = [
-        _sum(own_metric("ReconcileRuns", trigger=trigger)).with_(label=f"runs ({trigger})")
+        _sum(own_metric(Metric.RECONCILE_RUNS, trigger=trigger)).with_(label=f"runs ({trigger})")
         for trigger in ("schedule", "request")
     ]
-    return [*runs, _most(own_metric("ReconcileFailures"))]
+    return [*runs, _most(own_metric(Metric.RECONCILE_FAILURES))]
 
 
 def _arrivals(queues: Mapping[str, sqs.IQueue]) -> list[cloudwatch.Metric]:
     sent = [_sum(queue.metric_number_of_messages_sent()).with_(label=name) for name, queue in queues.items()]
-    return [*sent, _sum(own_metric("Retries", trigger=Trigger.SCAN))]
+    return [*sent, _sum(own_metric(Metric.RETRIES, trigger=Trigger.SCAN))]
 
 
 def _waiting(**queues: sqs.IQueue) -> list[cloudwatch.Metric]:

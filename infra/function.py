@@ -17,25 +17,12 @@ from constructs import Construct
 from infra.bundling import bundle
 from infra.nag import acknowledge
 from infra.policy.file import PolicyFile
-from infra.settings import Settings
+from infra.settings import RETENTION, Settings
+from promoter.domain.limits import LONGEST_CALL_SECONDS
 
-DAYS = logs.RetentionDays
-RETENTION = {
-    1: DAYS.ONE_DAY,
-    7: DAYS.ONE_WEEK,
-    14: DAYS.TWO_WEEKS,
-    30: DAYS.ONE_MONTH,
-    90: DAYS.THREE_MONTHS,
-    180: DAYS.SIX_MONTHS,
-    365: DAYS.ONE_YEAR,
-    731: DAYS.TWO_YEARS,
-    1827: DAYS.FIVE_YEARS,
-    3653: DAYS.TEN_YEARS,
-}
-
-# Seconds that the lease of a tag outlasts an invocation of the promoter: promoter.wiring's LONGEST_CALL, for a
-# PutImage with all its tries, and five more, so that it never overtakes the promotion that leases the tag next.
-MARGIN = 32
+# Seconds that a lease outlasts an invocation of the promoter: a PutImage call with all its tries, and five more.
+# A late PutImage then never overwrites the tag of the promotion that leases it next.
+LEASE_MARGIN = LONGEST_CALL_SECONDS + 5
 
 
 class PromoterFunction(Construct):
@@ -97,7 +84,7 @@ def of_promotions(scope: Construct, settings: Settings, table: dynamodb.ITableV2
     return {
         "PROMOTER_REGISTRY_ID": Stack.of(scope).account,
         "PROMOTER_TABLE": table.table_name,
-        "PROMOTER_LEASE_SECONDS": str(settings.timeout + MARGIN),
+        "PROMOTER_LEASE_SECONDS": str(settings.timeout + LEASE_MARGIN),
         "PROMOTER_HISTORY_DAYS": str(settings.historyDays),
         "PROMOTER_OPERATORS": json.dumps(settings.operators),
     }
@@ -109,7 +96,7 @@ def log_group(scope: Construct, construct_id: str, settings: Settings) -> logs.L
     return logs.LogGroup(
         scope,
         construct_id,
-        retention=retention(settings),
+        retention=RETENTION[settings.logRetentionDays],
         removal_policy=RemovalPolicy.DESTROY if local else RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     )
 
@@ -123,8 +110,3 @@ def architecture(settings: Settings) -> lambda_.Architecture:
     """Return arm64, the cheaper one; the local AWS runs functions on this machine's own processor."""
     local_intel = settings.stage == "local" and platform.machine() in ("x86_64", "AMD64")
     return lambda_.Architecture.X86_64 if local_intel else lambda_.Architecture.ARM_64
-
-
-def retention(settings: Settings) -> logs.RetentionDays:
-    """Return CDK's word for the days that logs are kept."""
-    return RETENTION[settings.logRetentionDays]

@@ -10,17 +10,17 @@ from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-LONGEST = 14 * 60  # seconds of a run: a minute less than Lambda allows
-SPARE = 60  # seconds between the end of a run and the next one
-PATIENCE_SECONDS = 3  # a promotion that has to wait for longer is tried again by the next run
+TIMEOUT = 15 * 60  # seconds, the longest that Lambda allows
+SPARE = 60  # seconds between the end of a run and the next run, or the time-out
+SHORT_PATIENCE_SECONDS = 3  # the next run retries a promotion that has to wait for longer
 LATEST = 6 * 60  # minutes that Lambda keeps an event at most (API reference, PutFunctionEventInvokeConfig)
 
 
 def of_runs(minutes: int) -> dict[str, str]:
     """Return the variables of the reconciler: each run ends before the next one begins."""
     return {
-        "PROMOTER_RECONCILE_SECONDS": str(min(LONGEST, minutes * 60 - SPARE)),
-        "PROMOTER_PATIENCE_SECONDS": str(PATIENCE_SECONDS),
+        "PROMOTER_RECONCILE_SECONDS": str(min(TIMEOUT, minutes * 60) - SPARE),
+        "PROMOTER_PATIENCE_SECONDS": str(SHORT_PATIENCE_SECONDS),
     }
 
 

@@ -8,12 +8,26 @@ import sys
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from aws_cdk.aws_logs import RetentionDays
 from constructs import Node
 
 from infra.policy.file import PolicyFile
 from infra.policy.values import CALLER_PREFIXES
+from promoter.domain.limits import PATIENCE_SECONDS
 
-RETENTION_DAYS = (1, 7, 14, 30, 90, 180, 365, 731, 1827, 3653)
+RETENTION = {
+    1: RetentionDays.ONE_DAY,
+    7: RetentionDays.ONE_WEEK,
+    14: RetentionDays.TWO_WEEKS,
+    30: RetentionDays.ONE_MONTH,
+    90: RetentionDays.THREE_MONTHS,
+    180: RetentionDays.SIX_MONTHS,
+    365: RetentionDays.ONE_YEAR,
+    731: RetentionDays.TWO_YEARS,
+    1827: RetentionDays.FIVE_YEARS,
+    3653: RetentionDays.TEN_YEARS,
+}
+"""The days that logs may be kept, and CDK's name for each number of days."""
 NUMBERS = (
     "memory",
     "timeout",
@@ -73,10 +87,10 @@ class Settings:
         _one_of("stage", self.stage, ("aws", "local"))
         _one_of("authorization", self.authorization, ("iam", "jwt"))
         _one_of("logLevel", self.logLevel, tuple(logging.getLevelNamesMapping()))
-        _one_of("logRetentionDays", self.logRetentionDays, RETENTION_DAYS)
+        _one_of("logRetentionDays", self.logRetentionDays, tuple(RETENTION))
         _between("memory", self.memory, 128, 10240)
-        # Two waits of 10 s, and the calls; API Gateway answers 504 after 30 s.
-        _between("timeout", self.timeout, 25, 29)
+        # A promotion waits twice at most, and calls AWS. API Gateway answers 504 after 30 s.
+        _between("timeout", self.timeout, 2 * PATIENCE_SECONDS + 5, 29)
         _positive("concurrency", self.concurrency)  # 0 would stop the function
         _between("eventConcurrency", self.eventConcurrency, 2, 1000)  # what SQS event sources allow
         if self.concurrency is not None and self.concurrency <= self.eventConcurrency:

@@ -7,6 +7,7 @@ from typing import Any
 from aws_cdk import CfnOutput, CliCredentialsStackSynthesizer, DefaultStackSynthesizer, Stack
 from constructs import Construct
 
+from infra import schedule
 from infra.alarms import Alarms
 from infra.api import PromotionApi
 from infra.dashboard import Dashboard
@@ -15,11 +16,9 @@ from infra.policy.file import PolicyFile
 from infra.queues import Queues
 from infra.rights import grant_images
 from infra.scan_rules import ScanRules
-from infra.schedule import Reconciliation, of_runs
 from infra.settings import Settings
 from infra.table import PromoterTable
 
-RECONCILER_TIMEOUT = 15 * 60  # seconds, the longest that Lambda allows
 # A batch of the stream is three calls of PutEvents. The function waits for them: it needs no processor.
 ANNOUNCER_TIMEOUT, ANNOUNCER_MEMORY = 60, 256  # seconds, MB
 
@@ -63,9 +62,9 @@ class PromoterStack(Stack):
             settings=settings,
             handler="reconcile_handler",
             description="Puts right what events and crashes left behind, and looks for drift",
-            timeout=RECONCILER_TIMEOUT,
+            timeout=schedule.TIMEOUT,
             memory=settings.memory,
-            environment=of_ledger | of_runs(settings.reconcileMinutes),
+            environment=of_ledger | schedule.of_runs(settings.reconcileMinutes),
         )
         announcer = PromoterFunction(
             self,
@@ -87,7 +86,7 @@ class PromoterStack(Stack):
         ScanRules(
             self, "Scans", policy=policy, events_queue=queues.for_rules(queues.events), undelivered=undelivered
         )
-        Reconciliation(
+        schedule.Reconciliation(
             self,
             "Reconciliation",
             function=reconciler.function,

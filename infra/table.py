@@ -12,6 +12,7 @@ from constructs import Construct
 
 from infra.settings import Settings
 from promoter.aws.dynamodb.table import INDEX
+from promoter.domain.names import SERVICE
 
 # Only what the code calls; a transaction needs the rights of its parts (DynamoDB developer guide, "IAM and
 # transactions").
@@ -90,7 +91,7 @@ class PromoterTable(Construct):
             iam.PolicyStatement(
                 actions=["events:PutEvents"],
                 resources=[bus],
-                conditions={"ForAllValues:StringEquals": {"events:source": "ecr-promoter"}},
+                conditions={"ForAllValues:StringEquals": {"events:source": SERVICE}},
             )
         )
 

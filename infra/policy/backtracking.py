@@ -16,8 +16,8 @@ from re import _parser  # type: ignore[attr-defined]  # what re.compile reads pa
 from typing import Any
 
 from infra.policy.positions import Positions, TooLargeError, positions
+from promoter.domain.limits import LONGEST_TAG
 
-LONGEST = 128  # characters of a tag; a longer text is not matched
 MOST_STEPS = 100_000
 """A few milliseconds: a step looks at one character, which takes 10 to 50 ns."""
 MOST_CONTEXTS, MOST_EDGES = 1_000, 20_000
@@ -35,7 +35,7 @@ class Move:
 
 
 @cache
-def most_steps(pattern: str, longest: int = LONGEST) -> int:
+def most_steps(pattern: str, longest: int = LONGEST_TAG) -> int:
     """Return a number of steps that no text of at most `longest` characters exceeds.
 
     Beyond MOST_STEPS it says no more than that. Raises TooLargeError for a pattern whose steps cannot be counted.

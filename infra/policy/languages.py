@@ -10,7 +10,7 @@ from functools import cache
 from interegular import FSM, InvalidSyntax, Unsupported, parse_pattern
 
 from infra.policy.backtracking import has_small_automaton
-from promoter.domain import templates
+from promoter.domain import limits, templates
 
 # Constructs that the automata do not know, or get wrong: look-around, back-references, flags, atomic groups, a
 # bracket that begins its own class, anchors inside.
@@ -116,5 +116,4 @@ def _is_whole(pattern: str) -> bool:
 
 EVERYTHING = Language(".*", exact=False)
 TAG = Language(templates.TAG.pattern)
-# Amazon ECR API reference, CreateRepository, repositoryName.
-REPOSITORY = Language(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
+REPOSITORY = Language(limits.REPOSITORY_NAME)

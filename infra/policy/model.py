@@ -25,9 +25,9 @@ from infra.policy.values import (
     Zone,
     instant,
 )
+from promoter.domain.limits import MAX_TAGS
 from promoter.domain.templates import BUILT_IN, names_in
 
-MAX_TAGS = 40  # as for a request: each is a PutImage
 Severity = Literal["CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNTRIAGED", "UNDEFINED"]
 Place = tuple[str | int, ...]
 Mistake = tuple[Place, str]

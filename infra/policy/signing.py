@@ -16,10 +16,11 @@ from pydantic import (
 )
 
 from infra.policy.text import shown
+from promoter.domain.limits import ACCOUNT_ID
 
 # SigningProfileArn, Amazon ECR API reference: what DescribeImageSigningStatus answers, to the letter. It names the
 # profile and never a version of it; ARNs are compared as they are.
-PROFILE = r"arn:aws(-[a-z]+)*:signer:[a-z0-9-]+:[0-9]{12}:/signing-profiles/[a-zA-Z0-9_]{2,}"
+PROFILE = rf"arn:aws(-[a-z]+)*:signer:[a-z0-9-]+:{ACCOUNT_ID}:/signing-profiles/[a-zA-Z0-9_]{{2,}}"
 LONGEST = 200
 
 

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, StringCon
 from infra.policy import backtracking, languages
 from infra.policy.positions import TooLargeError
 from infra.policy.text import cut, shown
+from promoter.domain.limits import ACCOUNT_ID, LONGEST_REPOSITORY_NAME
 
 DURATION = re.compile(r"([0-9]+)([smhd])")
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -46,7 +47,7 @@ def _tag_pattern(text: str) -> str:
 
 
 def _repository_glob(text: str) -> str:
-    if len(text) > 256 or not languages.meet(languages.of_glob(text), languages.REPOSITORY):
+    if len(text) > LONGEST_REPOSITORY_NAME or not languages.meet(languages.of_glob(text), languages.REPOSITORY):
         raise ValueError(
             f"{shown(text)} matches no ECR repository: names have lower-case letters and digits, "
             "between them one of . _ / or -, and * here stands for any characters"
@@ -146,7 +147,7 @@ def instant(moment: date, zone: str, *, end: bool) -> datetime:
 Pattern = Annotated[str, AfterValidator(_tag_pattern)]
 RepositoryGlob = Annotated[str, AfterValidator(_repository_glob)]
 CallerGlob = Annotated[str, AfterValidator(_caller_glob)]
-Account = Annotated[str, BeforeValidator(_account), StringConstraints(pattern=r"^[0-9]{12}$")]
+Account = Annotated[str, BeforeValidator(_account), StringConstraints(pattern=f"^{ACCOUNT_ID}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 Sentence = Annotated[str, AfterValidator(_sentence)]
 Zone = Annotated[str, AfterValidator(_zone)]

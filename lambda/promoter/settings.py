@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from promoter.domain.limits import PATIENCE_SECONDS
+
 POLICY_FILE = Path(__file__).with_name("policy.json")
-PATIENCE_SECONDS = 10
-"""How long a promotion waits for others where the stack does not say: for its lease, and for PutImage's quota."""
 
 
 @dataclass(frozen=True)

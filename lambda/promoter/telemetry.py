@@ -11,6 +11,7 @@ from promoter.domain import documents
 from promoter.domain.answers import Answer, NotPromoted
 from promoter.domain.errors import PromoterError
 from promoter.domain.model import Outcome, Promoted, Promotion, Trigger
+from promoter.domain.names import SERVICE
 
 if TYPE_CHECKING:
     from promoter.domain.model import DeferredPromotion
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 MOST_LOGGED = 300
 """Tags of one record about drift: CloudWatch takes 256 KB of a record, and all of a repository may be gone."""
 
-logger = Logger(service=metrics.SERVICE)
+logger = Logger(service=SERVICE)
 
 
 def report(promotion: Promotion, answer: Answer, *, milliseconds: float, waits: bool = False) -> None:

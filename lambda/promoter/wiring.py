@@ -18,6 +18,7 @@ from promoter.aws.dynamodb.ledger import DynamoLedger
 from promoter.aws.dynamodb.table import Table
 from promoter.aws.ecr.image_facts import EcrImageFacts
 from promoter.aws.ecr.registry import EcrRegistry
+from promoter.domain.limits import CALL_TRIES, CONNECT_SECONDS, LONGEST_CALL_SECONDS, READ_SECONDS
 from promoter.domain.policy import Policy, load
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.evidence import SCANS_AT_ONCE
@@ -30,16 +31,13 @@ if TYPE_CHECKING:
     from promoter.aws.event_bus import Announcer
     from promoter.aws.event_queue import EventQueue
 
-# API Gateway waits 30 s at most: three tries of a slow call have to fit in.
-CONNECT, READ, TRIES = 2, 6, 3
-PAUSES = 1 + 2  # seconds between the tries, at most (AWS SDKs reference guide, "Retry behavior")
 CLIENT = Config(
-    connect_timeout=CONNECT,
-    read_timeout=READ,
-    retries={"mode": "standard", "total_max_attempts": TRIES},
+    connect_timeout=CONNECT_SECONDS,
+    read_timeout=READ_SECONDS,
+    retries={"mode": "standard", "total_max_attempts": CALL_TRIES},
     max_pool_connections=SCANS_AT_ONCE,
 )
-LONGEST_CALL = timedelta(seconds=TRIES * (CONNECT + READ) + PAUSES)
+LONGEST_CALL = timedelta(seconds=LONGEST_CALL_SECONDS)
 """After that no part of a call is on its way."""
 
 

@@ -200,7 +200,7 @@ HALF_DONE = {
 def test_a_list_shows_what_the_record_says(
     ledger: DynamoLedger, history: DynamoHistory, members: dict[str, Any]
 ) -> None:
-    """The list of a repository and that of a tag: the same members by the same names; of a tag its own move."""
+    """The lists of a repository and of a tag have the same members; that of a tag has only its own move."""
     record = ended(0, **members)
     ledger.record(record)
     full = documents.document(history.promotion("p-0"))

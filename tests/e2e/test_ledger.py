@@ -320,7 +320,8 @@ def test_reconcile_carries_out_what_no_event_brought(stack: Stack, build: Image)
     table, dynamodb = stack.variables["PROMOTER_TABLE"], stack.client("dynamodb")
 
     def deferred_promotions() -> list[Any]:
-        keys = [f"deferred#{stack.aws.account_id}/{build.repository}@{platform}" for platform in build.platforms]
+        place = f"{stack.aws.account_id}/{stack.aws.region}/{build.repository}"
+        keys = [f"deferred#{place}@{platform}" for platform in build.platforms]
         query = {"TableName": table, "KeyConditionExpression": "pk = :pk"}
         pages = [dynamodb.query(**query, ExpressionAttributeValues={":pk": {"S": key}}) for key in keys]
         return [item for page in pages for item in page["Items"]]
@@ -371,10 +372,10 @@ def test_write_once_tags_do_not_keep_prod_from_being_compared(stack: Stack, imag
     """On the real table: they are listed apart, and prod is compared by every run."""
     dynamodb, table = stack.client("dynamodb"), stack.variables["PROMOTER_TABLE"]
     stack.post(ask(image.repository))
-    place = f"{stack.aws.account_id}/{image.repository}"
+    partition = f"heads#{stack.aws.account_id}/{stack.aws.region}/{image.repository}"
     for number in range(300):
-        head = {"pk": f"heads#{place}", "sk": f"old-{number:03}", "digest": image.digest, "promotion": "p"}
-        listed = {"listing": "heads-once", "listedAt": f"{place}:old-{number:03}", "moved": "2026-01-01T00:00:00Z"}
+        head = {"pk": partition, "sk": f"old-{number:03}", "digest": image.digest, "promotion": "p"}
+        listed = {"listing": "heads-once", "listedAt": partition, "moved": "2026-01-01T00:00:00Z"}
         dynamodb.put_item(TableName=table, Item={name: {"S": text} for name, text in (head | listed).items()})
     pusher.push_image(stack.aws.registry, image.repository, "prod", seed="elsewhere")
 

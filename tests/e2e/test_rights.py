@@ -175,7 +175,7 @@ def test_what_cannot_be_announced_is_kept_and_holds_nothing_up(
 ) -> None:
     """A record that cannot be read lies in the queue with its key and cause; what comes after it is announced."""
     key = {"pk": {"S": f"promotion#{uuid.uuid4()}"}, "sk": {"S": "record"}}
-    strange = {"outcome": {"S": "A WORD OF A LATER VERSION"}, "document": {"S": "{}"}}
+    strange = {"outcome": {"S": "A WORD OF A LATER VERSION"}, "asked": {"S": "{}"}, "answer": {"S": "{}"}}
 
     stack.client("dynamodb").put_item(TableName=stack.variables["PROMOTER_TABLE"], Item=key | strange)
     _, answer = stack.post(ask(image.repository))

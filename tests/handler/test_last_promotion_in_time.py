@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from promoter.domain.limits import PATIENCE_SECONDS
 from promoter.handler import ENOUGH_TO_PROMOTE
 from promoter.promotion.reconcile import CALLS
-from promoter.settings import PATIENCE_SECONDS
 
 
 def test_a_promotion_is_begun_only_where_its_waits_fit_in() -> None:

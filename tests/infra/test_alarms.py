@@ -18,7 +18,6 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from cdk_nag import AwsSolutionsChecks
 
-from infra import alarms
 from infra.alarms import Alarms
 from infra.dashboard import Dashboard
 from promoter import metrics
@@ -237,9 +236,21 @@ def test_a_failed_promotion_of_a_scan_is_told_at_once(silent: assertions.Templat
     assert failures == {"scan": 1, "request": 5}
 
 
-def test_the_alarms_watch_what_the_function_emits() -> None:
-    """Under the names of its telemetry."""
-    assert (alarms.NAMESPACE, alarms.SERVICE) == (metrics.NAMESPACE, metrics.SERVICE)
+def test_the_alarms_watch_what_the_function_emits(
+    silent: assertions.Template, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Under the namespace and the dimensions that stand in a metric's own line."""
+    metrics.count_promotion(Trigger.SCAN, Outcome.FAILED, milliseconds=1)
+    emitted = json.loads(capsys.readouterr().out)
+
+    (described,) = emitted["_aws"]["CloudWatchMetrics"]
+    (alarm,) = [
+        alarm
+        for alarm in alarms_of(silent).values()
+        if alarm["MetricName"] == "Promotions" and dimensions(alarm)["trigger"] == "scan"
+    ]
+    assert alarm["Namespace"] == described["Namespace"]
+    assert dimensions(alarm) == {name: emitted[name] for name in described["Dimensions"][0]}
 
 
 def test_a_duration_near_the_time_out_is_told_before_it_is_cut_off(silent: assertions.Template) -> None:

@@ -99,7 +99,7 @@ class InMemoryLedger:
             raise PromotionNotFound(f"There is no promotion {promotion_id}.")
         return self.records[promotion_id]
 
-    def begin(  # noqa: PLR0911 - as many answers as the contract has
+    def begin(
         self,
         record: Record,
         seen: Mapping[str, str | None],

@@ -136,8 +136,8 @@ class TagMove:
 class Promoted:
     """A promotion that was carried out, planned, or found already done.
 
-    `repeated`: this is the recorded answer of an earlier call. `others` are the manifests, by digest, of moves that
-    name an image of their own.
+    `repeated`: this is the recorded answer of an earlier call. `others` are the manifests, by digest, of moves
+    that name an image of their own.
     """
 
     promotion_id: str

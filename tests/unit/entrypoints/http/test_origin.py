@@ -24,7 +24,7 @@ def test_a_key_gives_the_same_id_again() -> None:
 @pytest.mark.parametrize("change", [{"principal": "another"}, {"idempotency_key": "deploy-8"}])
 def test_another_key_or_principal_gives_another_id(change: dict[str, str]) -> None:
     """Nobody learns the answer of somebody else's key."""
-    assert replace(ORIGIN, **change).promotion_id() != ORIGIN.promotion_id()  # type: ignore[arg-type]
+    assert replace(ORIGIN, **change).promotion_id() != ORIGIN.promotion_id()
 
 
 def test_a_key_stands_for_its_subject() -> None:

@@ -188,7 +188,7 @@ def test_a_head_is_shown_beside_what_the_registry_has() -> None:
     """In place, elsewhere, gone, or not readable now."""
     head = Head(REPOSITORY, "prod", NEW.digest, "p-1", NOW)
 
-    found = views.compared([(head, NEW), (head, OLD), (head, Missing.IMAGE), (head, Unreadable("archived"))])
+    found = views.compared([(head, NEW), (head, OLD), (head, Missing.NOT_FOUND), (head, Unreadable("archived"))])
 
     assert [(each["registryDigest"], each["drift"], each.get("unreadable")) for each in found] == [
         (NEW.digest, False, None),

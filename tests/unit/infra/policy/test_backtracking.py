@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.policy.backtracking import LONGEST, MOST_STEPS, most_steps
+from infra.policy.backtracking import MOST_STEPS, most_steps
 from infra.policy.file import PolicyError, read
 from infra.policy.positions import TooLargeError
+from promoter.domain.limits import LONGEST_TAG
 from tests.support.backtracker import Backtracker, TooManyError
 
 REFUSED = [
@@ -50,7 +51,7 @@ ORDINARY = [
     r"v?\d+(\.\d+)*(-[0-9a-z]+(\.[0-9a-z]+)*)?",
     r"v(0|[1-9]\d*)\.(0|[1-9]\d*)(-((0|[1-9]\d*|\d*[a-zA-Z-][\w-]*)(\.(0|[1-9]\d*|\d*[a-zA-Z-][\w-]*))*))?",
 ]
-ATTACKS = [(part * LONGEST)[:LONGEST] for part in ("a", "-", "1", "ab", "a-", "-1", "1.", "ab-", "aab")]
+ATTACKS = [(part * LONGEST_TAG)[:LONGEST_TAG] for part in ("a", "-", "1", "ab", "a-", "-1", "1.", "ab-", "aab")]
 ATTACKS += [f"{text[:-1]}{end}" for text in ATTACKS for end in "x_"]
 
 ATOMS = ["a", "b", "-", ".", "[ab]", r"\w", r"\d", "[a-]"]
@@ -141,5 +142,5 @@ def test_what_passes_is_fast(pattern: str) -> None:
 
 def test_the_bound_says_what_patterns_cost() -> None:
     """One way at a time costs about a step a character, one free choice about the square."""
-    assert most_steps(".*") < 10 * LONGEST
-    assert LONGEST**2 < most_steps(".*-.*") < 5 * LONGEST**2
+    assert most_steps(".*") < 10 * LONGEST_TAG
+    assert LONGEST_TAG**2 < most_steps(".*-.*") < 5 * LONGEST_TAG**2

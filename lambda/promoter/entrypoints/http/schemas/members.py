@@ -8,20 +8,25 @@ from typing import Annotated
 from msgspec import Meta
 
 from promoter.domain.errors import InvalidRequest
+from promoter.domain.limits import (
+    ACCOUNT_ID,
+    LONGEST_REPOSITORY_NAME,
+    MAX_TAGS,
+    REPOSITORY_NAME,
+    SHORTEST_REPOSITORY_NAME,
+)
 from promoter.domain.manifest import STORED
 from promoter.domain.templates import REFERRERS, TAG, is_promotable
-
-MAX_TAGS = 40  # each costs a PutImage, of which ECR serves 10 a second, and two items of the 100 of a transaction
 
 RepositoryName = Annotated[
     str,
     Meta(
-        min_length=2,
-        max_length=256,
-        pattern=r"\A[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*\Z",
+        min_length=SHORTEST_REPOSITORY_NAME,
+        max_length=LONGEST_REPOSITORY_NAME,
+        pattern=rf"\A{REPOSITORY_NAME}\Z",
     ),
 ]
-RegistryId = Annotated[str, Meta(pattern=r"\A[0-9]{12}\Z")]
+RegistryId = Annotated[str, Meta(pattern=rf"\A{ACCOUNT_ID}\Z")]
 Tag = Annotated[str, Meta(pattern=rf"\A{TAG.pattern}\Z")]
 Tags = Annotated[list[Tag], Meta(min_length=1, max_length=MAX_TAGS)]
 Digest = Annotated[str, Meta(pattern=rf"\A{STORED.pattern}\Z")]
