@@ -665,7 +665,7 @@ def test_a_promotion_sends_few_bytes(
 ) -> None:
     """3,000 at most for one new tag, with names of usual length: nothing is sent twice that the table knows."""
     moves = (TagMove("v20261124-1", Outcome.PLANNED, None),)
-    asked = {"source": ImageId("build-1"), "caller": None, "fingerprint": ""}
+    asked: dict[str, Any] = {"source": ImageId("build-1"), "caller": None, "fingerprint": ""}
     record = intent(tags=("v20261124-1",), moves=moves, **asked)
     control("DELETE", "/calls")
 
