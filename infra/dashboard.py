@@ -1,4 +1,4 @@
-"""How it goes, on one page: what was promoted, what was refused, what waits for somebody."""
+"""The dashboard: promotions, refusals, waiting events, and the AWS services beneath."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ PUT_IMAGE_QUOTA = cloudwatch.HorizontalAnnotation(
 
 
 class Dashboard(Construct):
-    """One CloudWatch dashboard: what was promoted, what went wrong on the way, and the services beneath."""
+    """One CloudWatch dashboard: promotions by outcome, errors and delays, and the AWS services beneath."""
 
-    def __init__(  # noqa: PLR0913 - what is shown, each by its name
+    def __init__(  # noqa: PLR0913 - each shown resource by its name
         self,
         scope: Construct,
         construct_id: str,
@@ -124,14 +124,14 @@ def _promotions() -> list[cloudwatch.Metric]:
 
 
 def _refusals() -> cloudwatch.SearchExpression:
-    """Return a line for every reason there is, also for those that come with later versions."""
+    """Return a line for every reason that was emitted, including the reasons of later versions."""
     return _search(f'{{{NAMESPACE},service,reason}} MetricName="{Metric.REFUSALS}" service="{SERVICE}"', "reason")
 
 
 def _ecr_calls() -> cloudwatch.SearchExpression:
-    """Return what ECR counts against the account's quotas (Amazon ECR user guide, "Amazon ECR usage metrics").
+    """Return the calls that ECR counts against the account's quotas (user guide, "Amazon ECR usage metrics").
 
-    Searched for, not named: whether the metric has a dimension Class differs from service to service.
+    The metrics are searched for, because only some services give them the dimension Class.
     """
     calls = '(Resource="PutImage" OR Resource="BatchGetImage")'
     found = f'Namespace="AWS/Usage" MetricName="CallCount" Service="ECR" {calls}'
@@ -163,7 +163,7 @@ def _concurrencies(functions: Mapping[str, lambda_.IFunction]) -> list[cloudwatc
 
 
 def _runs() -> list[cloudwatch.Metric]:
-    """Return the runs by what asked for them, and what failed in them."""
+    """Return the runs by trigger, and their failures."""
     runs = [
         _sum(own_metric(Metric.RECONCILE_RUNS, trigger=trigger)).with_(label=f"runs ({trigger})")
         for trigger in ("schedule", "request")
@@ -184,7 +184,7 @@ def _waiting(**queues: sqs.IQueue) -> list[cloudwatch.Metric]:
 
 
 def _table(table: dynamodb.ITableV2) -> list[cloudwatch.Metric]:
-    """Return where DynamoDB made promotions wait; a conflict is two of them after one tag."""
+    """Return throttling and conflicts of the table; in a conflict two promotions lease the same tag."""
     index = {"TableName": table.table_name, "GlobalSecondaryIndexName": INDEX}
     return [
         *(
@@ -208,7 +208,7 @@ def _percentiles(metric: cloudwatch.Metric, suffix: str = "") -> list[cloudwatch
 
 
 def _search(found: str, dimension: str, *, period: Duration = PERIOD) -> cloudwatch.SearchExpression:
-    """Return a line for each metric that is found, named by one of its dimensions."""
+    """Return a line for each metric that the search finds, named by one of its dimensions."""
     seconds = int(period.to_seconds())
     return cloudwatch.SearchExpression(
         expression=f"SEARCH('{found}', 'Sum', {seconds})", label=f"${{PROP('Dim.{dimension}')}}", period=period

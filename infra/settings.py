@@ -39,7 +39,7 @@ NUMBERS = (
     "apiRate",
     "apiBurst",
 )
-ROOM_FOR_OPERATORS = 3_000  # of the 4 KB that a function's variables may have (AWS Lambda quotas)
+ROOM_FOR_OPERATORS = 3_000  # characters, of the 4 KB for a function's environment variables (AWS Lambda quotas)
 OLDEST, NEWEST = (3, 11), (3, 14)  # of Lambda's Python runtimes
 
 
@@ -73,7 +73,9 @@ class Settings:
     def read(cls, node: Node) -> Settings:
         """Read the context. Raises SettingsError naming the setting, also for a Python no runtime matches."""
         if not OLDEST <= sys.version_info[:2] <= NEWEST:
-            raise SettingsError("the function runs on the Python that deploys it: use 3.11, 3.12, 3.13 or 3.14")
+            raise SettingsError(
+                "the function runs on the Python that deploys it: deploy with Python 3.11, 3.12, 3.13 or 3.14"
+            )
         values = {field.name: node.try_get_context(field.name) for field in fields(cls)}
         for name in NUMBERS:
             values[name] = _number(name, values[name])
@@ -92,13 +94,13 @@ class Settings:
         # A promotion waits twice at most, and calls AWS. API Gateway answers 504 after 30 s.
         _between("timeout", self.timeout, 2 * PATIENCE_SECONDS + 5, 29)
         _positive("concurrency", self.concurrency)  # 0 would stop the function
-        _between("eventConcurrency", self.eventConcurrency, 2, 1000)  # what SQS event sources allow
+        _between("eventConcurrency", self.eventConcurrency, 2, 1000)  # the limits of SQS event sources
         if self.concurrency is not None and self.concurrency <= self.eventConcurrency:
             raise SettingsError(
-                f"setting concurrency must be more than eventConcurrency, {self.eventConcurrency}, or events that "
-                "are turned away use up their tries"
+                f"setting concurrency must be more than eventConcurrency, {self.eventConcurrency}: events that "
+                "Lambda throttles use up their tries"
             )
-        _between("historyDays", self.historyDays, 1, 36_500)  # a century: its end has to be a date
+        _between("historyDays", self.historyDays, 1, 36_500)  # a century: later dates cannot be represented
         _between("reconcileMinutes", self.reconcileMinutes, 2, 1440)
         if self.alarmEmail is not None and "@" not in self.alarmEmail:
             raise SettingsError(f"setting alarmEmail must be an e-mail address, not {self.alarmEmail!r}")
@@ -108,31 +110,31 @@ class Settings:
             raise SettingsError("authorization jwt needs jwtIssuer and jwtAudience")
         if self.authorization == "jwt" and not self.operators:
             raise SettingsError(
-                "authorization jwt lets in every token of the issuer: name in operators who may freeze"
+                "authorization jwt accepts every token of the issuer: set operators to the callers who may freeze"
             )
         if strange := [glob for glob in self.operators if not glob.startswith(CALLER_PREFIXES)]:
             raise SettingsError(f"setting operators holds {strange[0]!r}: write an IAM ARN, github:… or jwt:…")
         if len(json.dumps(self.operators)) > ROOM_FOR_OPERATORS:
             raise SettingsError(
-                f"setting operators has more than {ROOM_FOR_OPERATORS} characters, which a function's variables "
-                "cannot hold: use globs"
+                f"setting operators has more than {ROOM_FOR_OPERATORS} characters, and a function's environment "
+                "variables have no room for more: use globs"
             )
         if self.jwtIssuer and not self.jwtIssuer.startswith("https://"):
             raise SettingsError(f"setting jwtIssuer must be an https:// address, not {self.jwtIssuer!r}")
 
 
 def check_callers(settings: Settings, policy: PolicyFile) -> None:
-    """Raise SettingsError for a rule that is open to everybody who can get a token."""
+    """Raise SettingsError for a request rule that every holder of a token may use."""
     if settings.authorization == "jwt":
         for rule in policy.rules:
             if rule.on == "request" and rule.callers is None:
                 raise SettingsError(
-                    f"authorization jwt lets in every token of the issuer: give rule {rule.name} callers"
+                    f"authorization jwt accepts every token of the issuer: give rule {rule.name} callers"
                 )
 
 
 def _number(name: str, value: Any) -> int | None:
-    """`cdk -c name=value` hands over text."""
+    """Return the number; `cdk -c name=value` passes it as text."""
     if value is None and name != "concurrency":
         raise SettingsError(f"setting {name} is missing from cdk.json")
     if value in (None, "", "null"):
@@ -144,7 +146,7 @@ def _number(name: str, value: Any) -> int | None:
 
 
 def _words(name: str, value: Any) -> list[str]:
-    """Return a list of texts; `cdk -c name=a,b` hands over one text."""
+    """Return a list of texts; `cdk -c name=a,b` passes one text."""
     words = value.split(",") if isinstance(value, str) else value or []
     if not isinstance(words, list) or not all(isinstance(word, str) and word.strip() for word in words):
         raise SettingsError(f"setting {name} must be a list of texts, not {value!r}")
