@@ -1,8 +1,9 @@
-"""How many steps Python's regular expressions can take for one tag: an upper bound, whatever the tag.
+"""An upper bound of the steps that Python's regular expressions take to match a tag, for every possible tag.
 
-Python tries one way through a pattern after the other, so the steps for a text are the ways to read each of its
-beginnings. They are counted for all tags at once: a context is the set of positions at which a matcher can be
-after some text, and each position has the highest count of ways that a text of this length and context has.
+Python tries the ways through a pattern one after the other. So the number of steps for a text is at most the
+number of ways to read all its prefixes. This module counts the ways for all tags at once: a context is the set of
+positions at which a matcher can be after some text. For each position of a context it keeps the highest number of
+ways that any text of the same length has.
 docs/decisions/0012-patterns-cost-a-bounded-number-of-steps.md says why that is enough.
 """
 
@@ -12,14 +13,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from re import _parser  # type: ignore[attr-defined]  # what re.compile reads patterns with
+from re import _parser  # type: ignore[attr-defined]  # the parser of re.compile
 from typing import Any
 
 from infra.policy.positions import Positions, TooLargeError, positions
 from promoter.domain.limits import LONGEST_TAG
 
 MOST_STEPS = 100_000
-"""A few milliseconds: a step looks at one character, which takes 10 to 50 ns."""
+"""A step reads one character, which takes 10 to 50 ns: the limit is a few milliseconds."""
 MOST_CONTEXTS, MOST_EDGES = 1_000, 20_000
 
 Context = frozenset[int]
@@ -28,7 +29,7 @@ START: Context = frozenset({0})
 
 @dataclass(frozen=True)
 class Move:
-    """One kind of character is read in a context: where that leads; `edges` are position, next one and ways."""
+    """Reading one kind of character in a context: the next context; `edges` are position, next position, ways."""
 
     to: Context
     edges: tuple[tuple[int, int, int], ...]
@@ -36,9 +37,9 @@ class Move:
 
 @cache
 def most_steps(pattern: str, longest: int = LONGEST_TAG) -> int:
-    """Return a number of steps that no text of at most `longest` characters exceeds.
+    """Return an upper bound of the steps for a text of at most `longest` characters.
 
-    Beyond MOST_STEPS it says no more than that. Raises TooLargeError for a pattern whose steps cannot be counted.
+    Counting stops above MOST_STEPS. Raises TooLargeError if the steps cannot be counted.
     """
     parsed = _parser.parse(pattern)
     try:
@@ -49,7 +50,7 @@ def most_steps(pattern: str, longest: int = LONGEST_TAG) -> int:
 
 @cache
 def has_small_automaton(pattern: str) -> bool:
-    """Say whether an automaton for exactly this pattern has few states. Names of groups may stand twice."""
+    """Say whether an exact automaton of the pattern has few states. Names of groups may repeat."""
     try:
         parsed = _parser.parse(re.sub(r"\(\?P<\w+>", "(?:", pattern))
         contexts(positions(parsed, parsed.state.flags, endless=False, inside=lambda *_: 0))
@@ -59,7 +60,7 @@ def has_small_automaton(pattern: str) -> bool:
 
 
 def contexts(places: Positions) -> Mapping[Context, list[Move]]:
-    """Return what can be read in each context that a text leads to. Raises TooLargeError beyond the limits."""
+    """Return the moves from each reachable context. Raises TooLargeError beyond the limits."""
     moves: dict[Context, list[Move]] = {}
     pending, edges = [START], 0
     while pending:
@@ -92,7 +93,7 @@ def _moves(context: Context, places: Positions) -> Iterator[Move]:
 
 
 def _walk(places: Positions, moves: Mapping[Context, list[Move]], longest: int) -> int:
-    """Sum up what the matcher can do after each number of characters."""
+    """Return the sum of the highest costs after each number of characters."""
     ways: dict[Context, dict[int, int]] = {}
     changed: Mapping[Context, Mapping[int, int]] = {START: {0: 1}}
     costs: dict[Context, int] = {}
@@ -115,7 +116,7 @@ def _read(
     moves: Mapping[Context, list[Move]],
     ways: dict[Context, dict[int, int]],
 ) -> Mapping[Context, Mapping[int, int]]:
-    """Read one more character wherever the ways have become more; return where that makes them more."""
+    """Read one more character in the contexts whose ways have increased; return those where they increase now."""
     more: dict[Context, dict[int, int]] = {}
     for context, counts in changed.items():
         for move in moves[context]:

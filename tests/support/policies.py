@@ -1,4 +1,4 @@
-"""Policies as they come out of the compiler, for tests of the core."""
+"""Compiled policies, for tests of the core."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ACCOUNT = "123456789012"
 
 
 def rule(**members: Any) -> dict[str, Any]:
-    """Return a compiled rule; what is not named has the value of a key left out of promotions.yaml."""
+    """Return a compiled rule; other members have the defaults of promotions.yaml."""
     return {
         "name": "prod-by-pipeline",
         "on": "request",
@@ -26,7 +26,7 @@ def rule(**members: Any) -> dict[str, Any]:
 
 
 def gate(**members: Any) -> dict[str, Any]:
-    """Return a compiled gate that demands nothing but what is named."""
+    """Return a compiled gate with these members only; it demands nothing else."""
     return {
         "findings": None,
         "fixable_only": False,
@@ -40,5 +40,5 @@ def gate(**members: Any) -> dict[str, Any]:
 
 
 def policy(*rules: dict[str, Any], freeze: Sequence[dict[str, Any]] = ()) -> Policy:
-    """Return the policy of these rules, for the account of the tests."""
+    """Return a policy of these rules, for the account of the tests."""
     return load({"rules": list(rules), "freeze": list(freeze)}, registry_id=ACCOUNT)
