@@ -83,9 +83,9 @@ def parse(path: Path) -> Document:
         line, column = before.count("\n") + 1, error.position - before.rfind("\n")
         raise PolicyError(f"{path}:{line}:{column}: is not YAML: {error.reason}") from error
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else f"{path}"
-        raise PolicyError(f"{where}: is not YAML: {cut(str(getattr(error, 'problem', error)))}") from error
+        line, column = _line_and_column(getattr(error, "problem_mark", None))
+        problem = cut(str(getattr(error, "problem", error)))
+        raise PolicyError(f"{path}:{line}:{column}: is not YAML: {problem}") from error
     except RecursionError as error:
         raise PolicyError(
             f"{path}: is nested too deeply: a policy has at most six levels of lists and mappings"
@@ -101,7 +101,7 @@ def _check_size(path: Path, root: yaml.Node | None) -> None:
             sizes[id(node)] = MOST_VALUES + 1  # until it is known: an alias within its own anchor has no end
             sizes[id(node)] = 1 + sum(size(part) for part in _parts(node))
             if sizes[id(node)] > MOST_VALUES:
-                line, column = node.start_mark.line + 1, node.start_mark.column + 1
+                line, column = _line_and_column(node.start_mark)
                 message = (
                     f"has more than {MOST_VALUES:,} values, as each alias (*name) counts as all that it names"
                 )
@@ -154,6 +154,11 @@ def _position(node: yaml.Node | None, place: Place) -> tuple[int, int]:
             mark = node.start_mark
         else:
             break
+    return _line_and_column(mark)
+
+
+def _line_and_column(mark: yaml.Mark | None) -> tuple[int, int]:
+    """Return a position, counted from 1; without one, the beginning of the file."""
     return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 

@@ -8,6 +8,29 @@ from typing import Any
 from promoter.domain.policy import Policy, load
 
 ACCOUNT = "123456789012"
+EVERY_KEY = """
+rules:
+  - name: prod
+    on: request
+    repositories: [web]
+    to: [prod]
+    callers: ["github:owner/repo:environment:prod", "arn:aws:iam::*:user/x", "jwt:*"]
+    gate:
+      findings: {CRITICAL: 0, UNTRIAGED: 3}
+      fixable_only: true
+      min_age: 90m
+      ignore: [{id: CVE-1, until: 2026-12-31, reason: why, package: openssl}]
+      signed: true
+      soak: 7d
+freeze:
+  - {from: 2026-12-24, to: 2027-01-02, reason: holidays, timezone: Europe/Berlin}
+  - from: 2026-12-24T18:00:00
+    to: "2026-12-24T20:00:00+01:00"
+    reason: evening
+    rules: [prod]
+    repositories: ["w*"]
+"""
+"""A policy that has every key of promotions.yaml."""
 
 
 def rule(**members: Any) -> dict[str, Any]:

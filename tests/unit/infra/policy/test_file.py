@@ -9,13 +9,13 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from infra.policy import check, schema
+from infra.policy import schema
 from infra.policy.document import parse
 from infra.policy.file import PolicyError, read
 from promoter.domain.gate import Exemption, Gate
 from promoter.domain.policy import Freeze, load
 from tests.support.mistakes import EVERY_MISTAKE, MISTAKES
-from tests.support.policies import ACCOUNT
+from tests.support.policies import ACCOUNT, EVERY_KEY
 
 GOOD = r"""
 rules:
@@ -182,41 +182,17 @@ def test_every_kind_of_mistake_is_reported_in_one_run(tmp_path: Path) -> None:
 def test_a_finding_is_ignored_through_its_last_day(tmp_path: Path) -> None:
     """From the next day on `make policy` refuses the exception."""
     file = tmp_path / "promotions.yaml"
-    file.write_text(WHOLE)
+    file.write_text(EVERY_KEY)
 
     read(file, today=date(2026, 12, 31))
     with pytest.raises(PolicyError, match=r"ignore\[0\]\.until: 2026-12-31 is over"):
         read(file, today=date(2027, 1, 1))
 
 
-WHOLE = """
-rules:
-  - name: prod
-    on: request
-    repositories: [web]
-    to: [prod]
-    callers: ["github:owner/repo:environment:prod", "arn:aws:iam::*:user/x", "jwt:*"]
-    gate:
-      findings: {CRITICAL: 0, UNTRIAGED: 3}
-      fixable_only: true
-      min_age: 90m
-      ignore: [{id: CVE-1, until: 2026-12-31, reason: why, package: openssl}]
-      signed: true
-      soak: 7d
-freeze:
-  - {from: 2026-12-24, to: 2027-01-02, reason: holidays, timezone: Europe/Berlin}
-  - from: 2026-12-24T18:00:00
-    to: "2026-12-24T20:00:00+01:00"
-    reason: evening
-    rules: [prod]
-    repositories: ["w*"]
-"""
-
-
 def test_every_key_reaches_the_function(tmp_path: Path) -> None:
     """Durations become times, days of a freeze are whole days of their zone, and exact times keep the second."""
     file = tmp_path / "promotions.yaml"
-    file.write_text(WHOLE)
+    file.write_text(EVERY_KEY)
 
     policy = load(read(file, today=date(2026, 11, 23)).compiled(), registry_id=ACCOUNT)
 
@@ -249,23 +225,14 @@ def test_a_scan_rule_without_a_gate_still_needs_a_finished_scan(tmp_path: Path) 
     assert [rule.gate for rule in rules] == [Gate(findings={}), None]
 
 
-def test_rules_of_two_registries_may_share_a_tag(tmp_path: Path) -> None:
-    """They may not if the account to deploy to is the registry of the other rule."""
-    file = tmp_path / "promotions.yaml"
-    rule = "{name: %s, on: request, repositories: [web], to: [prod], registry: %s}"
-    file.write_text(f"""rules: [{rule % ("a", f"'{ACCOUNT}'")}, {rule % ("b", "null")}]""")
-
-    read(file)
-    with pytest.raises(PolicyError, match="rule a may put 'prod' too"):
-        read(file, account=ACCOUNT)
-
-
 def test_the_schema_for_editors_is_the_models(tmp_path: Path) -> None:
     """docs/policy.schema.json is what `make schema` writes."""
     assert (Path(__file__).parents[4] / "docs" / "policy.schema.json").read_text() == schema.text()
 
 
-@pytest.mark.parametrize(("text", "valid"), [(GOOD, True), (WHOLE, True), (GOOD.replace("to:", "too:"), False)])
+@pytest.mark.parametrize(
+    ("text", "valid"), [(GOOD, True), (EVERY_KEY, True), (GOOD.replace("to:", "too:"), False)]
+)
 def test_the_schema_accepts_what_the_model_accepts(tmp_path: Path, text: str, *, valid: bool) -> None:
     """An editor shows no error in a correct policy, and an error for a misspelt key."""
     file = tmp_path / "promotions.yaml"
@@ -277,109 +244,10 @@ def test_the_schema_accepts_what_the_model_accepts(tmp_path: Path, text: str, *,
     assert jsonschema.Draft202012Validator(json.loads(schema.text())).is_valid(as_editors_see_it) is valid
 
 
-def test_a_policy_without_mistakes_is_summarised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each rule is a line with its tags, callers and gate, and each freeze is a line, in the words of the file."""
-    file = tmp_path / "promotions.yaml"
-    file.write_text(WHOLE.replace("2026-", "2096-").replace("2027-", "2097-"))
-
-    assert check.main([f"{file}"]) == 0
-
-    rule, *freezes, end = capsys.readouterr().out.splitlines()
-    before, gate = rule.split(", gate ")
-    assert before == (
-        "prod: on request, web from any source to prod, "
-        "callers github:owner/repo:environment:prod, arn:aws:iam::*:user/x, jwt:*"
-    )
-    assert gate == (
-        "{findings: {CRITICAL: 0, UNTRIAGED: 3}, fixable_only: true, min_age: 90m, "
-        "ignore: [{id: CVE-1, until: '2096-12-31', reason: why, package: openssl}], signed: true, soak: 7d}"
-    )
-    assert freezes == [
-        "freeze {from: '2096-12-24', to: '2097-01-02', reason: holidays, timezone: Europe/Berlin}",
-        f"freeze {{from: '2096-12-24T18:00:00', to: '2096-12-24T20:00:00+01:00', {EVENING}}}",
-    ]
-    assert end == f"{file}: 1 rules, 2 freezes, no mistakes"
-
-
-EVENING = "reason: evening, rules: [prod], repositories: [w*]"
-
-
-def test_the_projects_own_policy_is_checked_by_default(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """`make policy` names no file; more than one file is a usage error."""
-    monkeypatch.chdir(Path(__file__).parents[4])
-
-    assert check.main([]) == 0
-    assert "promotions.yaml: 3 rules, 0 freezes, no mistakes" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        check.main(["one", "two"])
-
-
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """The message begins with the path."""
     with pytest.raises(PolicyError, match=r"nowhere\.yaml: cannot be read"):
         read(tmp_path / "nowhere.yaml")
-
-
-SCANS = "rules: [{name: s, on: scan, registry: '%s', repositories: [web], from: y, to: [x]}]\n"
-OTHER = "999999999999"
-
-
-def test_the_own_account_as_registry_means_the_same_as_none(tmp_path: Path) -> None:
-    """Rights, event rules and the function treat both alike."""
-    file = tmp_path / "promotions.yaml"
-    file.write_text(SCANS % ACCOUNT)
-
-    assert read(file, account=ACCOUNT, deploying=True).compiled()["rules"][0]["registry"] is None
-
-
-@pytest.mark.parametrize(
-    ("account", "deploying", "message"),
-    [
-        (
-            ACCOUNT,
-            True,
-            f"scans of account {OTHER} send no events to {ACCOUNT}, so the rule would never apply: deploy",
-        ),
-        (ACCOUNT, False, f"scans of account {OTHER} send no events to {ACCOUNT}"),
-        (
-            None,
-            True,
-            "might not be the account to deploy to, and scans of other accounts send no events there: leave",
-        ),
-    ],
-)
-def test_a_scan_rule_for_another_account_is_a_mistake(
-    tmp_path: Path, account: str | None, message: str, *, deploying: bool
-) -> None:
-    """Such a rule could be deployed and would never apply."""
-    file = tmp_path / "promotions.yaml"
-    file.write_text(SCANS % OTHER)
-
-    with pytest.raises(PolicyError) as caught:
-        read(file, account=account, deploying=deploying)
-
-    assert f"{file}:1:29: rules[0].registry: {message}" in str(caught.value)
-
-
-def test_requests_for_another_accounts_registry_are_served(tmp_path: Path) -> None:
-    """A request needs no events of the other account."""
-    file = tmp_path / "promotions.yaml"
-    file.write_text(SCANS.replace("scan", "request") % OTHER)
-
-    assert read(file, account=ACCOUNT, deploying=True).rules[0].registry == OTHER
-
-
-def test_a_check_without_aws_says_which_account_a_rule_needs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """`make policy` does not know the account to deploy to."""
-    file = tmp_path / "promotions.yaml"
-    file.write_text(SCANS % OTHER)
-
-    assert check.main([f"{file}"]) == 0
-    assert f"deploys to account {OTHER} only" in capsys.readouterr().out
 
 
 def test_a_glob_that_is_too_complex_for_eventbridge_is_a_mistake_in_a_scan_rule(tmp_path: Path) -> None:
@@ -398,13 +266,13 @@ def test_a_glob_that_is_too_complex_for_eventbridge_is_a_mistake_in_a_scan_rule(
 def test_an_expired_exception_is_a_warning_in_a_deployment(tmp_path: Path) -> None:
     """The warning has line and place. Other mistakes stay mistakes, and the function gets the day as written."""
     file = tmp_path / "promotions.yaml"
-    file.write_text(WHOLE)
+    file.write_text(EVERY_KEY)
 
     policy = read(file, today=date(2027, 1, 1), deploying=True)
 
     (warning,) = policy.warnings
     assert warning.startswith(f"{file}:12:28: rules[0].gate.ignore[0].until: 2026-12-31 is over: remove the entry")
     assert policy.compiled()["rules"][0]["gate"]["ignore"][0]["until"] == "2026-12-31"
-    file.write_text(WHOLE.replace("soak: 7d", "soak: 7"))
+    file.write_text(EVERY_KEY.replace("soak: 7d", "soak: 7"))
     with pytest.raises(PolicyError, match=r"gate\.soak: 7 is not a duration"):
         read(file, today=date(2027, 1, 1), deploying=True)
