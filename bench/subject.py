@@ -169,7 +169,7 @@ class Subject:
 
 
 def push(lab: Lab, platforms: int, tags: int) -> Subject:
-    """Push an image, or an index of so many platforms, into a new repository."""
+    """Push an index of `platforms` images, or a single image for 0, to a new repository."""
     repository = lab.create_repository("bench")
     if not platforms:
         pusher.push_image(lab.aws.registry, repository, "source", seed=repository)

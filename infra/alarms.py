@@ -16,9 +16,10 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from infra.metrics import own_metric
 from promoter.aws.dynamodb.table import INDEX
 from promoter.domain.model import Outcome, Trigger
-from promoter.domain.names import NAMESPACE, SERVICE, Metric
+from promoter.domain.names import Metric
 
 RUNBOOK = "docs/operations.md"
 MINUTE, SHORT, LONG = Duration.minutes(1), Duration.minutes(5), Duration.minutes(15)
@@ -28,13 +29,6 @@ HOUR, DAY = 3600, 86_400  # seconds
 FINE = cloudwatch.TreatMissingData.NOT_BREACHING  # for metrics that are emitted only when something happens
 UNCHANGED = cloudwatch.TreatMissingData.IGNORE  # for metrics that are emitted now and then: the last value holds
 WRONG = cloudwatch.TreatMissingData.BREACHING  # for metrics that must be emitted
-
-
-def own_metric(name: Metric, **dimensions: str) -> cloudwatch.Metric:
-    """Return a metric that the functions emit."""
-    return cloudwatch.Metric(
-        namespace=NAMESPACE, metric_name=name, dimensions_map={"service": SERVICE, **dimensions}
-    )
 
 
 class Alarms(Construct):

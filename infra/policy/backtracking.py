@@ -28,7 +28,7 @@ START: Context = frozenset({0})
 
 
 @dataclass(frozen=True)
-class Move:
+class Transition:
     """Reading one kind of character in a context: the next context; `edges` are position, next position, ways."""
 
     to: Context
@@ -59,19 +59,19 @@ def has_small_automaton(pattern: str) -> bool:
     return True
 
 
-def contexts(places: Positions) -> Mapping[Context, list[Move]]:
-    """Return the moves from each reachable context. Raises TooLargeError beyond the limits."""
-    moves: dict[Context, list[Move]] = {}
+def contexts(places: Positions) -> Mapping[Context, list[Transition]]:
+    """Return the transitions from each reachable context. Raises TooLargeError beyond the limits."""
+    transitions: dict[Context, list[Transition]] = {}
     pending, edges = [START], 0
     while pending:
         context = pending.pop()
-        if context not in moves:
-            moves[context] = list(_moves(context, places))
-            pending += [move.to for move in moves[context]]
-            edges += sum(len(move.edges) for move in moves[context])
-        if len(moves) > MOST_CONTEXTS or edges > MOST_EDGES:
+        if context not in transitions:
+            transitions[context] = list(_transitions(context, places))
+            pending += [transition.to for transition in transitions[context]]
+            edges += sum(len(transition.edges) for transition in transitions[context])
+        if len(transitions) > MOST_CONTEXTS or edges > MOST_EDGES:
             raise TooLargeError
-    return moves
+    return transitions
 
 
 def _bound(parsed: Any, flags: int, longest: int, *, endless: bool) -> int:
@@ -82,24 +82,24 @@ def _bound(parsed: Any, flags: int, longest: int, *, endless: bool) -> int:
     return _walk(places, contexts(places), longest)
 
 
-def _moves(context: Context, places: Positions) -> Iterator[Move]:
+def _transitions(context: Context, places: Positions) -> Iterator[Transition]:
     leading: dict[int, list[tuple[int, int]]] = {}
     for at in context:
         for to, ways in places.after[at].first.items():
             leading.setdefault(to, []).append((at, ways))
     for reading in {kind.intersection(leading) for kind in places.kinds}:
         if reading:
-            yield Move(reading, tuple((at, to, ways) for to in reading for at, ways in leading[to]))
+            yield Transition(reading, tuple((at, to, ways) for to in reading for at, ways in leading[to]))
 
 
-def _walk(places: Positions, moves: Mapping[Context, list[Move]], longest: int) -> int:
+def _walk(places: Positions, transitions: Mapping[Context, list[Transition]], longest: int) -> int:
     """Return the sum of the highest costs after each number of characters."""
     ways: dict[Context, dict[int, int]] = {}
     changed: Mapping[Context, Mapping[int, int]] = {START: {0: 1}}
     costs: dict[Context, int] = {}
     total = places.after[0].cost
     for length in range(1, longest + 1):
-        changed = _read(changed, moves, ways)
+        changed = _read(changed, transitions, ways)
         for context, counts in changed.items():
             costs[context] = sum(count * places.after[at].cost for at, count in counts.items())
         most = max(costs.values(), default=0)
@@ -113,17 +113,17 @@ def _walk(places: Positions, moves: Mapping[Context, list[Move]], longest: int) 
 
 def _read(
     changed: Mapping[Context, Mapping[int, int]],
-    moves: Mapping[Context, list[Move]],
+    transitions: Mapping[Context, list[Transition]],
     ways: dict[Context, dict[int, int]],
 ) -> Mapping[Context, Mapping[int, int]]:
     """Read one more character in the contexts whose ways have increased; return those where they increase now."""
     more: dict[Context, dict[int, int]] = {}
     for context, counts in changed.items():
-        for move in moves[context]:
+        for transition in transitions[context]:
             sums: dict[int, int] = {}
-            for at, to, times in move.edges:
+            for at, to, times in transition.edges:
                 sums[to] = sums.get(to, 0) + counts.get(at, 0) * times
-            best = more.setdefault(move.to, dict(ways.get(move.to, {})))
+            best = more.setdefault(transition.to, dict(ways.get(transition.to, {})))
             for to, count in sums.items():
                 best[to] = max(count, best.get(to, 0))
     more = {context: counts for context, counts in more.items() if counts != ways.get(context)}
