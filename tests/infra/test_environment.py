@@ -9,8 +9,7 @@ import pytest
 from aws_cdk import assertions
 
 from promoter.settings import AnnouncerSettings, EventSettings, RunSettings, Settings
-from tests.infra.conftest import REGION
-from tests.infra.test_stack import functions
+from tests.infra.conftest import REGION, functions
 
 
 class Environment(Mapping[str, str]):

@@ -41,7 +41,7 @@ def synth(folder: Path, *, policy: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project's own policy, synthesized; cdk-nag's checks are part of it."""
+    """The assembly of the project's own policy; the synth includes cdk-nag's checks."""
     folder = tmp_path_factory.mktemp("synth")
     done = synth(folder, policy=(PROJECT / "promotions.yaml").read_text())
     assert done.returncode == 0, done.stdout + done.stderr
@@ -49,12 +49,12 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_projects_policy_deploys_and_passes_cdk_nag(assembly: Path) -> None:
-    """An unacknowledged finding would have failed the synth; the report says that the checks ran."""
+    """An unacknowledged finding would fail the synth, and the report shows that the checks ran."""
     assert "AwsSolutions" in (assembly / "validation-report.json").read_text()
 
 
-def test_the_template_is_what_cloudformation_takes(assembly: Path) -> None:
-    """cfn-lint has nothing to say but of a DependsOn that CDK itself writes (W3005)."""
+def test_cloudformation_accepts_the_template(assembly: Path) -> None:
+    """cfn-lint reports nothing, apart from a DependsOn that CDK itself writes (W3005)."""
     lint = shutil.which("cfn-lint", path=str(Path(sys.executable).parent))
     assert lint
 
@@ -69,13 +69,13 @@ def test_the_template_is_what_cloudformation_takes(assembly: Path) -> None:
 
 
 def test_every_mistake_in_the_policy_stops_the_synth_with_its_line(tmp_path: Path) -> None:
-    """All in one synth, each with file, line and remedy, and no traceback."""
+    """One synth reports all mistakes, each with file, line and remedy, and without a traceback."""
     done = synth(tmp_path, policy=EVERY_MISTAKE)
 
     assert done.returncode != 0
     assert "Traceback" not in done.stdout + done.stderr
-    told = [line.split(": ")[:2] for line in done.stderr.splitlines() if "promotions.yaml:" in line]
-    assert told == [[f"{tmp_path}/promotions.yaml:{at}", place] for at, place, _ in MISTAKES if place != OVER]
+    reported = [line.split(": ")[:2] for line in done.stderr.splitlines() if "promotions.yaml:" in line]
+    assert reported == [[f"{tmp_path}/promotions.yaml:{at}", place] for at, place, _ in MISTAKES if place != OVER]
 
 
 EXPIRED = """
@@ -93,15 +93,17 @@ rules:
 """
 
 
-def test_an_exception_that_is_over_stops_no_deployment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Synth warns with line and place, so that rollback, diff and destroy go on; `make policy` and CI refuse."""
+def test_an_expired_exception_does_not_stop_a_deployment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Synth only warns, so that rollback, diff and destroy still work; `make policy` and CI refuse the policy."""
     done = synth(tmp_path, policy=EXPIRED)
 
     assert done.returncode == 0, done.stderr
     file = tmp_path / "promotions.yaml"
     expected = [
-        f"{file}:10:23: rules[0].gate.ignore[0].until: 2026-01-01 is over: take the entry out",
-        f"{file}:12:23: rules[0].gate.ignore[2].until: 2026-01-02 is over: take the entry out",
+        f"{file}:10:23: rules[0].gate.ignore[0].until: 2026-01-01 is over: remove the entry",
+        f"{file}:12:23: rules[0].gate.ignore[2].until: 2026-01-02 is over: remove the entry",
     ]
     warned = [line for line in done.stderr.splitlines() if "is over" in line]
     assert [text in line and "WARNING" in line for line, text in zip(warned, expected, strict=True)] == [
@@ -116,11 +118,11 @@ def test_an_exception_that_is_over_stops_no_deployment(tmp_path: Path, capsys: p
 
 
 def test_a_scan_rule_for_another_account_is_not_deployed(tmp_path: Path) -> None:
-    """Nor is one that may be for another: here nobody knows the account to deploy to."""
+    """Here the account to deploy to is unknown, so the rule might be for another one."""
     policy = "rules: [{name: s, on: scan, registry: '999999999999', repositories: [web], from: y, to: [x]}]"
 
     done = synth(tmp_path, policy=policy)
 
     assert done.returncode != 0
-    assert "promotions.yaml:1:29: rules[0].registry: may not be the account to deploy to" in done.stderr
+    assert "promotions.yaml:1:29: rules[0].registry: might not be the account to deploy to" in done.stderr
     assert "Traceback" not in done.stderr
