@@ -1,6 +1,6 @@
-"""What a scan found, and how ECR tells it: DescribeImageScanFindings (API reference) and the two events.
+"""Scan results as AWS reports them: DescribeImageScanFindings (ECR API reference) and the events of both scanners.
 
-Basic scans answer `findings`, enhanced ones (Amazon Inspector) `enhancedFindings`, each in its own shape.
+Basic scans answer `findings`, enhanced scans (Amazon Inspector) answer `enhancedFindings`, each in its own shape.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from local.ecr import values
 from local.ecr.errors import EcrError, printed
 from local.ecr.store import Image, Repository, repository
 
-# The statuses under which ECR shows what it found; all others say that it has nothing to show, or no longer.
+# The statuses with which ECR answers findings. With all others there are none to show, or none any longer.
 SHOWN = {"COMPLETE", "ACTIVE"}
 DESCRIPTIONS = {
     "COMPLETE": "The scan was completed successfully.",
     "ACTIVE": "Continuous scan is selected for image.",
 }
-# Amazon Inspector's event counts these and everything together; LOW and below are in TOTAL only.
+# Amazon Inspector's event counts these, and all findings in TOTAL. LOW and below are in TOTAL only.
 EVENT_SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM")
 
 
@@ -41,7 +41,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Scan:
-    """The newest scan of an image; without `completed_at` ECR does not show yet what it found."""
+    """The newest scan of an image. Without `completed_at` ECR does not answer the findings yet."""
 
     scanner: Literal["basic", "enhanced"]
     status: str
@@ -50,12 +50,12 @@ class Scan:
 
     @property
     def severities(self) -> Counter[str]:
-        """How many findings there are of each severity."""
+        """The number of findings of each severity."""
         return Counter(finding.severity for finding in self.findings)
 
 
 def describe(request: dict[str, Any]) -> dict[str, Any]:
-    """DescribeImageScanFindings. The counts cover all pages. Before the first scan: ScanNotFoundException."""
+    """DescribeImageScanFindings. Every page has the counts of all findings. Raises EcrError without a scan."""
     found = repository(request)
     image_id = values.required(request, "imageId")
     image = found.find(image_id)
@@ -90,7 +90,7 @@ def describe(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def announce(found: Repository, image: Image, scan: Scan) -> None:
-    """Put the event on the bus that AWS sends for this status, if it sends one."""
+    """Send the event that AWS sends for this scanner and status, if there is one."""
     arn = found.settings["repositoryArn"]
     detail: dict[str, Any] = {
         "scan-status": scan.status,

@@ -47,7 +47,7 @@ def test_an_archived_image_cannot_be_read(ecr: Any, local_aws: LocalAws, reposit
     assert [read["imageId"]["imageDigest"] for read in answer["images"]] == [other.digest]
     for reference in ("v1", image.digest):
         with pytest.raises(pusher.PushRefused, match="404"):
-            pusher.opened("GET", f"http://{local_aws.registry}/v2/{repository}/manifests/{reference}")
+            pusher.send("GET", f"http://{local_aws.registry}/v2/{repository}/manifests/{reference}")
 
 
 def test_only_active_images_are_listed_unless_asked(ecr: Any, repository: str, push: Push) -> None:

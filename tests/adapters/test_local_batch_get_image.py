@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any
 
@@ -10,7 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.aws import LocalAws
-from local.pusher import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, PushedImage, push_image, push_index
+from local.oci import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, sha256
+from local.pusher import PushedImage, push_image, push_index
 
 UNKNOWN = f"sha256:{'0' * 64}"
 
@@ -58,7 +58,7 @@ def test_bytes_come_back_as_they_were_pushed(ecr: Any, local_aws: LocalAws, repo
     index = push_index(local_aws.registry, repository, "v1", seed="index", attestations=True)
     answer = ecr.batch_get_image(repositoryName=repository, imageIds=[{"imageTag": "v1"}])["images"][0]
     assert answer["imageManifest"].encode() == index.manifest
-    assert f"sha256:{hashlib.sha256(index.manifest).hexdigest()}" == answer["imageId"]["imageDigest"]
+    assert sha256(index.manifest) == answer["imageId"]["imageDigest"]
     assert answer["imageManifestMediaType"] == OCI_INDEX
 
 
@@ -69,7 +69,7 @@ def test_by_tag_a_type_that_is_not_accepted_is_translated(ecr: Any, repository: 
     )["images"][0]
     assert answer["imageManifestMediaType"] == json.loads(answer["imageManifest"])["mediaType"] == OCI_MANIFEST
     assert answer["imageId"]["imageDigest"] == image.digest
-    assert f"sha256:{hashlib.sha256(answer['imageManifest'].encode()).hexdigest()}" != image.digest
+    assert sha256(answer["imageManifest"].encode()) != image.digest
 
 
 @pytest.mark.parametrize("accepted", [[OCI_MANIFEST], [DOCKER_MANIFEST], [OCI_INDEX]])

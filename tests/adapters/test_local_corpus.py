@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from local.pusher import OCI_INDEX, OCI_MANIFEST, sha256
+from local.oci import OCI_INDEX, OCI_MANIFEST, sha256
 from tests.adapters.conftest import Control
 
 CORPUS = Path(os.environ.get("PROMOTER_CORPUS", "/nonexistent"))

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from local import pusher
 from local.aws import LocalAws
+from local.oci import sha256
 
 MEBIBYTE = 1024 * 1024
 
@@ -83,14 +84,12 @@ def test_an_upload_that_is_not_the_layer_is_refused(
     """The digest given must be that of the bytes, and every part but the last 5 MiB or more."""
     upload_id = upload(ecr, repository, *parts)
     with pytest.raises(ClientError, match=code):
-        ecr.complete_layer_upload(
-            repositoryName=repository, uploadId=upload_id, layerDigests=[pusher.sha256(b"layer")]
-        )
+        ecr.complete_layer_upload(repositoryName=repository, uploadId=upload_id, layerDigests=[sha256(b"layer")])
 
 
 def test_an_unknown_layer_cannot_be_downloaded_nor_an_unknown_upload_completed(ecr: Any, repository: str) -> None:
     """LayersNotFoundException and UploadNotFoundException."""
-    digest = pusher.sha256(b"nothing")
+    digest = sha256(b"nothing")
     with pytest.raises(ClientError, match="LayersNotFoundException"):
         ecr.get_download_url_for_layer(repositoryName=repository, layerDigest=digest)
     with pytest.raises(ClientError, match="UploadNotFoundException"):

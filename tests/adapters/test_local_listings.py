@@ -8,7 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.aws import LocalAws
-from local.pusher import OCI_INDEX, OCI_MANIFEST, push_image, push_index, push_referrer
+from local.oci import OCI_INDEX, OCI_MANIFEST
+from local.pusher import push_image, push_index, push_referrer
 from tests.adapters.conftest import Control
 
 

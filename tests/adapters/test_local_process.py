@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from local import aws, process, server
+from local import aws, process
 from local.aws import LocalAws
+from local.server.settings import KEPT, emulator_settings
 
 
 def listeners(pid: int) -> list[str]:
@@ -80,6 +81,6 @@ def test_the_environment_file_is_read_by_a_shell(local_aws: LocalAws, tmp_path: 
 
 def test_the_emulator_sees_nothing_of_the_users_environment(tmp_path: Path) -> None:
     """IAM is always enforced, and the function's processes inherit no credential but their own."""
-    settings = server.environment(4566, "eu-central-1", tmp_path)
+    settings = emulator_settings(4566, "eu-central-1", tmp_path)
     assert settings["AUTH"] == "true"
-    assert not {name for name in server.KEPT if name.startswith(("AWS_", "MINISTACK_"))}
+    assert not {name for name in KEPT if name.startswith(("AWS_", "MINISTACK_"))}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any
 
@@ -11,7 +10,8 @@ from botocore.exceptions import ClientError
 
 from local import pusher
 from local.aws import LocalAws
-from local.pusher import OCI_INDEX, OCI_MANIFEST, PushedImage, push_image, push_index
+from local.oci import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, sha256
+from local.pusher import PushedImage, push_image, push_index
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_the_digest_is_computed_and_not_believed(ecr: Any, repository: str, imag
         put(ecr, repository, changed, "prod", imageDigest=image.digest)
     assert code(error) == "ImageDigestDoesNotMatchException"
     stored = put(ecr, repository, changed, "prod")
-    assert stored["imageId"]["imageDigest"] == f"sha256:{hashlib.sha256(changed.manifest).hexdigest()}"
+    assert stored["imageId"]["imageDigest"] == sha256(changed.manifest)
 
 
 def test_a_manifest_without_a_type_is_refused_misleadingly(ecr: Any, repository: str, image: PushedImage) -> None:
@@ -170,9 +170,9 @@ def test_what_breaks_a_constraint_is_named(
 
 def test_layers_must_be_there_first(ecr: Any, local_aws: LocalAws, repository: str) -> None:
     """A manifest whose config or layer is not in this repository is refused; layers with urls lie elsewhere."""
-    missing = pusher.sha256(b"{}")
-    config = {"mediaType": pusher.OCI_CONFIG, "size": 2, "digest": missing}
-    foreign = {"mediaType": pusher.OCI_LAYER, "size": 5, "digest": pusher.sha256(b"layer"), "urls": ["https://x"]}
+    missing = sha256(b"{}")
+    config = {"mediaType": OCI_CONFIG, "size": 2, "digest": missing}
+    foreign = {"mediaType": OCI_LAYER, "size": 5, "digest": sha256(b"layer"), "urls": ["https://x"]}
     body = json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": [foreign]})
     with pytest.raises(ClientError, match=missing) as error:
         ecr.put_image(repositoryName=repository, imageManifest=body)

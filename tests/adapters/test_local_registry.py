@@ -13,7 +13,8 @@ import pytest
 
 from local import pusher
 from local.aws import LocalAws
-from local.pusher import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, PushedImage, PushRefused, push_image, push_index
+from local.oci import DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
+from local.pusher import PushedImage, PushRefused, push_image, push_index
 from tests.adapters.conftest import Control, Queue, assert_like_sample
 
 
@@ -40,7 +41,7 @@ def test_what_the_api_tags_the_registry_serves(ecr: Any, local_aws: LocalAws, re
     """A tag put by PutImage is pulled by docker clients at once, in the type it was pushed with."""
     image = push_image(local_aws.registry, repository, "v1", seed="one", media_type=DOCKER_MANIFEST)
     ecr.put_image(repositoryName=repository, imageManifest=image.manifest.decode(), imageTag="v2")
-    with pusher.opened("GET", f"http://{local_aws.registry}/v2/{repository}/manifests/v2") as response:
+    with pusher.send("GET", f"http://{local_aws.registry}/v2/{repository}/manifests/v2") as response:
         assert response.read() == image.manifest
         assert response.headers["Content-Type"] == DOCKER_MANIFEST
         assert response.headers["Docker-Content-Digest"] == image.digest
@@ -108,7 +109,7 @@ def test_every_push_is_told_as_ecr_tells_it(
         "image-digest": image.digest,
         "action-type": "PUSH",
         "manifest-media-type": OCI_MANIFEST,
-        "artifact-media-type": pusher.OCI_CONFIG,
+        "artifact-media-type": OCI_CONFIG,
     }
     assert sorted(event["detail"]["image-tag"] for event in events) == ["", "v1", "v2"]
     for event in events:
@@ -132,7 +133,7 @@ def test_referrers_are_served_to_docker_clients(local_aws: LocalAws, repository:
     """The referrers route of the OCI distribution specification 1.1."""
     image = push_image(local_aws.registry, repository, "v1", seed="one")
     signature = pusher.push_referrer(local_aws.registry, repository, image, artifact_type="application/x")
-    with pusher.opened("GET", f"http://{local_aws.registry}/v2/{repository}/referrers/{image.digest}") as response:
+    with pusher.send("GET", f"http://{local_aws.registry}/v2/{repository}/referrers/{image.digest}") as response:
         assert [entry["digest"] for entry in json.load(response)["manifests"]] == [signature.digest]
 
 
@@ -142,6 +143,6 @@ def test_referrers_are_filtered_by_their_type(local_aws: LocalAws, repository: s
     wanted = pusher.push_referrer(local_aws.registry, repository, image, artifact_type="application/x")
     pusher.push_referrer(local_aws.registry, repository, image, artifact_type="application/y")
     address = f"http://{local_aws.registry}/v2/{repository}/referrers/{image.digest}?artifactType=application/x"
-    with pusher.opened("GET", address) as response:
+    with pusher.send("GET", address) as response:
         assert [entry["digest"] for entry in json.load(response)["manifests"]] == [wanted.digest]
         assert response.headers["OCI-Filters-Applied"] == "artifactType"

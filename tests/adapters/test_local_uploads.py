@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import pytest
 
 from local.aws import LocalAws
+from local.oci import sha256
 
 BLOB = bytes(range(256)) * 12
-DIGEST = f"sha256:{hashlib.sha256(BLOB).hexdigest()}"
+DIGEST = sha256(BLOB)
 
 Send = Callable[..., "Answer"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,7 +81,7 @@ def store(aws: LocalAws, repository: Repository, file: Path) -> None:
         "imageManifestMediaType": manifest.media_type_of(body),
         "imageTag": "build-1",
     }
-    urllib.request.urlopen(f"{aws.endpoint_url}/_local/images", json.dumps(request).encode(), timeout=30).close()
+    aws.control("POST", "images", request)
 
 
 @pytest.mark.parametrize("file", MANIFESTS, ids=name)
