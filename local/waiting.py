@@ -5,14 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-INTERVAL = 0.05  # seconds between two looks at the condition
 
-
-def wait_until(condition: Callable[[], bool], *, seconds: float) -> bool:
-    """Wait until the condition holds; return whether it did within so many seconds."""
+def wait_until(condition: Callable[[], bool], *, seconds: float, interval: float = 0.05) -> bool:
+    """Wait until the condition holds; return whether it did in time. It is evaluated at each interval."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(INTERVAL)
+        time.sleep(interval)
     return True
