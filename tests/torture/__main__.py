@@ -66,8 +66,8 @@ def run(name: str, part: Part, seed: int, seconds: float) -> Results:
     print(f"{name}: about {seconds:.0f} s, from seed {seed}", flush=True)
     began = time.monotonic()
     results = part(seed, seconds)
-    did = ", ".join(f"{number:,} {what}" for what, number in sorted(results.counts.items()))
-    print(f"   in {time.monotonic() - began:.0f} s: {did}", flush=True)
+    did = ", ".join(f"{what}: {number:,}" for what, number in sorted(results.counts.items()))
+    print(f"   took {time.monotonic() - began:.0f} s; {did}", flush=True)
     return results
 
 

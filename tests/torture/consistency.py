@@ -31,10 +31,9 @@ def broken_promises(deployment: Deployment, load: Load, counts: Counter[str], *,
     with deployment.client() as client:
         for builds in load.repositories:
             # The heads before the records: if a promotion still runs, the move of a head is in the records.
-            heads = list(deployment.listed(client, "/heads", "heads", repositoryName=builds.repository))
-            records = list(
-                deployment.listed(client, "/promotions", "promotions", repositoryName=builds.repository)
-            )
+            query = {"repositoryName": builds.repository}
+            heads = list(deployment.listed(client, "/heads", "heads", **query))
+            records = list(deployment.listed(client, "/promotions", "promotions", **query))
             recorded += records
             counts["promotions recorded"] += len(records)
             counts["promotions that moved tags"] += sum(record["outcome"] == "PROMOTED" for record in records)

@@ -40,10 +40,8 @@ def explore(deployment: Deployment, seed: int, seconds: float) -> Results:
 
 def attack(deployment: Deployment, seed: int, seconds: float, results: Results, *, until_quiet: bool) -> None:
     """Run one round. Without `until_quiet` crashed promotions may still hold leases when it is checked."""
-    load, over = (
-        Load(deployment, seed, repositories=REPOSITORIES if until_quiet else FEW_REPOSITORIES),
-        threading.Event(),
-    )
+    load = Load(deployment, seed, repositories=REPOSITORIES if until_quiet else FEW_REPOSITORIES)
+    over = threading.Event()
     killer = threading.Thread(target=kill_repeatedly, args=(deployment, seed, over, results))
     killer.start()
     load.run(seconds)
