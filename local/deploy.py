@@ -14,6 +14,20 @@ from local.aws import LocalAws
 PROJECT = Path(__file__).parents[1]
 CDK = PROJECT / "node_modules" / ".bin" / "cdk"
 STACK = "EcrPromoter"
+OUTPUTS = {
+    "PROMOTER_FUNCTION": "FunctionName",
+    "PROMOTER_RECONCILER": "ReconcilerFunctionName",
+    "PROMOTER_RECONCILER_LOG_GROUP": "ReconcilerLogGroup",
+    "PROMOTER_ANNOUNCER": "AnnouncerFunctionName",
+    "PROMOTER_FAILED_RUNS": "FailedRunsQueue",
+    "PROMOTER_TABLE": "TableName",
+    "PROMOTER_LOG_GROUP": "LogGroup",
+    "PROMOTER_EVENTS": "EventsQueue",
+    "PROMOTER_FAILED_EVENTS": "FailedEventsQueue",
+    "PROMOTER_UNDELIVERED_EVENTS": "UndeliveredEventsQueue",
+    "PROMOTER_UNANNOUNCED": "UnannouncedQueue",
+}
+"""The environment variable for each output of the stack; the API's address is computed."""
 
 
 class DeployError(Exception):
@@ -39,20 +53,8 @@ def deploy(aws: LocalAws, directory: Path, policy: Path, *, tell: Callable[[str]
         directory,
     )
     stack = json.loads(outputs.read_text())[STACK]
-    return {
-        "PROMOTER_API_URL": plain_url(aws, stack["ApiUrl"]),
-        "PROMOTER_FUNCTION": stack["FunctionName"],
-        "PROMOTER_RECONCILER": stack["ReconcilerFunctionName"],
-        "PROMOTER_RECONCILER_LOG_GROUP": stack["ReconcilerLogGroup"],
-        "PROMOTER_ANNOUNCER": stack["AnnouncerFunctionName"],
-        "PROMOTER_FAILED_RUNS": stack["FailedRunsQueue"],
-        "PROMOTER_TABLE": stack["TableName"],
-        "PROMOTER_LOG_GROUP": stack["LogGroup"],
-        "PROMOTER_EVENTS": stack["EventsQueue"],
-        "PROMOTER_FAILED_EVENTS": stack["FailedEventsQueue"],
-        "PROMOTER_UNDELIVERED_EVENTS": stack["UndeliveredEventsQueue"],
-        "PROMOTER_UNANNOUNCED": stack["UnannouncedQueue"],
-    }
+    variables = {name: stack[output] for name, output in OUTPUTS.items()}
+    return {"PROMOTER_API_URL": plain_url(aws, stack["ApiUrl"]), **variables}
 
 
 def plain_url(aws: LocalAws, api_url: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import ValidationError
@@ -30,6 +31,15 @@ def refuse(scope: dict[str, Any]) -> Document | None:
     return None
 
 
+WITH_BODY: Mapping[str, Callable[[Any], dict[str, Any]]] = {
+    "POST /failures": failures.fail,
+    "POST /images": images.put,
+    "POST /restores": restores.finish,
+    "POST /scans": scans.finish,
+    "POST /signatures": signatures.sign,
+}
+
+
 def answer(scope: dict[str, Any], body: bytes, *, calls: Calls, faults: Faults) -> Document:
     """Serve one request; `calls` and `faults` are the emulator's."""
     call = f"{scope['method']} {scope['path'].removeprefix('/_local')}"
@@ -39,14 +49,7 @@ def answer(scope: dict[str, Any], body: bytes, *, calls: Calls, faults: Faults) 
         "DELETE /calls": calls.clear,
         "DELETE /faults": faults.clear,
     }
-    with_body = {
-        "POST /faults": faults.add,
-        "POST /failures": failures.fail,
-        "POST /images": images.put,
-        "POST /restores": restores.finish,
-        "POST /scans": scans.finish,
-        "POST /signatures": signatures.sign,
-    }
+    with_body = {"POST /faults": faults.add, **WITH_BODY}
     if call in without_body:
         return 200, without_body[call]()
     if call not in with_body:

@@ -66,9 +66,9 @@ def describe(request: dict[str, Any]) -> dict[str, Any]:
             f"Image scan does not exist for the image with '{printed(image_id)}'"
             f" in the repository with name '{found.name}' in the registry with id '{found.registry_id}'",
         )
-    listed = list(scan.findings) if scan.completed_at else []
-    shown, more = values.page(listed, request, default=100, most=1000)
-    answer: dict[str, Any] = {
+    shown, more = values.page(list(scan.findings) if scan.completed_at else [], request, default=100, most=1000)
+    findings = {"imageScanFindings": _findings(found, image, scan, shown)} if scan.status in SHOWN else {}
+    return {
         "registryId": found.registry_id,
         "repositoryName": found.name,
         "imageId": {"imageDigest": image.manifest.digest, **image_id},
@@ -76,17 +76,9 @@ def describe(request: dict[str, Any]) -> dict[str, Any]:
             "status": scan.status,
             "description": DESCRIPTIONS.get(scan.status, f"The status of the scan is {scan.status}."),
         },
+        **findings,
+        **more,
     }
-    if scan.status in SHOWN and scan.completed_at is None:
-        answer["imageScanFindings"] = {"findings": []}
-    elif scan.status in SHOWN:
-        answer["imageScanFindings"] = {
-            "imageScanCompletedAt": scan.completed_at,
-            "vulnerabilitySourceUpdatedAt": scan.completed_at,
-            "findingSeverityCounts": dict(scan.severities),
-            **_listed(found, image, scan, shown),
-        }
-    return answer | more
 
 
 def announce(found: Repository, image: Image, scan: Scan) -> None:
@@ -113,10 +105,21 @@ def announce(found: Repository, image: Image, scan: Scan) -> None:
         emulator.emit("aws.inspector2", "Inspector2 Scan", detail, [arn])
 
 
-def _listed(found: Repository, image: Image, scan: Scan, shown: list[Finding]) -> dict[str, Any]:
-    if scan.scanner == "basic":
-        return {"findings": [_basic(finding) for finding in shown]}
-    return {"enhancedFindings": [_enhanced(found, image, finding) for finding in shown]}
+def _findings(found: Repository, image: Image, scan: Scan, shown: list[Finding]) -> dict[str, Any]:
+    """Return the page of findings with the counts of all. Without an end the scan has neither."""
+    if scan.completed_at is None:
+        return {"findings": []}
+    listed: dict[str, Any] = (
+        {"findings": [_basic(finding) for finding in shown]}
+        if scan.scanner == "basic"
+        else {"enhancedFindings": [_enhanced(found, image, finding) for finding in shown]}
+    )
+    return {
+        "imageScanCompletedAt": scan.completed_at,
+        "vulnerabilitySourceUpdatedAt": scan.completed_at,
+        "findingSeverityCounts": dict(scan.severities),
+        **listed,
+    }
 
 
 def _basic(finding: Finding) -> dict[str, Any]:
@@ -132,8 +135,8 @@ def _basic(finding: Finding) -> dict[str, Any]:
 
 
 def _enhanced(found: Repository, image: Image, finding: Finding) -> dict[str, Any]:
-    digest = image.manifest.digest
-    key = hashlib.md5(f"{digest} {finding.id} {finding.package} {finding.version}".encode()).hexdigest()
+    content = f"{image.manifest.digest} {finding.id} {finding.package} {finding.version}"
+    key = hashlib.md5(content.encode()).hexdigest()
     package = {"name": finding.package, "version": finding.version, "packageManager": "OS"}
     return {
         "awsAccountId": found.registry_id,
@@ -151,20 +154,21 @@ def _enhanced(found: Repository, image: Image, finding: Finding) -> dict[str, An
             "source": "NVD",
             "vulnerablePackages": [package | ({"fixedInVersion": finding.fixed_in} if finding.fixed_in else {})],
         },
-        "resources": [
-            {
-                "type": "AWS_ECR_CONTAINER_IMAGE",
-                "id": f"{found.settings['repositoryArn']}/{digest}",
-                "details": {
-                    "awsEcrContainerImage": {
-                        "registry": found.registry_id,
-                        "repositoryName": found.name,
-                        "imageHash": digest,
-                        "imageTags": list(image.tags),
-                        "pushedAt": image.pushed_at,
-                        "platform": "LINUX",
-                    }
-                },
-            }
-        ],
+        "resources": [_resource(found, image)],
+    }
+
+
+def _resource(found: Repository, image: Image) -> dict[str, Any]:
+    container = {
+        "registry": found.registry_id,
+        "repositoryName": found.name,
+        "imageHash": image.manifest.digest,
+        "imageTags": list(image.tags),
+        "pushedAt": image.pushed_at,
+        "platform": "LINUX",
+    }
+    return {
+        "type": "AWS_ECR_CONTAINER_IMAGE",
+        "id": f"{found.settings['repositoryArn']}/{image.manifest.digest}",
+        "details": {"awsEcrContainerImage": container},
     }
