@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import urllib.request
 from collections.abc import Mapping
@@ -18,8 +19,9 @@ ACCOUNT_ID = "123456789012"
 ACCESS_KEY_ID = "LOCALADMIN"
 SECRET_ACCESS_KEY = "local-admin-secret"
 
+LOOPBACK = "127.0.0.1"
 CONTROL_WITHIN = 30.0  # seconds for an answer of a control route
-# A proxy that the environment names cannot reach the loopback interface of this machine.
+# urllib's default would use the proxy that the environment names.
 WITHOUT_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -74,7 +76,15 @@ class LocalAws:
             "AWS_ACCESS_KEY_ID": self.access_key_id,
             "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
             "REGISTRY": self.registry,
+            **past_proxies(os.environ),
         }
+
+
+def past_proxies(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment's NO_PROXY with this machine added: no proxy can reach a local AWS."""
+    known = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    hosts = ",".join(dict.fromkeys([*filter(None, known.split(",")), LOOPBACK]))
+    return {"NO_PROXY": hosts, "no_proxy": hosts}
 
 
 def write_env(directory: Path, extra: Mapping[str, str]) -> Path:

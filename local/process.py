@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from local.aws import LocalAws
+from local.aws import LOOPBACK, LocalAws, past_proxies
 from local.waiting import wait_until
 
 __all__ = ["LocalAws", "NotStarted", "start", "stop"]
@@ -36,13 +36,15 @@ def start(directory: Path, *, region: str = "us-east-1", retry_seconds: float | 
     `retry_seconds`: how long Lambda waits before it retries an asynchronous event, and half of its wait before the
     second retry. AWS waits one minute, the default here is one second.
 
-    The files `pid`, `log` and `aws.json` are in the directory afterwards. Raises NotStarted.
+    The files `pid`, `log` and `aws.json` are in the directory afterwards. From then on this process and its
+    children use no proxy for 127.0.0.1. Raises NotStarted.
     """
+    os.environ.update(past_proxies(os.environ))
     directory = directory.resolve()
     if _running(directory):
         return LocalAws.load(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"{LOOPBACK}:{_free_port()}"
     aws = LocalAws(endpoint_url=f"http://{address}", registry=address, region=region)
     waits = {} if retry_seconds is None else {"LAMBDA_ASYNC_RETRY_BASE_SECONDS": str(retry_seconds)}
     process = _launch(directory, aws, os.environ | waits)
@@ -129,6 +131,6 @@ def _answers(aws: LocalAws, pid: int) -> bool:
 
 def _free_port() -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
         return port

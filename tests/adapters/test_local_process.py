@@ -52,6 +52,22 @@ def test_only_one_port_of_the_loopback_interface_is_open(tmp_path: Path) -> None
         process.stop(tmp_path)
 
 
+def test_a_proxy_in_the_environment_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by SDKs nor by other programs of the machine; addresses that the user excludes stay excluded."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "example.com")
+    monkeypatch.setenv("NO_PROXY", "")
+    started = process.start(tmp_path)
+    try:
+        assert started.client("ecr").describe_repositories()["repositories"] == []
+        assert started.control("GET", "calls")["calls"][0]["operation"] == "DescribeRepositories"
+        ready = ["curl", "--fail", "--silent", f"{started.endpoint_url}/_local/ready"]
+        subprocess.run(ready, check=True, capture_output=True)
+        assert started.environment()["NO_PROXY"] == "example.com,127.0.0.1"
+    finally:
+        process.stop(tmp_path)
+
+
 def test_the_error_of_a_failed_start_has_the_end_of_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
