@@ -1,4 +1,4 @@
-"""Makes AWS calls fail on demand: `POST /_local/faults`, `DELETE /_local/faults`."""
+"""Makes AWS calls fail on demand: `GET`, `POST` and `DELETE /_local/faults`."""
 
 from __future__ import annotations
 
@@ -70,13 +70,17 @@ class Faults:
         self._pending.append(fault)
         if fault.above:
             self._quotas[id(fault)] = Quota(fault.above)
+        return self.listed()
+
+    def listed(self) -> dict[str, Any]:
+        """Return the pending faults. A fault leaves the list when a call takes it for the last time."""
         return {"faults": to_builtins(self._pending)}
 
     def clear(self) -> dict[str, Any]:
         """Drop all faults."""
         self._pending.clear()
         self._quotas.clear()
-        return {"faults": []}
+        return self.listed()
 
     def take(self, service: str, operation: str) -> Fault | None:
         """Return the fault for this call, which uses up one of its `times`; None if the call is to succeed."""

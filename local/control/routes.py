@@ -1,8 +1,8 @@
 """The routes under `/_local/`, with which a test or the demo does what AWS does by itself.
 
-GET /ready, POST /scans, /signatures, /images, /restores and /failures, POST and DELETE /faults, GET and DELETE
-/calls. Requests need no signature and are accepted from this machine only. The answer to a mistake is a 400 with a
-`message` that names the member, or a 404 if the repository or image does not exist.
+GET /ready, POST /scans, /signatures, /images, /restores and /failures, GET, POST and DELETE /faults, GET and
+DELETE /calls. Requests need no signature and are accepted from this machine only. The answer to a mistake is a 400
+with a `message` that names the member, or a 404 if the repository or image does not exist.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ def answer(scope: dict[str, Any], body: bytes, *, calls: Calls, faults: Faults) 
         "GET /ready": lambda: {"pid": os.getpid()},
         "GET /calls": calls.listed,
         "DELETE /calls": calls.clear,
+        "GET /faults": faults.listed,
         "DELETE /faults": faults.clear,
     }
     with_body = {"POST /faults": faults.add, **WITH_BODY}

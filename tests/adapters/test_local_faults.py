@@ -102,6 +102,16 @@ def test_a_push_can_fail(local_aws: LocalAws, repository: str, faults: Any) -> N
     assert error.value.status == 429
 
 
+def test_faults_are_listed_until_they_happen(ecr: Any, repository: str, faults: Any, control: Control) -> None:
+    """A test can wait until a call has met its fault."""
+    faults("ecr", "DescribeRepositories", code="ServerException", status=500)
+    (pending,) = control("GET", "/faults")[1]["faults"]
+    assert (pending["operation"], pending["times"]) == ("DescribeRepositories", 1)
+    with pytest.raises(ClientError, match="ServerException"):
+        ecr.describe_repositories(repositoryNames=[repository])
+    assert control("GET", "/faults") == (200, {"faults": []})
+
+
 def test_faults_are_cleared(ecr: Any, repository: str, faults: Any, control: Control) -> None:
     """DELETE drops the faults that have not happened yet."""
     faults("ecr", "DescribeRepositories", code="ServerException", times=9)
