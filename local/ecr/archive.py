@@ -27,8 +27,7 @@ def update_storage_class(request: dict[str, Any]) -> dict[str, Any]:
     elif target == "STANDARD" and image.status == "ARCHIVED":
         image.status = "ACTIVATING"
     return {
-        "registryId": found.registry_id,
-        "repositoryName": found.name,
+        **found.identity,
         "imageId": {"imageDigest": image.manifest.digest, **image_id},
         "imageStatus": image.status,
     }

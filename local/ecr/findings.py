@@ -69,8 +69,7 @@ def describe(request: dict[str, Any]) -> dict[str, Any]:
     shown, more = values.page(list(scan.findings) if scan.completed_at else [], request, default=100, most=1000)
     findings = {"imageScanFindings": _findings(found, image, scan, shown)} if scan.status in SHOWN else {}
     return {
-        "registryId": found.registry_id,
-        "repositoryName": found.name,
+        **found.identity,
         "imageId": {"imageDigest": image.manifest.digest, **image_id},
         "imageScanStatus": {
             "status": scan.status,

@@ -122,8 +122,7 @@ def _failure(code: str, reason: str) -> dict[str, str]:
 
 def _answer(found: Repository, image: Image, tag: str | None, text: str, media_type: str) -> dict[str, Any]:
     return {
-        "registryId": found.registry_id,
-        "repositoryName": found.name,
+        **found.identity,
         "imageId": {"imageDigest": image.manifest.digest, **({"imageTag": tag} if tag else {})},
         "imageManifest": text,
         "imageManifestMediaType": media_type,

@@ -70,15 +70,13 @@ def upload_part(request: dict[str, Any]) -> dict[str, Any]:
         raise EcrError(
             "InvalidLayerPartException",
             f"The layer part does not follow the last byte received: {received - 1}",
-            registryId=found.registry_id,
-            repositoryName=found.name,
+            **found.identity,
             uploadId=request["uploadId"],
             lastValidByteReceived=received - 1,
         )
     parts.append(part)
     return {
-        "registryId": found.registry_id,
-        "repositoryName": found.name,
+        **found.identity,
         "uploadId": request["uploadId"],
         "lastByteReceived": last,
     }
@@ -106,8 +104,7 @@ def complete_upload(request: dict[str, Any]) -> dict[str, Any]:
     found.blobs[digest] = layer
     del found.uploads[request["uploadId"]]
     return {
-        "registryId": found.registry_id,
-        "repositoryName": found.name,
+        **found.identity,
         "uploadId": request["uploadId"],
         "layerDigest": digest,
     }

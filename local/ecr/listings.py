@@ -65,8 +65,7 @@ def describe_signing_status(request: dict[str, Any]) -> dict[str, Any]:
     image_id = values.required(request, "imageId")
     image = found.find(image_id)
     return {
-        "repositoryName": found.name,
-        "registryId": found.registry_id,
+        **found.identity,
         "imageId": image_id,
         "signingStatuses": list(found.signings.get(image.manifest.digest, {}).values()),
     }
@@ -94,8 +93,7 @@ def _detail(found: Repository, image: Image) -> dict[str, Any]:
         "lastActivatedAt": image.activated_at,
     }
     return {
-        "registryId": found.registry_id,
-        "repositoryName": found.name,
+        **found.identity,
         "imageDigest": manifest.digest,
         "imageSizeInBytes": manifest.layer_bytes or len(manifest.body),
         "imagePushedAt": image.pushed_at,

@@ -9,7 +9,7 @@ from typing import Any
 from local import emulator
 from local.ecr import values
 from local.ecr.errors import EcrError, InvalidParameter, RepositoryNotFound
-from local.ecr.store import Repository, repository
+from local.ecr.store import repository
 
 MUTABILITIES = ("MUTABLE", "IMMUTABLE", "IMMUTABLE_WITH_EXCLUSION", "MUTABLE_WITH_EXCLUSION")
 
@@ -78,16 +78,12 @@ def put_mutability(request: dict[str, Any]) -> dict[str, Any]:
     chosen = _mutability(request)
     found.settings.pop("imageTagMutabilityExclusionFilters", None)
     found.settings.update(chosen)
-    return {**_names(found), **chosen}
+    return {**found.identity, **chosen}
 
 
 def described(settings: dict[str, Any]) -> dict[str, Any]:
     """Return a repository as the API answers it: without its resource tags, which another operation lists."""
     return {name: value for name, value in settings.items() if name != "tags"}
-
-
-def _names(found: Repository) -> dict[str, str]:
-    return {"registryId": found.registry_id, "repositoryName": found.name}
 
 
 def _mutability(request: dict[str, Any]) -> dict[str, Any]:

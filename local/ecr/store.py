@@ -46,6 +46,11 @@ class Repository:
     uploads: dict[str, list[bytes]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """The members with which answers name the repository."""
+        return {"registryId": self.registry_id, "repositoryName": self.name}
+
     def tagged(self, tag: str) -> Image | None:
         """Return the image that has the tag; None if the tag does not exist."""
         return next((image for image in self.images.values() if tag in image.tags), None)

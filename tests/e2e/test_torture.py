@@ -67,7 +67,7 @@ def test_a_violation_is_added_to_the_file_once(tmp_path: Path) -> None:
     results = Results(fuzz.PART, 5)
     fuzz.judge(results, request, Answer(500, b"{}"))
     fuzz.judge(results, request, Answer(500, b"{}"))
-    results.broken("lost")
+    results.add_violation("lost")
     assert (regressions.keep(results.violations, file), regressions.keep(results.violations, file)) == (2, 0)
     kept, seeded = regressions.load(file)
     assert fuzz.read(kept["request"]) == request
@@ -126,7 +126,7 @@ def test_only_the_servers_own_functions_are_killed(deployment: Deployment) -> No
 def test_a_violation_names_what_reproduces_it() -> None:
     """The seed, if there is nothing more exact."""
     results = Results("kill", 9)
-    results.broken("lost")
-    results.broken("lost")
+    results.add_violation("lost")
+    results.add_violation("lost")
     assert results.violations == [Violation("kill", "lost", {"part": "kill", "seed": 9})]
     assert results.counts["broken promises"] == 2

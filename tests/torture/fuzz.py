@@ -59,7 +59,7 @@ def judge(results: Results, request: Request, answer: Answer) -> None:
     if answer.status >= 500 or answer.status == 0:
         detail = str(answer.document.get("detail", answer.text.decode(errors="replace")))[:200]
         shape = re.sub(r"(?<=/promotions/)[^/]+", "…", request.target.partition("?")[0])
-        results.broken(
+        results.add_violation(
             f"{answer.status} to {request.method} {request.target[:200]}: {detail}",
             kind=f"{answer.status} {request.method} {shape} {detail[:60]}",
             request=written(request),

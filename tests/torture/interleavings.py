@@ -33,7 +33,7 @@ def run(aws: LocalAws, seed: int, results: Results) -> None:
         for number in range(WALKS):
             walks.walk(aws, seed * WALKS + number, steps=STEPS)
     except Exception as error:  # noqa: BLE001 - every exception of an example is a result
-        results.broken(f"{type(error).__name__}: {error}"[:2000], seed=seed)
+        results.add_violation(f"{type(error).__name__}: {error}"[:2000], seed=seed)
     else:
         results.counts["examples"] += EXAMPLES
         results.counts["long walks"] += WALKS

@@ -56,7 +56,7 @@ def attack(deployment: Deployment, seed: int, seconds: float, results: Results, 
         is_crash(answer) for sent in load.sent for answer in sent.answers
     )
     for broken in broken_promises(deployment, load, results.counts, quiet=until_quiet):
-        results.broken(broken)
+        results.add_violation(broken)
 
 
 def kill_repeatedly(deployment: Deployment, seed: int, over: threading.Event, results: Results) -> None:
@@ -89,7 +89,8 @@ def wait_until_quiet(deployment: Deployment, load: Load, results: Results) -> No
     if not wait_until(is_quiet, seconds=leases + SLACK, interval=0.5):
         pending = [sent.request.target for sent in load.pending()]
         events = deployment.messages_in("PROMOTER_EVENTS")
-        results.broken(f"{SLACK:.0f} s after the last lease {events} events are queued, pending are {pending}")
+        late = f"{SLACK:.0f} s after the last lease"
+        results.add_violation(f"{late} {events} events are queued and these requests are pending: {pending}")
 
 
 def reconcile(deployment: Deployment) -> dict[str, Any]:

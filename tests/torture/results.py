@@ -27,7 +27,7 @@ class Results:
     violations: list[Violation] = field(default_factory=list)
     kinds: set[str] = field(default_factory=set)
 
-    def broken(self, what: str, *, kind: str | None = None, **reproduces: Any) -> None:
+    def add_violation(self, what: str, *, kind: str | None = None, **reproduces: Any) -> None:
         """Add a broken promise, the first of each kind. By default the part's seed reproduces it."""
         self.counts["broken promises"] += 1
         if (kind or what) not in self.kinds:
