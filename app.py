@@ -15,12 +15,11 @@ from infra.settings import Settings, SettingsError, check_callers
 from infra.stack import PromoterStack
 
 
-def main() -> None:
+def main(app: cdk.App) -> None:
     """Synthesize; a mistake in the policy or the settings is told without a traceback.
 
     What is over in the policy is a warning here: an incident must not wait for it.
     """
-    app = cdk.App()
     try:
         settings = Settings.read(app.node)
         policy = read(Path(settings.policy), account=os.environ.get("CDK_DEFAULT_ACCOUNT"), deploying=True)
@@ -34,4 +33,5 @@ def main() -> None:
     app.synth()
 
 
-main()
+if __name__ == "__main__":
+    main(cdk.App())

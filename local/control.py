@@ -1,7 +1,7 @@
 """What a test or a demo does in AWS's place: the unsigned routes under `/_local/`, for this machine only.
 
-GET /ready, POST /scans, /signatures, /images, /restores and /failures, POST and DELETE /faults, GET and DELETE
-/calls. Mistakes answer 400 with a `message` that names the member, what does not exist 404.
+GET /ready, POST /scans, /signatures, /images, /restores and /failures, GET, POST and DELETE /faults, GET and
+DELETE /calls. Mistakes answer 400 with a `message` that names the member, what does not exist 404.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ def answer(scope: dict[str, Any], body: bytes, *, calls: Calls, faults: Faults) 
         "GET /ready": lambda: {"pid": os.getpid()},
         "GET /calls": calls.listed,
         "DELETE /calls": calls.clear,
+        "GET /faults": faults.listed,
         "DELETE /faults": faults.clear,
     }
     taking = {

@@ -1,4 +1,4 @@
-"""Makes AWS calls fail on demand: `POST /_local/faults`, `DELETE /_local/faults`."""
+"""Makes AWS calls fail on demand: `GET`, `POST` and `DELETE /_local/faults`."""
 
 from __future__ import annotations
 
@@ -69,13 +69,17 @@ class Faults:
         self._waiting.append(fault)
         if fault.above:
             self._quotas[id(fault)] = Quota(fault.above)
+        return self.listed()
+
+    def listed(self) -> dict[str, Any]:
+        """Return what is still to happen; a fault that a call has met for the last time is not."""
         return {"faults": to_builtins(self._waiting)}
 
     def clear(self) -> dict[str, Any]:
         """Disarm all."""
         self._waiting.clear()
         self._quotas.clear()
-        return {"faults": []}
+        return self.listed()
 
     def take(self, service: str, operation: str) -> Fault | None:
         """Return the fault of this call, which counts as one of its `times`."""

@@ -191,6 +191,7 @@ def test_a_process_that_is_really_killed(
     place: Repository,
     push: Any,
     process: Any,
+    control: Any,
     faults: Any,
     fault: dict[str, Any],
     outcome: str | None,
@@ -204,10 +205,8 @@ def test_a_process_that_is_really_killed(
     )
     faults(**fault)
     process.start()
-    if outcome:
-        _until(lambda: ledger.lease("killed") is not None)
-    else:
-        _until(process.is_alive)
+    _until(lambda: control("GET", "/faults")[1] == {"faults": []})  # the call is under way
+    assert (ledger.lease("killed") is not None) is (outcome is not None)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
-from aws_cdk import assertions
 from aws_cdk import aws_apigatewayv2 as api_
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
@@ -23,7 +22,7 @@ from infra.alarms import Alarms
 from infra.dashboard import Dashboard
 from promoter import telemetry
 from promoter.domain.model import Outcome, Trigger
-from tests.infra.conftest import ACCOUNT, REGION, resources
+from tests.infra.conftest import ACCOUNT, REGION, Template, resources
 
 EMAIL = "ops@example.com"
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -63,23 +62,23 @@ def watched_in(
     return stack
 
 
-def watched(email: str | None = None, minutes: int = 15) -> assertions.Template:
-    return assertions.Template.from_stack(watched_in(cdk.App(), email, cdk.Duration.seconds(28), minutes))
+def watched(email: str | None = None, minutes: int = 15) -> Template:
+    return Template.of(watched_in(cdk.App(), email, cdk.Duration.seconds(28), minutes))
 
 
 @pytest.fixture(scope="module")
-def silent() -> assertions.Template:
+def silent() -> Template:
     """The template without an e-mail address."""
     return watched()
 
 
 @pytest.fixture(scope="module")
-def telling() -> assertions.Template:
+def telling() -> Template:
     """The template with an e-mail address."""
     return watched(EMAIL)
 
 
-def alarms_of(template: assertions.Template) -> dict[str, dict[str, Any]]:
+def alarms_of(template: Template) -> dict[str, dict[str, Any]]:
     """Return the properties of every alarm by the name it has in the code."""
     found = template.find_resources("AWS::CloudWatch::Alarm")
     return {re.sub(r"^Alarms|[0-9A-F]{8}$", "", name): resource["Properties"] for name, resource in found.items()}
@@ -89,14 +88,14 @@ def dimensions(alarm: dict[str, Any]) -> dict[str, Any]:
     return {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
 
 
-def expressions(template: assertions.Template) -> str:
+def expressions(template: Template) -> str:
     """Return the dashboard's body; what is known only at deployment is left out."""
     (dashboard,) = resources(template, "AWS::CloudWatch::Dashboard")
     parts = dashboard["DashboardBody"]["Fn::Join"][1]
     return "".join(part if isinstance(part, str) else "" for part in parts)
 
 
-def graphs(template: assertions.Template) -> dict[str, dict[str, Any]]:
+def graphs(template: Template) -> dict[str, dict[str, Any]]:
     """Return the dashboard's graphs by title."""
     widgets = json.loads(expressions(template))["widgets"]
     return {widget["properties"]["title"]: widget["properties"] for widget in widgets}
@@ -108,7 +107,7 @@ def headings(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in found}
 
 
-def test_every_alarm_says_what_it_means_and_leads_to_the_runbook(silent: assertions.Template) -> None:
+def test_every_alarm_says_what_it_means_and_leads_to_the_runbook(silent: Template) -> None:
     """To a heading that is there."""
     for name, alarm in alarms_of(silent).items():
         page, _, anchor = alarm["AlarmDescription"].rpartition(" ")[2].partition("#")
@@ -116,14 +115,14 @@ def test_every_alarm_says_what_it_means_and_leads_to_the_runbook(silent: asserti
         assert anchor in headings(OPERATIONS.read_text()), name
 
 
-def test_every_alarm_is_in_the_table_of_alarms(silent: assertions.Template) -> None:
+def test_every_alarm_is_in_the_table_of_alarms(silent: Template) -> None:
     """And no alarm that does not exist."""
     table = OPERATIONS.read_text().partition("| alarm |")[2].partition("\n\n")[0]
     told = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
     assert told == set(alarms_of(silent))
 
 
-def test_nothing_that_went_wrong_goes_unnoticed(silent: assertions.Template) -> None:
+def test_nothing_that_went_wrong_goes_unnoticed(silent: Template) -> None:
     """There is an alarm for each queue, the function, the API, the table and what the function counts."""
     assert {(alarm["Namespace"], alarm["MetricName"]) for alarm in alarms_of(silent).values()} == {
         ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
@@ -146,12 +145,12 @@ def test_nothing_that_went_wrong_goes_unnoticed(silent: assertions.Template) -> 
     }
 
 
-def test_no_alarm_computes(silent: assertions.Template) -> None:
+def test_no_alarm_computes(silent: Template) -> None:
     """The local AWS deploys the same stack, and knows no metric math."""
     assert all("Metrics" not in alarm for alarm in alarms_of(silent).values())
 
 
-def test_one_dead_letter_is_enough_and_stays_known(silent: assertions.Template) -> None:
+def test_one_dead_letter_is_enough_and_stays_known(silent: Template) -> None:
     """In any of the queues, also when SQS no longer reports on one that nobody touches."""
     number = "ApproximateNumberOfMessagesVisible"
     found = [alarm for alarm in alarms_of(silent).values() if alarm["MetricName"] == number]
@@ -162,7 +161,7 @@ def test_one_dead_letter_is_enough_and_stays_known(silent: assertions.Template) 
         assert alarm["TreatMissingData"] == "ignore"
 
 
-def test_a_second_dead_letter_is_told_while_the_first_still_lies_there(telling: assertions.Template) -> None:
+def test_a_second_dead_letter_is_told_while_the_first_still_lies_there(telling: Template) -> None:
     """By an alarm that ends after a minute in which nothing came, without a word: the queue is not empty yet."""
     found = [alarm for alarm in alarms_of(telling).values() if alarm["MetricName"] == "NumberOfMessagesSent"]
 
@@ -187,7 +186,7 @@ def test_reconcile_that_does_not_run_is_told(minutes: int) -> None:
     assert window <= (86_400 if alarm["Period"] < 3600 else 604_800)  # API reference, PutMetricAlarm
 
 
-def test_failures_that_last_are_told(silent: assertions.Template) -> None:
+def test_failures_that_last_are_told(silent: Template) -> None:
     """One run that ECR throttles is nothing to act on: the next one does its work."""
     alarm = alarms_of(silent)["ReconcileFailures"]
 
@@ -202,7 +201,7 @@ def test_drift_checks_that_are_late_are_told(minutes: int, seconds: int) -> None
     assert (alarm["Threshold"], alarm["Statistic"]) == (seconds, "Maximum")
 
 
-def test_an_event_that_waits_for_long_is_told(silent: assertions.Template) -> None:
+def test_an_event_that_waits_for_long_is_told(silent: Template) -> None:
     """A burst may wait for minutes; a quarter of an hour is more than that."""
     alarm = alarms_of(silent)["EventsLate"]
 
@@ -210,7 +209,7 @@ def test_an_event_that_waits_for_long_is_told(silent: assertions.Template) -> No
     assert (alarm["Statistic"], alarm["Threshold"]) == ("Maximum", 900)
 
 
-def test_what_reconcile_found_stands_until_it_has_looked_again(silent: assertions.Template) -> None:
+def test_what_reconcile_found_stands_until_it_has_looked_again(silent: Template) -> None:
     """Silence between two runs neither raises nor ends an alarm."""
     for name in ("StaleIntents", "Drift"):
         alarm = alarms_of(silent)[name]
@@ -218,7 +217,7 @@ def test_what_reconcile_found_stands_until_it_has_looked_again(silent: assertion
         assert (alarm["Threshold"], alarm["TreatMissingData"]) == (1, "ignore")
 
 
-def test_what_is_counted_only_when_it_happens_is_fine_in_silence(silent: assertions.Template) -> None:
+def test_what_is_counted_only_when_it_happens_is_fine_in_silence(silent: Template) -> None:
     """A night without promotions wakes nobody."""
     standing = {"StaleIntents", "Drift", "ReconcileFailures", "DriftChecksLate", "ReconcileMissing"}
     for name, alarm in alarms_of(silent).items():
@@ -226,7 +225,7 @@ def test_what_is_counted_only_when_it_happens_is_fine_in_silence(silent: asserti
             assert alarm["TreatMissingData"] == "notBreaching", name
 
 
-def test_a_failed_promotion_of_a_scan_is_told_at_once(silent: assertions.Template) -> None:
+def test_a_failed_promotion_of_a_scan_is_told_at_once(silent: Template) -> None:
     """Nobody waits for its answer; a request's caller got one, and only many are told."""
     failures = {
         dimensions(alarm)["trigger"]: alarm["Threshold"]
@@ -242,7 +241,7 @@ def test_the_alarms_watch_what_the_function_emits() -> None:
     assert (alarms.NAMESPACE, alarms.SERVICE) == (telemetry.NAMESPACE, telemetry.SERVICE)
 
 
-def test_a_duration_near_the_time_out_is_told_before_it_is_cut_off(silent: assertions.Template) -> None:
+def test_a_duration_near_the_time_out_is_told_before_it_is_cut_off(silent: Template) -> None:
     """At nine tenths of the function's own time-out."""
     assert alarms_of(silent)["Slow"]["Threshold"] == 25_200
 
@@ -253,7 +252,7 @@ def test_a_function_without_a_time_out_cannot_be_watched() -> None:
         watched_in(cdk.App())
 
 
-def test_the_index_is_watched_beside_its_table(silent: assertions.Template) -> None:
+def test_the_index_is_watched_beside_its_table(silent: Template) -> None:
     """A throttled index holds up writes, and is no part of the table's metric."""
     writes = [alarm for alarm in alarms_of(silent).values() if alarm["MetricName"] == "WriteThrottleEvents"]
 
@@ -263,14 +262,14 @@ def test_the_index_is_watched_beside_its_table(silent: assertions.Template) -> N
     ]
 
 
-def test_without_an_address_nobody_is_told(silent: assertions.Template) -> None:
+def test_without_an_address_nobody_is_told(silent: Template) -> None:
     """The alarms stand, for the console and for whoever adds an action."""
     assert resources(silent, "AWS::SNS::Topic") == []
     for alarm in alarms_of(silent).values():
         assert not {"AlarmActions", "OKActions"} & set(alarm)
 
 
-def test_an_address_is_told_of_every_alarm_and_of_its_end(telling: assertions.Template) -> None:
+def test_an_address_is_told_of_every_alarm_and_of_its_end(telling: Template) -> None:
     """By one topic."""
     (subscription,) = resources(telling, "AWS::SNS::Subscription")
     topic = subscription["TopicArn"]
@@ -281,7 +280,7 @@ def test_an_address_is_told_of_every_alarm_and_of_its_end(telling: assertions.Te
         assert alarm.get("OKActions", []) == ([] if name.startswith("New") else [topic])
 
 
-def test_the_topic_takes_the_accounts_alarms_and_nothing_in_the_clear(telling: assertions.Template) -> None:
+def test_the_topic_takes_the_accounts_alarms_and_nothing_in_the_clear(telling: Template) -> None:
     """A topic with a policy of its own has no other: without the first statement no alarm would be told."""
     (policy,) = resources(telling, "AWS::SNS::TopicPolicy")
     by_effect = {statement["Effect"]: statement for statement in policy["PolicyDocument"]["Statement"]}
@@ -295,7 +294,7 @@ def test_the_topic_takes_the_accounts_alarms_and_nothing_in_the_clear(telling: a
     assert by_effect["Deny"]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_no_name_is_taken(telling: assertions.Template) -> None:
+def test_no_name_is_taken(telling: Template) -> None:
     """Two stacks fit into one account and Region."""
     for kind, name in (
         ("AWS::CloudWatch::Alarm", "AlarmName"),
@@ -315,7 +314,7 @@ def test_the_checks_find_nothing(tmp_path: Path, email: str | None) -> None:
     app.synth()
 
 
-def test_the_dashboard_shows_every_outcome_of_either_trigger(silent: assertions.Template) -> None:
+def test_the_dashboard_shows_every_outcome_of_either_trigger(silent: Template) -> None:
     """Each as a line of its own."""
     shown = {
         (metric[metric.index("outcome") + 1], metric[metric.index("trigger") + 1])
@@ -325,7 +324,7 @@ def test_the_dashboard_shows_every_outcome_of_either_trigger(silent: assertions.
     assert shown == {(outcome, trigger) for outcome in Outcome for trigger in Trigger}
 
 
-def test_the_dashboard_finds_reasons_that_are_new(silent: assertions.Template) -> None:
+def test_the_dashboard_finds_reasons_that_are_new(silent: Template) -> None:
     """Refusals are searched for by the dimensions that the function gives them."""
     ((search,),) = graphs(silent)["Refusals by reason"]["metrics"]
 
@@ -334,7 +333,7 @@ def test_the_dashboard_finds_reasons_that_are_new(silent: assertions.Template) -
     )
 
 
-def test_the_dashboard_shows_what_the_alarms_watch(silent: assertions.Template) -> None:
+def test_the_dashboard_shows_what_the_alarms_watch(silent: Template) -> None:
     """Whoever is woken finds the graph; system errors have none, they need no trend."""
     body = expressions(silent)
 

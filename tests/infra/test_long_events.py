@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from aws_cdk import assertions
-
+from tests.infra.conftest import Template
 from tests.infra.test_stack import functions
 
 
-def test_lambda_does_not_stop_an_event_that_takes_many_invocations(template: assertions.Template) -> None:
+def test_lambda_does_not_stop_an_event_that_takes_many_invocations(template: Template) -> None:
     """The promoter sends what is left of an event to the queue that invokes it. Lambda takes that for a loop.
 
     It ends it after about 16 invocations, whatever is left (AWS Lambda developer guide, "Use Lambda recursive loop

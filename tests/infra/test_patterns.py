@@ -8,7 +8,6 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
-from aws_cdk import assertions
 from ministack.services import eventbridge
 
 from infra.policy import file as policy_file
@@ -17,11 +16,11 @@ from infra.policy.file import PolicyError
 from infra.scan_rules import scanned
 from infra.settings import Settings
 from infra.stack import PromoterStack
-from tests.infra.conftest import ACCOUNT, CONTEXT, REGION, Synthesize, resources
+from tests.infra.conftest import ACCOUNT, CONTEXT, REGION, Synthesize, Template, resources
 from tests.infra.test_stack import flat
 
 
-def let_through(template: assertions.Template, event: dict[str, Any]) -> bool:
+def let_through(template: Template, event: dict[str, Any]) -> bool:
     """Say whether any rule's pattern matches the event."""
     return any(
         eventbridge._test_event_pattern(
@@ -32,7 +31,7 @@ def let_through(template: assertions.Template, event: dict[str, Any]) -> bool:
     )
 
 
-def listening(template: assertions.Template) -> list[dict[str, Any]]:
+def listening(template: Template) -> list[dict[str, Any]]:
     """Return the rules that wait for events; reconcile has one that goes by the clock."""
     return [rule for rule in resources(template, "AWS::Events::Rule") if "EventPattern" in rule]
 
@@ -103,7 +102,7 @@ def scan(kind: str, repository: str, *, account: str = ACCOUNT, detail: Any = No
     ],
 )
 def test_finished_scans_of_the_policys_repositories_pass(
-    template: assertions.Template, kind: str, repository: str, account: str, *, passes: bool
+    template: Template, kind: str, repository: str, account: str, *, passes: bool
 ) -> None:
     """By repository and registry, for both scanners; other teams' scans never start the function."""
     assert let_through(template, scan(kind, repository, account=account)) is passes
@@ -122,12 +121,12 @@ def test_finished_scans_of_the_policys_repositories_pass(
         scan("basic", "team/web") | {"source": "my.own"},
     ],
 )
-def test_other_events_do_not(template: assertions.Template, event: dict[str, Any]) -> None:
+def test_other_events_do_not(template: Template, event: dict[str, Any]) -> None:
     """Failed scans, findings, EC2 scans, pushes without a tag, deletions and look-alikes stay outside."""
     assert not let_through(template, event)
 
 
-def test_pushes_by_tag_pass(template: assertions.Template) -> None:
+def test_pushes_by_tag_pass(template: Template) -> None:
     """The tag, or the index, may come after the scan."""
     assert let_through(template, push("team/web"))
 
@@ -192,7 +191,7 @@ def test_the_own_account_written_out_makes_no_event_double(tmp_path: Path) -> No
         settings=Settings.read(app.node),
     )
 
-    listened = listening(assertions.Template.from_stack(stack))
+    listened = listening(Template.of(stack))
     assert [rule["EventPattern"]["account"] for rule in listened] == [[{"Ref": "AWS::AccountId"}]] * 3
     assert {rule["EventPattern"]["detail-type"][0] for rule in listened} == {
         "ECR Image Action",

@@ -10,12 +10,11 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
-from aws_cdk import assertions
 
 from infra.policy.file import PolicyError, read
 from infra.settings import Settings, SettingsError, check_callers
 from promoter.wiring import LONGEST_CALL
-from tests.infra.conftest import ACCOUNT, CONTEXT, JWT, REGION, Synthesize, resources
+from tests.infra.conftest import ACCOUNT, CONTEXT, JWT, REGION, Synthesize, Template, resources
 
 ARNS = f"arn:<AWS::Partition>:ecr:{REGION}:"
 
@@ -27,7 +26,7 @@ def flat(value: Any) -> str:
     return "".join(part if isinstance(part, str) else f"<{part['Ref']}>" for part in value["Fn::Join"][1])
 
 
-def statements(template: assertions.Template) -> list[dict[str, Any]]:
+def statements(template: Template) -> list[dict[str, Any]]:
     """Return every statement of every identity policy."""
     return [
         statement
@@ -36,13 +35,13 @@ def statements(template: assertions.Template) -> list[dict[str, Any]]:
     ]
 
 
-def functions(template: assertions.Template) -> dict[str, dict[str, Any]]:
+def functions(template: Template) -> dict[str, dict[str, Any]]:
     """Return the functions' properties by the names of their handlers."""
     found = resources(template, "AWS::Lambda::Function")
     return {function["Handler"].rpartition(".")[2]: function for function in found}
 
 
-def rights_of(template: assertions.Template, role: str) -> dict[str, list[dict[str, Any]]]:
+def rights_of(template: Template, role: str) -> dict[str, list[dict[str, Any]]]:
     """Return the statements of one role by action; the role by the start of its name in the template."""
     rights: dict[str, list[dict[str, Any]]] = {}
     for kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
@@ -58,7 +57,7 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def image_rights(template: assertions.Template) -> dict[str, set[str]]:
+def image_rights(template: Template) -> dict[str, set[str]]:
     """Return by action on images the repositories it is allowed on, without the start of their ARNs."""
     rights: dict[str, set[str]] = {}
     for statement in statements(template):
@@ -76,7 +75,7 @@ SCANNED = {
 }
 
 
-def test_the_function_can_touch_images_only_where_a_rule_says(template: assertions.Template) -> None:
+def test_the_function_can_touch_images_only_where_a_rule_says(template: Template) -> None:
     """In the rules' registries and this Region; scans are read only where they are judged."""
     everywhere = {*SCANNED, f"{ACCOUNT}:repository/apps/*-api", "999999999999:repository/far/web"}
 
@@ -134,7 +133,7 @@ def test_many_repositories_are_spread_over_policies(synthesize: Synthesize) -> N
         synthesize(json.dumps({"rules": [rule | {"repositories": [*names, *(f"{name}-b" for name in names)]}]}))
 
 
-def test_only_what_has_no_resources_is_granted_on_all(template: assertions.Template) -> None:
+def test_only_what_has_no_resources_is_granted_on_all(template: Template) -> None:
     """X-Ray's two writes and Inspector's two reads, which take no resource, and nothing else."""
     everywhere = [s["Action"] for s in statements(template) if "*" in listed(s["Resource"])]
 
@@ -146,7 +145,7 @@ def test_only_what_has_no_resources_is_granted_on_all(template: assertions.Templ
     }
 
 
-def test_the_table_outlives_mistakes(template: assertions.Template) -> None:
+def test_the_table_outlives_mistakes(template: Template) -> None:
     """Recoverable to any second, not deletable, kept with the stack gone."""
     (table,) = template.find_resources("AWS::DynamoDB::GlobalTable").values()
     (replica,) = table["Properties"]["Replicas"]
@@ -157,12 +156,12 @@ def test_the_table_outlives_mistakes(template: assertions.Template) -> None:
     assert table["DeletionPolicy"] == "Retain"
 
 
-def test_the_role_brings_no_managed_policy(template: assertions.Template) -> None:
+def test_the_role_brings_no_managed_policy(template: Template) -> None:
     """AWS's managed policies write to every log group."""
     assert all("ManagedPolicyArns" not in role for role in resources(template, "AWS::IAM::Role"))
 
 
-def test_every_route_needs_a_signature(template: assertions.Template) -> None:
+def test_every_route_needs_a_signature(template: Template) -> None:
     """No route is open."""
     routes = resources(template, "AWS::ApiGatewayV2::Route")
 
@@ -190,7 +189,7 @@ def test_every_route_needs_a_token_where_jwt_is_chosen(synthesize: Synthesize) -
     assert authorizer["JwtConfiguration"] == {"Audience": ["promoter"], "Issuer": "https://issuer.example"}
 
 
-def test_calls_are_logged_and_limited(template: assertions.Template) -> None:
+def test_calls_are_logged_and_limited(template: Template) -> None:
     """The access log says who called; bodies are not in it."""
     (stage,) = resources(template, "AWS::ApiGatewayV2::Stage")
 
@@ -199,7 +198,7 @@ def test_calls_are_logged_and_limited(template: assertions.Template) -> None:
     assert stage["DefaultRouteSettings"] == {"ThrottlingBurstLimit": 100, "ThrottlingRateLimit": 50}
 
 
-def test_logs_outlive_the_stack_and_end_some_day(template: assertions.Template, synthesize: Synthesize) -> None:
+def test_logs_outlive_the_stack_and_end_some_day(template: Template, synthesize: Synthesize) -> None:
     """They are audit records, of the functions and of calls; on the local AWS nobody needs them."""
     groups = template.find_resources("AWS::Logs::LogGroup").values()
 
@@ -210,7 +209,7 @@ def test_logs_outlive_the_stack_and_end_some_day(template: assertions.Template, 
     assert {group["DeletionPolicy"] for group in local} == {"Delete"}
 
 
-def test_the_function_runs_as_it_was_tested(template: assertions.Template) -> None:
+def test_the_function_runs_as_it_was_tested(template: Template) -> None:
     """On the deployer's Python, traced, within API Gateway's 30 seconds, on Arm."""
     for function in functions(template).values():
         assert function["Runtime"] == f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -264,7 +263,7 @@ RECEIVE = {"sqs:ReceiveMessage", "sqs:ChangeMessageVisibility", "sqs:DeleteMessa
     ],
 )
 def test_each_function_has_only_its_own_rights(
-    template: assertions.Template, role: str, rights: set[str], queues: set[str]
+    template: Template, role: str, rights: set[str], queues: set[str]
 ) -> None:
     """The announcer cannot touch an image or the table, and the promoter cannot announce."""
     found = rights_of(template, role)
@@ -275,7 +274,7 @@ def test_each_function_has_only_its_own_rights(
     assert {name for name in names if re.search(rf'"Queues{name}[0-9A-F]{{8}}"', arns)} == queues
 
 
-def test_reconcile_is_asked_for_at_the_reconciler(template: assertions.Template) -> None:
+def test_reconcile_is_asked_for_at_the_reconciler(template: Template) -> None:
     """By API Gateway directly, which may invoke it for that route only."""
     (route,) = [r for r in resources(template, "AWS::ApiGatewayV2::Route") if r["RouteKey"] == "POST /reconcile"]
     integration = template.find_resources("AWS::ApiGatewayV2::Integration")[
@@ -293,7 +292,7 @@ def test_reconcile_is_asked_for_at_the_reconciler(template: assertions.Template)
     assert ["/reconcile" in json.dumps(permission["SourceArn"]) for permission in permissions] == [True]
 
 
-def test_events_that_fail_for_good_are_kept_with_their_cause(template: assertions.Template) -> None:
+def test_events_that_fail_for_good_are_kept_with_their_cause(template: Template) -> None:
     """The function puts them away after the last try; what it cannot, as after a time-out, the queue does."""
     (queue,) = [queue for queue in resources(template, "AWS::SQS::Queue") if "RedrivePolicy" in queue]
     environment = functions(template)["lambda_handler"]["Environment"]["Variables"]
@@ -307,7 +306,7 @@ def test_events_that_fail_for_good_are_kept_with_their_cause(template: assertion
     )
 
 
-def test_the_function_sends_what_it_had_no_time_for_to_its_own_queue(template: assertions.Template) -> None:
+def test_the_function_sends_what_it_had_no_time_for_to_its_own_queue(template: Template) -> None:
     """Beside it only the stack's rules can send there: the queue's policy names nobody else."""
     (queue, _), *more = [
         (name, queue)
@@ -338,7 +337,7 @@ def test_events_are_taken_at_the_pace_of_the_registry(synthesize: Synthesize) ->
     assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 
-def test_events_that_cannot_be_handed_over_are_kept(template: assertions.Template) -> None:
+def test_events_that_cannot_be_handed_over_are_kept(template: Template) -> None:
     """Every target of every rule has a dead-letter queue, tried for first as long as EventBridge allows."""
     rules = resources(template, "AWS::Events::Rule")
 
@@ -349,7 +348,7 @@ def test_events_that_cannot_be_handed_over_are_kept(template: assertions.Templat
         assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185}
 
 
-def test_what_ends_in_the_table_is_announced(template: assertions.Template) -> None:
+def test_what_ends_in_the_table_is_announced(template: Template) -> None:
     """From the beginning of the stream. A record that ends the function is given up, so that others can go out.
 
     The function puts aside what it cannot announce, in the same queue.
@@ -373,7 +372,7 @@ def test_what_ends_in_the_table_is_announced(template: assertions.Template) -> N
     )
 
 
-def test_announcements_go_out_under_the_products_own_name(template: assertions.Template) -> None:
+def test_announcements_go_out_under_the_products_own_name(template: Template) -> None:
     """The right to put events holds for one bus and one source."""
     (statement,) = [s for s in statements(template) if s["Action"] == "events:PutEvents"]
 
@@ -381,7 +380,7 @@ def test_announcements_go_out_under_the_products_own_name(template: assertions.T
     assert statement["Condition"] == {"ForAllValues:StringEquals": {"events:source": "ecr-promoter"}}
 
 
-def test_the_function_reconciles_every_quarter_of_an_hour(template: assertions.Template) -> None:
+def test_the_function_reconciles_every_quarter_of_an_hour(template: Template) -> None:
     """Or as often as the setting says."""
     (rule,) = [rule for rule in resources(template, "AWS::Events::Rule") if "ScheduleExpression" in rule]
 
@@ -407,7 +406,7 @@ def test_runs_do_not_pile_up(synthesize: Synthesize, minutes: int, seconds: int,
     assert "FailedRuns" in config["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0]
 
 
-def test_a_tag_is_leased_for_longer_than_the_promoter_can_take_to_put_it(template: assertions.Template) -> None:
+def test_a_tag_is_leased_for_longer_than_the_promoter_can_take_to_put_it(template: Template) -> None:
     """So that nobody settles a promotion that is still running, nor takes a tag while a PutImage is on its way."""
     longest = functions(template)["lambda_handler"]["Timeout"] + LONGEST_CALL.total_seconds()
 
@@ -416,7 +415,7 @@ def test_a_tag_is_leased_for_longer_than_the_promoter_can_take_to_put_it(templat
         assert int(variables["PROMOTER_LEASE_SECONDS"]) > longest
 
 
-def test_queues_are_encrypted_kept_and_private(template: assertions.Template) -> None:
+def test_queues_are_encrypted_kept_and_private(template: Template) -> None:
     """At rest and on the way, for as long as SQS keeps messages, and when the stack is gone."""
     queues = template.find_resources("AWS::SQS::Queue").values()
 
