@@ -100,7 +100,7 @@ def test_an_exception_that_is_over_stops_no_deployment(tmp_path: Path, capsys: p
     file = tmp_path / "promotions.yaml"
     file.write_text(EXPIRED)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    options = ["--quiet", "--output", tmp_path / "cdk.out", "-c", f"policy={file}"]
+    options = ["--quiet", "--output", str(tmp_path / "cdk.out"), "-c", f"policy={file}"]
 
     done = subprocess.run(
         [PROJECT / "node_modules/.bin/cdk", "synth", *options],
