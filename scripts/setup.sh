@@ -55,6 +55,9 @@ eval "$variables"
 echo "== set-up, once"
 echo "-- 1/3 uv, which installs the rest (17 MB)"
 "$python" -m venv --without-pip --clear .venv || fail "$python cannot make a virtual environment; on Debian: sudo apt-get install python3-venv"
+# The function's code lies in `lambda`, a keyword that no import can name: Python finds what is in it from here.
+site=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+echo ../../../../lambda >"$site/ecr-promoter.pth"
 pin uv >.venv/uv.txt
 if ! uv --version >/dev/null 2>&1 && ! "$python" -m pip --version >/dev/null 2>&1 && ! has_ensurepip; then
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || fail "this machine has neither uv nor pip; on Debian: sudo apt-get install python3-venv"

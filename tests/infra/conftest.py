@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,24 @@ JWT = {
     "operators": ["jwt:ann"],
 }
 
-Synthesize = Callable[..., assertions.Template]
+
+@dataclass(frozen=True)
+class Template:
+    """A stack's template, read once: each question to CDK's own Template sends all of it between two processes."""
+
+    document: dict[str, Any]
+
+    @classmethod
+    def of(cls, stack: cdk.Stack) -> Template:
+        """Synthesize a stack."""
+        return cls(dict(assertions.Template.from_stack(stack).to_json()))
+
+    def find_resources(self, kind: str) -> dict[str, Any]:
+        """Return the resources of a type by their logical ids."""
+        return {name: found for name, found in self.document["Resources"].items() if found["Type"] == kind}
+
+
+Synthesize = Callable[..., Template]
 
 
 def stack_in(app: cdk.App, folder: Path, policy: str = POLICY) -> PromoterStack:
@@ -56,20 +74,20 @@ def stack_in(app: cdk.App, folder: Path, policy: str = POLICY) -> PromoterStack:
 def synthesize(tmp_path_factory: pytest.TempPathFactory) -> Synthesize:
     """Return a function that makes the template of a policy, with changed settings."""
 
-    def template(policy: str = POLICY, **context: Any) -> assertions.Template:
+    def template(policy: str = POLICY, **context: Any) -> Template:
         app = cdk.App(context=CONTEXT | context | {"aws:cdk:bundling-stacks": []})
-        return assertions.Template.from_stack(stack_in(app, tmp_path_factory.mktemp("policy"), policy))
+        return Template.of(stack_in(app, tmp_path_factory.mktemp("policy"), policy))
 
     return template
 
 
 @pytest.fixture(scope="session")
-def template(synthesize: Synthesize) -> assertions.Template:
+def template(synthesize: Synthesize) -> Template:
     """The template of POLICY with the settings of cdk.json."""
     return synthesize()
 
 
-def resources(template: assertions.Template, kind: str) -> list[dict[str, Any]]:
+def resources(template: Template, kind: str) -> list[dict[str, Any]]:
     """Return the properties of every resource of a type."""
     found = template.find_resources(kind)
     return [resource.get("Properties", {}) for resource in found.values()]
@@ -82,7 +100,7 @@ def flat(value: Any) -> str:
     return "".join(part if isinstance(part, str) else f"<{part['Ref']}>" for part in value["Fn::Join"][1])
 
 
-def statements(template: assertions.Template) -> list[dict[str, Any]]:
+def statements(template: Template) -> list[dict[str, Any]]:
     """Return every statement of every identity policy."""
     return [
         statement
@@ -91,7 +109,7 @@ def statements(template: assertions.Template) -> list[dict[str, Any]]:
     ]
 
 
-def functions(template: assertions.Template) -> dict[str, dict[str, Any]]:
+def functions(template: Template) -> dict[str, dict[str, Any]]:
     """Return the properties of each function, by the name of its handler."""
     found = resources(template, "AWS::Lambda::Function")
     return {function["Handler"].rpartition(".")[2]: function for function in found}

@@ -10,7 +10,6 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
-from aws_cdk import assertions
 from aws_cdk import aws_apigatewayv2 as api_
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
@@ -22,7 +21,7 @@ from infra.alarms import Alarms
 from infra.dashboard import Dashboard
 from promoter import metrics
 from promoter.domain.model import Outcome, Trigger
-from tests.infra.conftest import ACCOUNT, REGION, resources
+from tests.infra.conftest import ACCOUNT, REGION, Template, resources
 
 EMAIL = "ops@example.com"
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -62,23 +61,23 @@ def watched_in(
     return stack
 
 
-def watched(email: str | None = None, minutes: int = 15) -> assertions.Template:
-    return assertions.Template.from_stack(watched_in(cdk.App(), email, cdk.Duration.seconds(28), minutes))
+def watched(email: str | None = None, minutes: int = 15) -> Template:
+    return Template.of(watched_in(cdk.App(), email, cdk.Duration.seconds(28), minutes))
 
 
 @pytest.fixture(scope="module")
-def silent() -> assertions.Template:
+def silent() -> Template:
     """The template without an e-mail address."""
     return watched()
 
 
 @pytest.fixture(scope="module")
-def notifying() -> assertions.Template:
+def notifying() -> Template:
     """The template with an e-mail address."""
     return watched(EMAIL)
 
 
-def alarms_of(template: assertions.Template) -> dict[str, dict[str, Any]]:
+def alarms_of(template: Template) -> dict[str, dict[str, Any]]:
     """Return the properties of every alarm, by its construct id."""
     found = template.find_resources("AWS::CloudWatch::Alarm")
     return {re.sub(r"^Alarms|[0-9A-F]{8}$", "", name): resource["Properties"] for name, resource in found.items()}
@@ -88,14 +87,14 @@ def dimensions(alarm: dict[str, Any]) -> dict[str, Any]:
     return {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
 
 
-def expressions(template: assertions.Template) -> str:
+def expressions(template: Template) -> str:
     """Return the dashboard's body, without the values that CloudFormation fills in."""
     (dashboard,) = resources(template, "AWS::CloudWatch::Dashboard")
     parts = dashboard["DashboardBody"]["Fn::Join"][1]
     return "".join(part if isinstance(part, str) else "" for part in parts)
 
 
-def graphs(template: assertions.Template) -> dict[str, dict[str, Any]]:
+def graphs(template: Template) -> dict[str, dict[str, Any]]:
     """Return the dashboard's graphs by title."""
     widgets = json.loads(expressions(template))["widgets"]
     return {widget["properties"]["title"]: widget["properties"] for widget in widgets}
@@ -107,7 +106,7 @@ def headings(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in found}
 
 
-def test_every_alarm_says_what_it_means_and_leads_to_the_runbook(silent: assertions.Template) -> None:
+def test_every_alarm_says_what_it_means_and_leads_to_the_runbook(silent: Template) -> None:
     """To a heading that is there."""
     for name, alarm in alarms_of(silent).items():
         page, _, anchor = alarm["AlarmDescription"].rpartition(" ")[2].partition("#")
@@ -115,14 +114,14 @@ def test_every_alarm_says_what_it_means_and_leads_to_the_runbook(silent: asserti
         assert anchor in headings(OPERATIONS.read_text()), name
 
 
-def test_every_alarm_is_in_the_table_of_alarms(silent: assertions.Template) -> None:
+def test_every_alarm_is_in_the_table_of_alarms(silent: Template) -> None:
     """And no alarm that does not exist."""
     table = OPERATIONS.read_text().partition("| alarm |")[2].partition("\n\n")[0]
     told = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
     assert told == set(alarms_of(silent))
 
 
-def test_every_part_of_the_service_has_alarms(silent: assertions.Template) -> None:
+def test_every_part_of_the_service_has_alarms(silent: Template) -> None:
     """Queues, functions, the API, the table and the service's own metrics have alarms."""
     assert {(alarm["Namespace"], alarm["MetricName"]) for alarm in alarms_of(silent).values()} == {
         ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
@@ -145,12 +144,12 @@ def test_every_part_of_the_service_has_alarms(silent: assertions.Template) -> No
     }
 
 
-def test_no_alarm_uses_metric_math(silent: assertions.Template) -> None:
+def test_no_alarm_uses_metric_math(silent: Template) -> None:
     """The local AWS, to which the same stack is deployed, does not support it."""
     assert all("Metrics" not in alarm for alarm in alarms_of(silent).values())
 
 
-def test_one_dead_letter_raises_an_alarm_that_lasts(silent: assertions.Template) -> None:
+def test_one_dead_letter_raises_an_alarm_that_lasts(silent: Template) -> None:
     """That holds for each dead-letter queue, also after SQS stops reporting on a queue that nobody uses."""
     number = "ApproximateNumberOfMessagesVisible"
     found = [alarm for alarm in alarms_of(silent).values() if alarm["MetricName"] == number]
@@ -161,7 +160,7 @@ def test_one_dead_letter_raises_an_alarm_that_lasts(silent: assertions.Template)
         assert alarm["TreatMissingData"] == "ignore"
 
 
-def test_a_second_dead_letter_notifies_while_the_first_is_still_there(notifying: assertions.Template) -> None:
+def test_a_second_dead_letter_notifies_while_the_first_is_still_there(notifying: Template) -> None:
     """Its alarm ends after a minute without new messages. The end does not notify: the queue is not empty."""
     found = [alarm for alarm in alarms_of(notifying).values() if alarm["MetricName"] == "NumberOfMessagesSent"]
 
@@ -186,7 +185,7 @@ def test_missing_runs_of_reconcile_raise_an_alarm(minutes: int) -> None:
     assert window <= (86_400 if alarm["Period"] < 3600 else 604_800)  # API reference, PutMetricAlarm
 
 
-def test_two_failing_runs_of_reconcile_raise_an_alarm(silent: assertions.Template) -> None:
+def test_two_failing_runs_of_reconcile_raise_an_alarm(silent: Template) -> None:
     """A single run that ECR throttles needs no action: the next run does its work."""
     alarm = alarms_of(silent)["ReconcileFailures"]
 
@@ -201,7 +200,7 @@ def test_late_drift_checks_raise_an_alarm(minutes: int, seconds: int) -> None:
     assert (alarm["Threshold"], alarm["Statistic"]) == (seconds, "Maximum")
 
 
-def test_an_event_that_waits_for_long_raises_an_alarm(silent: assertions.Template) -> None:
+def test_an_event_that_waits_for_long_raises_an_alarm(silent: Template) -> None:
     """In a burst events may wait for minutes; 15 minutes are more than that."""
     alarm = alarms_of(silent)["EventsLate"]
 
@@ -209,7 +208,7 @@ def test_an_event_that_waits_for_long_raises_an_alarm(silent: assertions.Templat
     assert (alarm["Statistic"], alarm["Threshold"]) == ("Maximum", 900)
 
 
-def test_a_finding_of_reconcile_lasts_until_the_next_run(silent: assertions.Template) -> None:
+def test_a_finding_of_reconcile_lasts_until_the_next_run(silent: Template) -> None:
     """Missing data between two runs neither raises nor ends an alarm."""
     for name in ("StaleIntents", "Drift"):
         alarm = alarms_of(silent)[name]
@@ -217,7 +216,7 @@ def test_a_finding_of_reconcile_lasts_until_the_next_run(silent: assertions.Temp
         assert (alarm["Threshold"], alarm["TreatMissingData"]) == (1, "ignore")
 
 
-def test_metrics_that_are_emitted_only_on_an_event_may_be_missing(silent: assertions.Template) -> None:
+def test_metrics_that_are_emitted_only_on_an_event_may_be_missing(silent: Template) -> None:
     """A night without promotions raises no alarm."""
     standing = {"StaleIntents", "Drift", "ReconcileFailures", "DriftChecksLate", "ReconcileMissing"}
     for name, alarm in alarms_of(silent).items():
@@ -225,7 +224,7 @@ def test_metrics_that_are_emitted_only_on_an_event_may_be_missing(silent: assert
             assert alarm["TreatMissingData"] == "notBreaching", name
 
 
-def test_a_single_failed_promotion_by_scan_raises_an_alarm(silent: assertions.Template) -> None:
+def test_a_single_failed_promotion_by_scan_raises_an_alarm(silent: Template) -> None:
     """Nobody waits for its answer. The caller of a request gets one, so only five failures raise the alarm."""
     failures = {
         dimensions(alarm)["trigger"]: alarm["Threshold"]
@@ -236,9 +235,7 @@ def test_a_single_failed_promotion_by_scan_raises_an_alarm(silent: assertions.Te
     assert failures == {"scan": 1, "request": 5}
 
 
-def test_the_alarms_watch_what_the_function_emits(
-    silent: assertions.Template, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_alarms_watch_what_the_function_emits(silent: Template, capsys: pytest.CaptureFixture[str]) -> None:
     """The alarm has the namespace and the dimensions of the line that the function prints."""
     metrics.count_promotion(Trigger.SCAN, Outcome.FAILED, milliseconds=1)
     emitted = json.loads(capsys.readouterr().out)
@@ -253,7 +250,7 @@ def test_the_alarms_watch_what_the_function_emits(
     assert dimensions(alarm) == {name: emitted[name] for name in described["Dimensions"][0]}
 
 
-def test_a_duration_near_the_time_out_raises_an_alarm(silent: assertions.Template) -> None:
+def test_a_duration_near_the_time_out_raises_an_alarm(silent: Template) -> None:
     """The threshold is nine tenths of the function's own time-out."""
     assert alarms_of(silent)["Slow"]["Threshold"] == 25_200
 
@@ -264,7 +261,7 @@ def test_a_function_without_a_time_out_is_refused() -> None:
         watched_in(cdk.App())
 
 
-def test_the_index_is_watched_beside_its_table(silent: assertions.Template) -> None:
+def test_the_index_is_watched_beside_its_table(silent: Template) -> None:
     """A throttled index delays writes, and the table's metric does not include it."""
     writes = [alarm for alarm in alarms_of(silent).values() if alarm["MetricName"] == "WriteThrottleEvents"]
 
@@ -274,14 +271,14 @@ def test_the_index_is_watched_beside_its_table(silent: assertions.Template) -> N
     ]
 
 
-def test_without_an_address_nobody_is_notified(silent: assertions.Template) -> None:
+def test_without_an_address_nobody_is_notified(silent: Template) -> None:
     """The alarms still exist, for the console and for other actions."""
     assert resources(silent, "AWS::SNS::Topic") == []
     for alarm in alarms_of(silent).values():
         assert not {"AlarmActions", "OKActions"} & set(alarm)
 
 
-def test_an_address_is_notified_of_every_alarm_and_of_its_end(notifying: assertions.Template) -> None:
+def test_an_address_is_notified_of_every_alarm_and_of_its_end(notifying: Template) -> None:
     """All alarms use one topic. The end of an alarm for new messages does not notify."""
     (subscription,) = resources(notifying, "AWS::SNS::Subscription")
     topic = subscription["TopicArn"]
@@ -292,7 +289,7 @@ def test_an_address_is_notified_of_every_alarm_and_of_its_end(notifying: asserti
         assert alarm.get("OKActions", []) == ([] if name.startswith("New") else [topic])
 
 
-def test_the_topic_accepts_the_accounts_alarms_and_only_over_tls(notifying: assertions.Template) -> None:
+def test_the_topic_accepts_the_accounts_alarms_and_only_over_tls(notifying: Template) -> None:
     """Its policy replaces the default one: without the first statement no alarm could publish."""
     (policy,) = resources(notifying, "AWS::SNS::TopicPolicy")
     by_effect = {statement["Effect"]: statement for statement in policy["PolicyDocument"]["Statement"]}
@@ -306,7 +303,7 @@ def test_the_topic_accepts_the_accounts_alarms_and_only_over_tls(notifying: asse
     assert by_effect["Deny"]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_no_resource_has_a_fixed_name(notifying: assertions.Template) -> None:
+def test_no_resource_has_a_fixed_name(notifying: Template) -> None:
     """Two stacks can be deployed to one account and Region."""
     for kind, name in (
         ("AWS::CloudWatch::Alarm", "AlarmName"),
@@ -326,7 +323,7 @@ def test_cdk_nag_finds_nothing(tmp_path: Path, email: str | None) -> None:
     app.synth()
 
 
-def test_the_dashboard_shows_every_outcome_of_both_triggers(silent: assertions.Template) -> None:
+def test_the_dashboard_shows_every_outcome_of_both_triggers(silent: Template) -> None:
     """Each combination is a line of its own."""
     shown = {
         (metric[metric.index("outcome") + 1], metric[metric.index("trigger") + 1])
@@ -336,7 +333,7 @@ def test_the_dashboard_shows_every_outcome_of_both_triggers(silent: assertions.T
     assert shown == {(outcome, trigger) for outcome in Outcome for trigger in Trigger}
 
 
-def test_the_dashboard_finds_new_reasons(silent: assertions.Template) -> None:
+def test_the_dashboard_finds_new_reasons(silent: Template) -> None:
     """It searches for refusals by the dimensions that the function emits."""
     ((search,),) = graphs(silent)["Refusals by reason"]["metrics"]
 
@@ -345,7 +342,7 @@ def test_the_dashboard_finds_new_reasons(silent: assertions.Template) -> None:
     )
 
 
-def test_the_dashboard_shows_what_the_alarms_watch(silent: assertions.Template) -> None:
+def test_the_dashboard_shows_what_the_alarms_watch(silent: Template) -> None:
     """There is a graph for every alarm, except for system errors of DynamoDB."""
     body = expressions(silent)
 

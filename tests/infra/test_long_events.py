@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from aws_cdk import assertions
-
-from tests.infra.conftest import functions
+from tests.infra.conftest import Template, functions
 
 
-def test_lambda_does_not_stop_an_event_that_takes_many_invocations(template: assertions.Template) -> None:
+def test_lambda_does_not_stop_an_event_that_takes_many_invocations(template: Template) -> None:
     """The promoter sends the rest of an event to the queue that invokes it, which Lambda detects as a loop.
 
     Lambda would stop it after about 16 invocations (AWS Lambda developer guide, "Use Lambda recursive loop

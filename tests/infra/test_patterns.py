@@ -8,7 +8,6 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
-from aws_cdk import assertions
 from ministack.services import eventbridge
 
 from infra.policy import file as policy_file
@@ -17,10 +16,10 @@ from infra.policy.file import PolicyError
 from infra.scan_rules import scanned
 from infra.settings import Settings
 from infra.stack import PromoterStack
-from tests.infra.conftest import ACCOUNT, CONTEXT, REGION, Synthesize, flat, resources
+from tests.infra.conftest import ACCOUNT, CONTEXT, REGION, Synthesize, Template, flat, resources
 
 
-def is_matched(template: assertions.Template, event: dict[str, Any]) -> bool:
+def is_matched(template: Template, event: dict[str, Any]) -> bool:
     """Say whether the pattern of any rule matches the event."""
     return any(
         eventbridge._test_event_pattern(
@@ -31,7 +30,7 @@ def is_matched(template: assertions.Template, event: dict[str, Any]) -> bool:
     )
 
 
-def listening(template: assertions.Template) -> list[dict[str, Any]]:
+def listening(template: Template) -> list[dict[str, Any]]:
     """Return the rules with an event pattern; the rule of reconcile has a schedule."""
     return [rule for rule in resources(template, "AWS::Events::Rule") if "EventPattern" in rule]
 
@@ -102,7 +101,7 @@ def scan(kind: str, repository: str, *, account: str = ACCOUNT, detail: Any = No
     ],
 )
 def test_finished_scans_of_the_policys_repositories_are_matched(
-    template: assertions.Template, kind: str, repository: str, account: str, *, matched: bool
+    template: Template, kind: str, repository: str, account: str, *, matched: bool
 ) -> None:
     """Repository and registry decide, for both scanners; scans of other repositories never start the function."""
     assert is_matched(template, scan(kind, repository, account=account)) is matched
@@ -121,12 +120,12 @@ def test_finished_scans_of_the_policys_repositories_are_matched(
         scan("basic", "team/web") | {"source": "my.own"},
     ],
 )
-def test_other_events_are_not_matched(template: assertions.Template, event: dict[str, Any]) -> None:
+def test_other_events_are_not_matched(template: Template, event: dict[str, Any]) -> None:
     """They are failed scans, findings, EC2 scans, pushes without a tag, deletions and events of other sources."""
     assert not is_matched(template, event)
 
 
-def test_pushes_by_tag_are_matched(template: assertions.Template) -> None:
+def test_pushes_by_tag_are_matched(template: Template) -> None:
     """A tag or an index may be pushed after the scan."""
     assert is_matched(template, push("team/web"))
 
@@ -191,7 +190,7 @@ def test_the_own_account_as_registry_does_not_double_events(tmp_path: Path) -> N
         settings=Settings.read(app.node),
     )
 
-    listened = listening(assertions.Template.from_stack(stack))
+    listened = listening(Template.of(stack))
     assert [rule["EventPattern"]["account"] for rule in listened] == [[{"Ref": "AWS::AccountId"}]] * 3
     assert {rule["EventPattern"]["detail-type"][0] for rule in listened} == {
         "ECR Image Action",

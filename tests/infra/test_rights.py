@@ -7,10 +7,9 @@ import re
 from typing import Any
 
 import pytest
-from aws_cdk import assertions
 
 from infra.policy.file import PolicyError
-from tests.infra.conftest import ACCOUNT, REGION, Synthesize, flat, listed, resources, statements
+from tests.infra.conftest import ACCOUNT, REGION, Synthesize, Template, flat, listed, resources, statements
 
 ARNS = f"arn:<AWS::Partition>:ecr:{REGION}:"
 
@@ -50,7 +49,7 @@ SEND = {"sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"}
 RECEIVE = {"sqs:ReceiveMessage", "sqs:ChangeMessageVisibility", "sqs:DeleteMessage", *SEND} - {"sqs:SendMessage"}
 
 
-def rights_of(template: assertions.Template, role: str) -> dict[str, list[dict[str, Any]]]:
+def rights_of(template: Template, role: str) -> dict[str, list[dict[str, Any]]]:
     """Return the statements of a role by action; `role` is the beginning of its logical id."""
     rights: dict[str, list[dict[str, Any]]] = {}
     for kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
@@ -62,7 +61,7 @@ def rights_of(template: assertions.Template, role: str) -> dict[str, list[dict[s
     return rights
 
 
-def image_rights(template: assertions.Template) -> dict[str, set[str]]:
+def image_rights(template: Template) -> dict[str, set[str]]:
     """Return, for each action on images, the repositories on which it is allowed, without the prefix ARNS."""
     rights: dict[str, set[str]] = {}
     for statement in statements(template):
@@ -73,7 +72,7 @@ def image_rights(template: assertions.Template) -> dict[str, set[str]]:
     return rights
 
 
-def test_the_function_can_touch_images_only_where_a_rule_says(template: assertions.Template) -> None:
+def test_the_function_can_touch_images_only_where_a_rule_says(template: Template) -> None:
     """It can in the rules' registries and this Region, and read scans only for rules whose gate judges them."""
     everywhere = {*SCANNED, f"{ACCOUNT}:repository/apps/*-api", "999999999999:repository/far/web"}
 
@@ -131,7 +130,7 @@ def test_many_repositories_are_distributed_over_policies(synthesize: Synthesize)
         synthesize(json.dumps({"rules": [rule | {"repositories": [*names, *(f"{name}-b" for name in names)]}]}))
 
 
-def test_only_actions_without_resources_are_granted_on_all(template: assertions.Template) -> None:
+def test_only_actions_without_resources_are_granted_on_all(template: Template) -> None:
     """These are X-Ray's two writes and Inspector's two reads, which do not support resources."""
     everywhere = [s["Action"] for s in statements(template) if "*" in listed(s["Resource"])]
 
@@ -143,7 +142,7 @@ def test_only_actions_without_resources_are_granted_on_all(template: assertions.
     }
 
 
-def test_no_role_has_a_managed_policy_of_aws(template: assertions.Template) -> None:
+def test_no_role_has_a_managed_policy_of_aws(template: Template) -> None:
     """These policies allow writing to every log group."""
     assert all("ManagedPolicyArns" not in role for role in resources(template, "AWS::IAM::Role"))
 
@@ -157,7 +156,7 @@ def test_no_role_has_a_managed_policy_of_aws(template: assertions.Template) -> N
     ],
 )
 def test_each_function_has_only_its_own_rights(
-    template: assertions.Template, role: str, rights: set[str], queues: set[str]
+    template: Template, role: str, rights: set[str], queues: set[str]
 ) -> None:
     """The announcer cannot touch an image or the table, and the promoter cannot announce."""
     found = rights_of(template, role)
@@ -168,7 +167,7 @@ def test_each_function_has_only_its_own_rights(
     assert {name for name in names if re.search(rf'"Queues{name}[0-9A-F]{{8}}"', arns)} == queues
 
 
-def test_announcements_have_the_products_own_source(template: assertions.Template) -> None:
+def test_announcements_have_the_products_own_source(template: Template) -> None:
     """The right to put events is limited to one bus and one source."""
     (statement,) = [s for s in statements(template) if s["Action"] == "events:PutEvents"]
 

@@ -6,13 +6,12 @@ import json
 import sys
 
 import pytest
-from aws_cdk import assertions
 
 from promoter.wiring import LONGEST_CALL
-from tests.infra.conftest import ACCOUNT, JWT, Synthesize, functions, listed, resources, statements
+from tests.infra.conftest import ACCOUNT, JWT, Synthesize, Template, functions, listed, resources, statements
 
 
-def test_the_table_survives_mistakes(template: assertions.Template) -> None:
+def test_the_table_survives_mistakes(template: Template) -> None:
     """It can be restored to any second, is protected from deletion, and outlives the stack."""
     (table,) = template.find_resources("AWS::DynamoDB::GlobalTable").values()
     (replica,) = table["Properties"]["Replicas"]
@@ -23,7 +22,7 @@ def test_the_table_survives_mistakes(template: assertions.Template) -> None:
     assert table["DeletionPolicy"] == "Retain"
 
 
-def test_every_route_needs_a_signature(template: assertions.Template) -> None:
+def test_every_route_needs_a_signature(template: Template) -> None:
     """No route is open."""
     routes = resources(template, "AWS::ApiGatewayV2::Route")
 
@@ -51,7 +50,7 @@ def test_every_route_needs_a_token_with_authorization_jwt(synthesize: Synthesize
     assert authorizer["JwtConfiguration"] == {"Audience": ["promoter"], "Issuer": "https://issuer.example"}
 
 
-def test_calls_are_logged_and_limited(template: assertions.Template) -> None:
+def test_calls_are_logged_and_limited(template: Template) -> None:
     """The access log has the caller, and no bodies."""
     (stage,) = resources(template, "AWS::ApiGatewayV2::Stage")
 
@@ -60,7 +59,7 @@ def test_calls_are_logged_and_limited(template: assertions.Template) -> None:
     assert stage["DefaultRouteSettings"] == {"ThrottlingBurstLimit": 100, "ThrottlingRateLimit": 50}
 
 
-def test_logs_outlive_the_stack_until_they_expire(template: assertions.Template, synthesize: Synthesize) -> None:
+def test_logs_outlive_the_stack_until_they_expire(template: Template, synthesize: Synthesize) -> None:
     """Logs of functions and calls are audit records, except on the local AWS."""
     groups = template.find_resources("AWS::Logs::LogGroup").values()
 
@@ -71,7 +70,7 @@ def test_logs_outlive_the_stack_until_they_expire(template: assertions.Template,
     assert {group["DeletionPolicy"] for group in local} == {"Delete"}
 
 
-def test_the_functions_run_on_the_python_that_was_tested(template: assertions.Template) -> None:
+def test_the_functions_run_on_the_python_that_was_tested(template: Template) -> None:
     """They run on Arm and are traced, and the promoter answers within API Gateway's 30 seconds."""
     for function in functions(template).values():
         assert function["Runtime"] == f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -98,7 +97,7 @@ def test_promoter_reconciler_and_announcer_do_not_share_concurrency(synthesize: 
     assert len({json.dumps(function["LoggingConfig"]) for function in found.values()}) == 3
 
 
-def test_requests_to_reconcile_go_to_the_reconciler(template: assertions.Template) -> None:
+def test_requests_to_reconcile_go_to_the_reconciler(template: Template) -> None:
     """API Gateway invokes it directly, and may do so for this route only."""
     (route,) = [r for r in resources(template, "AWS::ApiGatewayV2::Route") if r["RouteKey"] == "POST /reconcile"]
     integration = template.find_resources("AWS::ApiGatewayV2::Integration")[
@@ -116,7 +115,7 @@ def test_requests_to_reconcile_go_to_the_reconciler(template: assertions.Templat
     assert ["/reconcile" in json.dumps(permission["SourceArn"]) for permission in permissions] == [True]
 
 
-def test_events_that_fail_at_the_last_try_are_kept(template: assertions.Template) -> None:
+def test_events_that_fail_at_the_last_try_are_kept(template: Template) -> None:
     """The function sends them to a dead-letter queue with their cause; after a time-out, SQS does without it."""
     (queue,) = [queue for queue in resources(template, "AWS::SQS::Queue") if "RedrivePolicy" in queue]
     environment = functions(template)["lambda_handler"]["Environment"]["Variables"]
@@ -130,7 +129,7 @@ def test_events_that_fail_at_the_last_try_are_kept(template: assertions.Template
     )
 
 
-def test_only_the_function_and_the_stacks_rules_send_to_the_events_queue(template: assertions.Template) -> None:
+def test_only_the_function_and_the_stacks_rules_send_to_the_events_queue(template: Template) -> None:
     """The function sends the work that did not fit into an invocation."""
     (queue, _), *more = [
         (name, queue)
@@ -161,7 +160,7 @@ def test_events_are_processed_at_the_pace_of_the_registry(synthesize: Synthesize
     assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 
-def test_undelivered_events_are_kept(template: assertions.Template) -> None:
+def test_undelivered_events_are_kept(template: Template) -> None:
     """Each target has a dead-letter queue; EventBridge retries as long as it can before it uses the queue."""
     rules = resources(template, "AWS::Events::Rule")
 
@@ -172,7 +171,7 @@ def test_undelivered_events_are_kept(template: assertions.Template) -> None:
         assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185}
 
 
-def test_outcomes_in_the_table_are_announced(template: assertions.Template) -> None:
+def test_outcomes_in_the_table_are_announced(template: Template) -> None:
     """The stream is read from its beginning. A record that fails the function is set aside after the retries.
 
     The function sends records that it cannot announce to the same queue.
@@ -196,7 +195,7 @@ def test_outcomes_in_the_table_are_announced(template: assertions.Template) -> N
     )
 
 
-def test_reconcile_runs_every_15_minutes(template: assertions.Template) -> None:
+def test_reconcile_runs_every_15_minutes(template: Template) -> None:
     """The setting has this default."""
     (rule,) = [rule for rule in resources(template, "AWS::Events::Rule") if "ScheduleExpression" in rule]
 
@@ -222,7 +221,7 @@ def test_runs_of_reconcile_do_not_overlap(synthesize: Synthesize, minutes: int, 
     assert "FailedRuns" in config["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0]
 
 
-def test_a_lease_outlasts_the_invocation_and_its_last_call(template: assertions.Template) -> None:
+def test_a_lease_outlasts_the_invocation_and_its_last_call(template: Template) -> None:
     """Nobody recovers a running promotion, or leases a tag while a PutImage call is still under way."""
     longest = functions(template)["lambda_handler"]["Timeout"] + LONGEST_CALL.total_seconds()
 
@@ -231,7 +230,7 @@ def test_a_lease_outlasts_the_invocation_and_its_last_call(template: assertions.
         assert int(variables["PROMOTER_LEASE_SECONDS"]) > longest
 
 
-def test_queues_are_encrypted_kept_and_private(template: assertions.Template) -> None:
+def test_queues_are_encrypted_kept_and_private(template: Template) -> None:
     """They are encrypted at rest and in transit, keep messages for 14 days, and outlive the stack."""
     queues = template.find_resources("AWS::SQS::Queue").values()
 
