@@ -1,3 +1,3 @@
-"""Measurements, side by side in one run: `make bench` writes docs/benchmarks.md."""
+"""Measurements, side by side in one run: `make bench` writes docs/reference/benchmarks.md."""
 
 import infra  # noqa: F401 - finds the function's code, which lies in `lambda`

@@ -125,7 +125,7 @@ def image(argument: str) -> tuple[str, str | None, Scan]:
 
 
 def arguments(now: datetime) -> argparse.ArgumentParser:
-    """Return the command line; README and docs/policy.md show it."""
+    """Return the command line; README and docs/reference/policy.md show it."""
     parser = argparse.ArgumentParser(prog="make explain", description="What the policy would decide, without AWS.")
     parser.add_argument("--policy", default="promotions.yaml", type=Path, metavar="FILE")
     parser.add_argument("--on", default="request", choices=[*Trigger], help="what asks (default: request)")

@@ -1,4 +1,4 @@
-"""Ledger on DynamoDB: leases and records. docs/ledger.md has the items.
+"""Ledger on DynamoDB: leases and records. docs/reference/ledger.md has the items.
 
 A promotion is two transactions. `begin` puts the record, open, and the lease into the head of every tag; `finish`
 puts the record as it ended, the heads as they are now without the lease, and the history. Each goes through as a

@@ -258,8 +258,8 @@ def test_rules_of_two_registries_do_not_meet(tmp_path: Path) -> None:
 
 
 def test_the_schema_for_editors_is_the_models(tmp_path: Path) -> None:
-    """docs/policy.schema.json is what `make schema` writes."""
-    assert (Path(__file__).parents[4] / "docs" / "policy.schema.json").read_text() == schema.text()
+    """docs/reference/policy.schema.json is what `make schema` writes."""
+    assert (Path(__file__).parents[4] / "docs" / "reference" / "policy.schema.json").read_text() == schema.text()
 
 
 @pytest.mark.parametrize(("text", "valid"), [(GOOD, True), (WHOLE, True), (GOOD.replace("to:", "too:"), False)])
