@@ -1,4 +1,4 @@
-"""The functions' table: what they remember between invocations. docs/ledger.md has the items."""
+"""The functions' table: what they remember between invocations. docs/reference/ledger.md has the items."""
 
 from __future__ import annotations
 
