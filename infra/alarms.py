@@ -1,4 +1,4 @@
-"""What somebody has to look at: alarms, and whom they tell. docs/operations.md has what to do about each."""
+"""What somebody has to look at: alarms, and whom they tell. docs/operations/runbooks says what to do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from promoter.aws.dynamodb.table import INDEX
 from promoter.domain.model import Outcome, Trigger
 
 NAMESPACE, SERVICE = "EcrPromoter", "ecr-promoter"  # promoter.telemetry's; importing it would start its logger
-RUNBOOK = "docs/operations.md"
+RUNBOOKS = "docs/operations/runbooks"  # a page for each `heading`
 MINUTE, SHORT, LONG = Duration.minutes(1), Duration.minutes(5), Duration.minutes(15)
 HOUR, DAY = 3600, 86_400  # seconds
 
@@ -40,8 +40,8 @@ def own_metric(name: str, **dimensions: str) -> cloudwatch.Metric:
 class Alarms(Construct):
     """An alarm for everything that does not recover by itself, or has to too often.
 
-    `topic` is the SNS topic that alarms notify, None without an e-mail address. Descriptions name their heading
-    in the runbook. No alarm uses metric math, which the local AWS lacks.
+    `topic` is the SNS topic that alarms notify, None without an e-mail address. Descriptions name their
+    page of the runbooks. No alarm uses metric math, which the local AWS lacks.
     """
 
     def __init__(  # noqa: PLR0913 - what is watched, each by its name
@@ -259,7 +259,7 @@ class Alarms(Construct):
             self,
             construct_id,
             metric=metric,
-            alarm_description=f"{says} What to do: {RUNBOOK}#{heading}",
+            alarm_description=f"{says} What to do: {RUNBOOKS}/{heading}.md",
             comparison_operator=operators.LESS_THAN_THRESHOLD
             if below
             else operators.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,

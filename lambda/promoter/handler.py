@@ -37,7 +37,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         return serve_event(event, context)
     if "requestContext" in event:
         return serve_http(event, context)
-    raise ValueError("this is not an event of SQS, EventBridge or API Gateway: see docs/architecture.md")
+    raise ValueError(
+        "this is not an event of SQS, EventBridge or API Gateway: see docs/explanation/architecture.md"
+    )
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -47,7 +49,9 @@ def reconcile_handler(event: dict[str, Any], context: LambdaContext) -> dict[str
         return serve_schedule()
     if "requestContext" in event:
         return serve_http(event, context)
-    raise ValueError("this is not the schedule's event, nor one of API Gateway: see docs/architecture.md")
+    raise ValueError(
+        "this is not the schedule's event, nor one of API Gateway: see docs/explanation/architecture.md"
+    )
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -55,7 +59,7 @@ def announce_handler(event: dict[str, Any], context: LambdaContext) -> dict[str,
     """Serve the table's stream: the announcer."""
     if "Records" in event:
         return serve_stream(event)
-    raise ValueError("this is not an event of the table's stream: see docs/architecture.md")
+    raise ValueError("this is not an event of the table's stream: see docs/explanation/architecture.md")
 
 
 def serve_http(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
