@@ -95,7 +95,9 @@ rules:
 """
 
 
-def test_an_expired_exception_does_not_stop_a_deployment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_expired_exception_does_not_stop_a_deployment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """`cdk synth` warns with line and place, so that rollback and diff go on; `make policy` and CI refuse."""
     file = tmp_path / "promotions.yaml"
     file.write_text(EXPIRED)

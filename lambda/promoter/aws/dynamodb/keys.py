@@ -1,4 +1,4 @@
-"""Keys of the table's items, and the values by which they are sorted and expire. docs/ledger.md has them all."""
+"""Keys of the table's items, and the values by which they are sorted and expire. docs/reference/ledger.md has them all."""
 
 from __future__ import annotations
 
