@@ -38,7 +38,7 @@ lint: $(SET_UP) ## style, format, spelling, workflows, imports between packages,
 	@scripts/check.sh lint
 
 docs: $(SET_UP) ## build the docs into site/; SERVE=1 shows them on this machine and follows changes
-	@$(MKDOCS) $(if $(SERVE),serve --dev-addr 127.0.0.1:$(PORT),build --strict)
+	@$(MKDOCS) $(if $(SERVE),serve --dev-addr 127.0.0.1:$(PORT),build --strict --quiet)
 
 format: $(SET_UP) ## rewrite the formatting
 	@$(BIN)/python -m ruff format $(CODE)

@@ -29,7 +29,7 @@ lint() {
     step spelling .venv/bin/codespell
     step workflows ".venv/bin/zizmor --offline --quiet --persona pedantic .github"
     step "imports between packages" ".venv/bin/python .venv/bin/lint-imports --no-cache --no-logo"
-    step docs ".venv/bin/python -m mkdocs build --strict"
+    step docs "make docs"
     step "types (15 s the first time)" ".venv/bin/python -m mypy"
 }
 
