@@ -11,7 +11,7 @@ BIN := .venv/bin
 SET_UP := .venv/.set-up
 CODE := app.py bench infra lambda local tests
 
-.PHONY: help demo test tests torture lint format policy explain schema bench local stop setup pins clean
+.PHONY: help demo test tests coverage torture lint format policy explain schema bench local stop setup pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,23 +19,20 @@ help: ## list the targets
 demo: $(SET_UP) ## the main job on a local AWS, step by step; leaves nothing running
 	@$(BIN)/python -m local demo
 
-test: lint tests ## style, types and every test, on a local AWS
+test: $(SET_UP) ## style, types and every test, on a local AWS
+	@scripts/check.sh lint tests
 
 tests: $(SET_UP) ## every test, without style and types
-	@echo "== tests"
-	@$(BIN)/python -m pytest
+	@scripts/check.sh tests
+
+coverage: $(SET_UP) ## every test, and which lines and branches they run: docs/contributing/coverage.md
+	@scripts/coverage.sh
 
 torture: $(SET_UP) ## kill, fuzz and interleave for SECONDS=600, with new examples each time
-	@PYTHONPATH=.:lambda $(BIN)/python -m tests.torture --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
+	@$(BIN)/python -m tests.torture --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 lint: $(SET_UP) ## style, format, spelling, workflows, arrows between packages, types
-	@echo "== style, format, spelling, workflows, arrows, types"
-	@$(BIN)/python -m ruff check $(CODE)
-	@$(BIN)/python -m ruff format --check $(CODE)
-	@$(BIN)/codespell
-	@$(BIN)/zizmor --offline --quiet --persona pedantic .github
-	@PYTHONPATH=lambda $(BIN)/lint-imports --no-cache --no-logo
-	@$(BIN)/python -m mypy
+	@scripts/check.sh lint
 
 format: $(SET_UP) ## rewrite the formatting
 	@$(BIN)/python -m ruff format $(CODE)

@@ -1,4 +1,4 @@
-"""Divides what AWS takes only so much of at once."""
+"""Splits a list into chunks that fit an AWS size limit."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ def portions(
     size: Callable[[str], int],
     fit: Callable[[Sequence[str]], bool] = lambda _: True,
 ) -> list[list[str]]:
-    """Return the entries in their order, in as few lists as hold no more than `room` each and `fit` together.
+    """Return the entries in their order, in as few lists as possible.
 
-    An entry that is too much alone gets a list of its own.
+    The sizes of a list's entries add up to `room` at most, and its entries `fit` together. An entry that exceeds
+    `room` alone gets a list of its own.
     """
     parts: list[list[str]] = [[]]
     left = room

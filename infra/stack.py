@@ -1,4 +1,4 @@
-"""The stack: wires the constructs together and grants what the policy needs, nothing else."""
+"""The stack: connects the constructs and grants the rights that the policy needs, and no others."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from infra.scan_rules import ScanRules
 from infra.settings import Settings
 from infra.table import PromoterTable
 
-# A batch of the stream is three calls of PutEvents. The function waits for them: it needs no processor.
+# A batch of the stream needs three PutEvents calls. The function waits for them, so a slow processor is enough.
 ANNOUNCER_TIMEOUT, ANNOUNCER_MEMORY = 60, 256  # seconds, MB
 
 
 class PromoterStack(Stack):
-    """Functions between EventBridge, an HTTP API and Amazon ECR: one each to promote, reconcile and announce."""
+    """Three functions that promote, reconcile and announce, with their table, queues, API, rules and alarms."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, policy: PolicyFile, settings: Settings, **kwargs: Any
@@ -52,7 +52,7 @@ class PromoterStack(Stack):
             timeout=settings.timeout,
             memory=settings.memory,
             concurrency=settings.concurrency,
-            calls_itself=True,  # what there is no time for goes back into its queue, less each time
+            calls_itself=True,  # it sends unfinished work back to its queue; each message has less left
             environment=of_ledger,
         )
         reconciler = PromoterFunction(
@@ -61,7 +61,7 @@ class PromoterStack(Stack):
             policy=policy,
             settings=settings,
             handler="reconcile_handler",
-            description="Puts right what events and crashes left behind, and looks for drift",
+            description="Recovers interrupted promotions, retries deferred ones, and looks for drift",
             timeout=schedule.TIMEOUT,
             memory=settings.memory,
             environment=of_ledger | schedule.of_runs(settings.reconcileMinutes),
@@ -72,7 +72,7 @@ class PromoterStack(Stack):
             policy=policy,
             settings=settings,
             handler="announce_handler",
-            description="Announces what ends in the ledger",
+            description="Sends the outcomes of promotions, and drift, to EventBridge",
             timeout=ANNOUNCER_TIMEOUT,
             memory=ANNOUNCER_MEMORY,
             environment={},

@@ -19,13 +19,13 @@ from promoter.domain.model import Evidence, ImageId, Promotion, Reason, Reposito
 from promoter.domain.policy import Policy, load
 
 NAMELESS = "an image without a tag"
-OWN_ACCOUNT = "000000000000"  # stands for the function's, which a policy does not know
+OWN_ACCOUNT = "000000000000"  # in place of the function's account, which the policy does not name
 PROMOTES, REFUSES, WRONG_USE = 0, 1, 2
 
 
 @dataclass(frozen=True)
 class Question:
-    """A promotion, and what is known of its image; `signers` are the profiles by which ECR has signed it."""
+    """A promotion and the evidence on its image; `signers` are the profiles with which ECR signed the image."""
 
     promotion: Promotion
     evidence: Evidence
@@ -45,9 +45,9 @@ class Verdict:
             return _lines(self.refusal) if self.refusal else ""
         rule, tags = self.decision.rule, ", ".join(self.decision.image_tags)
         if self.refusal:
-            return f"rule {rule.name} serves it, and would refuse {tags}:\n{_lines(self.refusal)}"
-        gate = "which has no gate" if rule.gate is None else "whose gate it passes"
-        return f"rule {rule.name} serves it, {gate}: would put {tags}"
+            return f"rule {rule.name} applies and would refuse {tags}:\n{_lines(self.refusal)}"
+        gate = "has no gate" if rule.gate is None else "its gate passes"
+        return f"rule {rule.name} applies and {gate}: would put {tags}"
 
 
 def explain(policy: Policy, question: Question) -> Iterator[Verdict]:
@@ -58,7 +58,7 @@ def explain(policy: Policy, question: Question) -> Iterator[Verdict]:
     """
     try:
         if rules := needing_digest(question.promotion, policy):
-            raise ValueError(f"rule {rules[0].name} makes a tag of the digest: add --digest")
+            raise ValueError(f"rule {rules[0].name} makes a tag from the digest: add --digest")
         for promotion in _promotions(question.promotion, policy):
             yield verdict(policy, replace(question, promotion=promotion))
     except NotAllowed as refusal:
@@ -83,7 +83,7 @@ def verdict(policy: Policy, question: Question) -> Verdict:
 
 
 def evidence(gate: Gate, question: Question) -> Evidence:
-    """Return what this gate would be shown: where it names signing profiles, only whether one of these signed."""
+    """Return the evidence for a gate: if it names signing profiles, only their signatures count."""
     if gate.signing_profiles:
         return replace(question.evidence, signed=not question.signers.isdisjoint(gate.signing_profiles))
     return question.evidence
@@ -98,7 +98,7 @@ def _lines(refused: PromoterError) -> str:
 
 
 def question(options: argparse.Namespace) -> Question:
-    """Return what the command line asks."""
+    """Return the question that the command line asks."""
     now, source = options.at, ImageId(options.tag, options.digest)
     pushed_at = now - options.age if options.age is not None else None
     images = [image(argument) for argument in options.findings] or [("the image", None, Scan(None))]
@@ -127,23 +127,25 @@ def question(options: argparse.Namespace) -> Question:
 
 
 def image(argument: str) -> tuple[str, str | None, Scan]:
-    """Read `[PLATFORM=]FILE`, as `aws ecr describe-image-scan-findings` prints it: platform, digest and scan."""
+    """Read `[PLATFORM=]FILE`, the output of `aws ecr describe-image-scan-findings`: platform, digest, scan."""
     platform, _, path = argument.rpartition("=")
     answer = json.loads(Path(path).read_text(encoding="utf-8"))
     try:
         return platform or "the image", answer.get("imageId", {}).get("imageDigest"), scan_results.read(answer)
     except (AttributeError, TypeError) as error:
-        raise ValueError(f"{path} is no answer of describe-image-scan-findings") from error
+        raise ValueError(f"{path} is not an output of aws ecr describe-image-scan-findings") from error
 
 
 def arguments(now: datetime) -> argparse.ArgumentParser:
     """Return the command line; README and docs/policy.md show it."""
-    parser = argparse.ArgumentParser(prog="make explain", description="What the policy would decide, without AWS.")
+    parser = argparse.ArgumentParser(
+        prog="make explain", description="Says what the policy would decide, without AWS."
+    )
     parser.add_argument("--policy", default="promotions.yaml", type=Path, metavar="FILE")
-    parser.add_argument("--on", default="request", choices=[*Trigger], help="what asks (default: request)")
+    parser.add_argument("--on", default="request", choices=[*Trigger], help="the trigger (default: request)")
     parser.add_argument("--repository", required=True, metavar="[ACCOUNT:]NAME")
     parser.add_argument("--tag", help="the source tag")
-    parser.add_argument("--digest", help="the source's digest; needed where tags are made of it")
+    parser.add_argument("--digest", help="the source's digest, if tags are made from it")
     parser.add_argument("--put", action="append", default=[], metavar="TAG", help="a tag that the request names")
     parser.add_argument("--caller", help="the request's IAM ARN, github:… or jwt:…")
     parser.add_argument(
@@ -151,7 +153,7 @@ def arguments(now: datetime) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="[PLATFORM=]FILE",
-        help="what aws ecr describe-image-scan-findings printed; once for each platform",
+        help="output of aws ecr describe-image-scan-findings; one for each platform",
     )
     parser.add_argument("--signed", action="store_true", help="the image has a signature")
     parser.add_argument(
@@ -159,7 +161,7 @@ def arguments(now: datetime) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="ARN",
-        help="a signing profile by which ECR managed signing has signed the image",
+        help="a signing profile with which ECR managed signing has signed the image",
     )
     parser.add_argument("--age", type=_hours, metavar="HOURS", help="time since the push, for soak")
     parser.add_argument("--at", type=_time, default=now, metavar="TIME", help="ISO 8601; default: now")
@@ -167,10 +169,10 @@ def arguments(now: datetime) -> argparse.ArgumentParser:
 
 
 def main(command_line: Sequence[str]) -> int:
-    """Print each decision; return 0 if tags would be put, 1 if not, 2 if the question cannot be understood."""
+    """Print each decision; return 0 if the policy would promote, 1 if not, 2 for a wrong question."""
     now = datetime.now(UTC)
     options = arguments(now).parse_args(command_line)
-    as_of = min(options.at, now).astimezone(UTC).date()  # what will have expired still stands in the policy
+    as_of = min(options.at, now).astimezone(UTC).date()  # an exception that expires later is still in the policy
     try:
         policy = load(file.read(options.policy, today=as_of).compiled(), registry_id=OWN_ACCOUNT)
         verdicts = list(explain(policy, question(options)))
@@ -178,7 +180,7 @@ def main(command_line: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return WRONG_USE
     source = f"{ImageId(options.tag, options.digest)}" or NAMELESS
-    asked = "a finished scan" if options.on == "scan" else f"a request of {options.caller or 'nobody named'}"
+    asked = "a finished scan" if options.on == "scan" else f"a request of {options.caller or 'an unnamed caller'}"
     print(f"{options.repository}, {source}, on {asked}:")
     for each in verdicts:
         print(each)

@@ -1,4 +1,4 @@
-"""`python -m infra.policy.schema`: prints the JSON Schema of promotions.yaml; `make schema` keeps it."""
+"""`python -m infra.policy.schema`: prints the JSON Schema of promotions.yaml; `make schema` writes the file."""
 
 from __future__ import annotations
 

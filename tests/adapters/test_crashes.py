@@ -205,6 +205,7 @@ def test_a_process_that_is_really_killed(
     place: Repository,
     push: Any,
     process: Any,
+    control: Any,
     faults: Any,
     fault: dict[str, Any],
     outcome: str | None,
@@ -216,10 +217,8 @@ def test_a_process_that_is_really_killed(
     history, ledger = roles["history"], roles["ledger"]
     faults(**fault)
     process.start()
-    if outcome:
-        _until(lambda: ledger.lease("killed") is not None)
-    else:
-        _until(process.is_alive)
+    _until(lambda: control("GET", "/faults")[1] == {"faults": []})  # the call is under way
+    assert (ledger.lease("killed") is not None) is (outcome is not None)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
 

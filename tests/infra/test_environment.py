@@ -6,11 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from aws_cdk import assertions
 
 from promoter.settings import AnnouncerSettings, EventSettings, RunSettings, Settings
-from tests.infra.conftest import REGION
-from tests.infra.test_stack import functions
+from tests.infra.conftest import REGION, Template, functions
 
 
 class Environment(Mapping[str, str]):
@@ -42,7 +40,7 @@ class Environment(Mapping[str, str]):
     ],
 )
 def test_a_function_gets_the_variables_that_it_reads(
-    template: assertions.Template, handler: str, settings: list[Any]
+    template: Template, handler: str, settings: list[Any]
 ) -> None:
     """A misspelt name would stop the function at its first invocation; one that nothing reads has no effect."""
     environment = Environment(functions(template)[handler]["Environment"]["Variables"])

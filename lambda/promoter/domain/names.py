@@ -12,7 +12,7 @@ NAMESPACE = "EcrPromoter"
 
 
 class Metric(StrEnum):
-    """The metrics that the functions emit. docs/operations.md says what each counts."""
+    """The metrics that the functions emit."""
 
     PROMOTIONS = "Promotions"
     DURATION = "Duration"

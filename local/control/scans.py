@@ -27,7 +27,7 @@ Severity = Literal["CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNDEFI
 
 
 class FindingRequest(Struct, rename="camel", forbid_unknown_fields=True):
-    """One vulnerability that the scan is to have found; without `fixedIn` there is no fix."""
+    """One vulnerability that the scan finds. Without `fixedIn` no fix is known."""
 
     id: str
     severity: Severity
@@ -38,9 +38,10 @@ class FindingRequest(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class ScanRequest(Struct, rename="camel", forbid_unknown_fields=True):
-    """A scan to finish: of which image, by which scanner, with what result, when.
+    """The scan to finish: its image, scanner, result and time.
 
-    `unfinished`: ECR says so already, but does not show yet when it was and what it found (aws/aws-sdk#289).
+    unfinished: the status says that the scan is finished, but findings and time are missing (aws/aws-sdk#289).
+    announce: also send the event.
     """
 
     repository_name: str
@@ -54,15 +55,14 @@ class ScanRequest(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 def finish(body: Any) -> dict[str, Any]:
-    """Store the result for DescribeImageScanFindings and tell the event bus.
+    """Store the result for DescribeImageScanFindings and send the event.
 
-    Raises msgspec.ValidationError for a body that does not fit, naming the member, and EcrError for an image
-    that does not exist.
+    Raises msgspec.ValidationError, which names the member that is wrong, and EcrError if the image does not exist.
     """
     request = convert(body, ScanRequest)
     found = repository({"repositoryName": request.repository_name})
     image = found.find({"imageDigest": request.image_digest})
-    # Amazon Inspector never completes: an image it has scanned is under continuous watch.
+    # Amazon Inspector never reports COMPLETE: it goes on to scan the image continuously.
     status = "ACTIVE" if (request.scanner, request.status) == ("enhanced", "COMPLETE") else request.status
     results = tuple(findings.Finding(**structs.asdict(finding)) for finding in request.findings)
     ended = None if request.unfinished else round(request.completed_at.timestamp(), 3)

@@ -1,4 +1,4 @@
-"""Makes BatchGetImage fail on a tag, beside answers for the others: `POST /_local/failures`."""
+"""Makes BatchGetImage answer a failure for one tag: `POST /_local/failures`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from local.ecr.store import repository
 
 
 class FailureRequest(Struct, rename="camel", forbid_unknown_fields=True):
-    """With which failure BatchGetImage is to answer a tag from now on; null: as it does by itself."""
+    """The failure that BatchGetImage answers for a tag from now on; null removes it."""
 
     repository_name: str
     image_tag: str
@@ -27,7 +27,7 @@ class FailureRequest(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 def fail(body: Any) -> dict[str, Any]:
-    """Make BatchGetImage fail on one tag of a repository, in HTTP 200, until it is told otherwise."""
+    """Set or remove the failure of one tag. BatchGetImage lists it in `failures[]` of an HTTP 200."""
     request = convert(body, FailureRequest)
     failures = repository({"repositoryName": request.repository_name}).failures
     failures.pop(request.image_tag, None)

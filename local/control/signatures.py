@@ -15,7 +15,7 @@ Profile = Annotated[
 
 
 class SignatureRequest(Struct, rename="camel", forbid_unknown_fields=True):
-    """How far a signing profile is with an image; the reason of a failure goes with FAILED only."""
+    """The signing status of an image for one signing profile. Code and reason apply to FAILED only."""
 
     repository_name: str
     image_digest: str
@@ -26,10 +26,9 @@ class SignatureRequest(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 def sign(body: Any) -> dict[str, Any]:
-    """Store the status for DescribeImageSigningStatus, which has one for each profile.
+    """Store the status for DescribeImageSigningStatus, which lists one for each profile.
 
-    Raises msgspec.ValidationError for a body that does not fit, naming the member, and EcrError for an image
-    that does not exist.
+    Raises msgspec.ValidationError, which names the member that is wrong, and EcrError if the image does not exist.
     """
     request = convert(body, SignatureRequest)
     found = repository({"repositoryName": request.repository_name})

@@ -1,4 +1,4 @@
-"""Remembers the calls that came in: `GET /_local/calls`, `DELETE /_local/calls`."""
+"""Records the calls to the local AWS: `GET /_local/calls`, `DELETE /_local/calls`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from msgspec import Struct, to_builtins
 
-REMEMBERED = 10_000
+RECORDED = 10_000
 
 
 class Call(Struct, rename="camel", omit_defaults=True):
     """An AWS API call, or a request to the registry (`service` "registry", `operation` such as "GET blob").
 
-    `repository` is the one that a call of ECR's JSON API names.
+    `repository` is the repository that a call of ECR's JSON API names.
     """
 
     service: str
@@ -27,7 +27,7 @@ class Call(Struct, rename="camel", omit_defaults=True):
 
 
 def repository_of(service: str, body: bytes) -> str | None:
-    """Return the repository that a call of ECR's JSON API is about."""
+    """Return the repository that a call of ECR's JSON API names; None for other calls."""
     try:
         document = json.loads(body) if service == "ecr" and body else None
     except ValueError:
@@ -40,17 +40,17 @@ class Calls:
     """The newest calls, in the order in which they were answered."""
 
     def __init__(self) -> None:
-        self._calls: deque[Call] = deque(maxlen=REMEMBERED)
+        self._calls: deque[Call] = deque(maxlen=RECORDED)
 
     def add(self, call: Call) -> None:
-        """Remember one."""
+        """Record a call; the oldest is dropped when there are too many."""
         self._calls.append(call)
 
     def listed(self) -> dict[str, Any]:
-        """Return all that came since the last `clear`."""
+        """Return the calls since the last `clear`."""
         return {"calls": to_builtins(list(self._calls))}
 
     def clear(self) -> dict[str, Any]:
-        """Forget all."""
+        """Drop all calls."""
         self._calls.clear()
         return self.listed()

@@ -1,4 +1,4 @@
-"""Puts a manifest in place as it is, for tests: `POST /_local/images`."""
+"""Stores a manifest without a push, for tests: `POST /_local/images`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from typing import Any
 
 from msgspec import Struct, convert, field
 
-from local.ecr import events, images, values
+from local.ecr import events, values
+from local.ecr.images import push
 from local.ecr.manifests import parse, parse_anything
 from local.ecr.store import repository
 
 
 class ImageRequest(Struct, rename="camel", forbid_unknown_fields=True):
-    """Bytes to store (`manifestBase64`) and the tag, or tags, to put on them.
+    """The manifest to store, as base64, and its tags.
 
-    `assumeReferences` stores them whatever they are, without the layers and images they refer to.
+    assumeReferences: accept any bytes, and do not require the layers and images that they refer to.
+    announce: also send the event of a push.
     """
 
     repository_name: str
@@ -27,12 +29,12 @@ class ImageRequest(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 def put(body: Any) -> dict[str, Any]:
-    """Store the bytes. Raises msgspec.ValidationError for a body that does not fit, EcrError for a refusal."""
+    """Store the manifest. Raises msgspec.ValidationError, which names the member that is wrong, and EcrError."""
     request = convert(body, ImageRequest)
     found = repository({"repositoryName": request.repository_name})
     tag = values.tag(request.image_tag) if request.image_tag else None
     if not request.assume_references:
-        image = images.push(found, parse(request.manifest_base64, request.image_manifest_media_type), tag)
+        image = push(found, parse(request.manifest_base64, request.image_manifest_media_type), tag)
     else:
         image = found.add(parse_anything(request.manifest_base64, request.image_manifest_media_type), tag)
         if request.announce:

@@ -1,4 +1,4 @@
-"""Makes AWS calls fail on demand: `POST /_local/faults`, `DELETE /_local/faults`."""
+"""Makes AWS calls fail on demand: `GET`, `POST` and `DELETE /_local/faults`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from local.ecr import registry
 
 
 class Fault(Struct, rename="camel", forbid_unknown_fields=True):
-    """How the next `times` calls of one operation go wrong.
+    """How the next `times` calls of one operation fail.
 
-    `delay` seconds pass first; without a `code` that is all. `after`: the work is done, and then its answer lost.
-    `members` are what the error's shape has beside its message, in services that speak JSON. `above`: a quota;
-    only calls beyond so many a second go wrong.
+    delay: seconds before the call is answered. Without a `code` the call is only delayed.
+    after: the call is carried out, and then the error is answered in place of its result.
+    members: further members of the error's shape, in services that speak JSON.
+    above: a quota. Only the calls that exceed so many a second fail.
     """
 
     service: str
@@ -38,18 +39,18 @@ class Fault(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class Quota:
-    """So many calls a second, and as many at once after a second's rest, as a token bucket has it."""
+    """A token bucket: `rate` calls a second, and a burst of `rate` calls after a second without calls."""
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
         self._left = float(rate)
-        self._looked_at = time.monotonic()
+        self._counted_at = time.monotonic()
 
     def has_room(self) -> bool:
-        """Say whether one more call is within the quota, and count it if so."""
+        """Return whether one more call is within the quota, and count it if so."""
         now = time.monotonic()
-        self._left = min(self._rate, self._left + (now - self._looked_at) * self._rate)
-        self._looked_at = now
+        self._left = min(self._rate, self._left + (now - self._counted_at) * self._rate)
+        self._counted_at = now
         if self._left < 1:
             return False
         self._left -= 1
@@ -57,34 +58,38 @@ class Quota:
 
 
 class Faults:
-    """The faults still to happen, the oldest first."""
+    """The faults that have not happened yet, oldest first."""
 
     def __init__(self) -> None:
-        self._waiting: list[Fault] = []
+        self._pending: list[Fault] = []
         self._quotas: dict[int, Quota] = {}
 
     def add(self, body: Any) -> dict[str, Any]:
-        """Arm a fault. Raises msgspec.ValidationError, naming the member that does not fit."""
+        """Add a fault. Raises msgspec.ValidationError, which names the member that is wrong."""
         fault = convert(body, Fault)
-        self._waiting.append(fault)
+        self._pending.append(fault)
         if fault.above:
             self._quotas[id(fault)] = Quota(fault.above)
-        return {"faults": to_builtins(self._waiting)}
+        return self.listed()
+
+    def listed(self) -> dict[str, Any]:
+        """Return the pending faults. A fault leaves the list when a call takes it for the last time."""
+        return {"faults": to_builtins(self._pending)}
 
     def clear(self) -> dict[str, Any]:
-        """Disarm all."""
-        self._waiting.clear()
+        """Drop all faults."""
+        self._pending.clear()
         self._quotas.clear()
-        return {"faults": []}
+        return self.listed()
 
     def take(self, service: str, operation: str) -> Fault | None:
-        """Return the fault of this call, which counts as one of its `times`."""
-        for fault in self._waiting:
+        """Return the fault for this call, which uses up one of its `times`; None if the call is to succeed."""
+        for fault in self._pending:
             if (fault.service, fault.operation) == (service, operation):
                 if fault.above and self._quotas[id(fault)].has_room():
                     continue
                 fault.times -= 1
                 if not fault.times:
-                    self._waiting.remove(fault)
+                    self._pending.remove(fault)
                 return fault
         return None

@@ -1,4 +1,7 @@
-"""The ASGI application that is served: `/_local/` is this package's, everything else ministack's, watched."""
+"""The ASGI application: `/_local/` goes to local.control, everything else to ministack.
+
+Calls to ministack are recorded and fail where a fault was injected.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,15 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from local import control, emulator, hooks
-from local.calls import Call, Calls, repository_of
-from local.faults import Faults
+from local import emulator
+from local.control import routes
+from local.control.calls import Call, Calls, repository_of
+from local.control.faults import Faults
+from local.server import hooks
 
 
 class Gateway:
-    """One emulator: injects the faults asked for and remembers each call."""
+    """Serves every request of one emulator; `faults` and `calls` are its own."""
 
     def __init__(self) -> None:
         self.faults = Faults()
@@ -25,7 +30,7 @@ class Gateway:
         if scope["type"] != "http" or not scope["path"].startswith("/_local/"):
             await self._aws(scope, receive, send)
             return
-        status, document = control.refused(scope) or control.answer(
+        status, document = routes.refuse(scope) or routes.answer(
             scope, await _body(receive), calls=self.calls, faults=self.faults
         )
         body = json.dumps(document).encode()
@@ -36,15 +41,24 @@ class Gateway:
     async def _around(
         self, service: str, operation: str, body: bytes, answer: Callable[[], Awaitable[emulator.Answer]]
     ) -> emulator.Answer:
+        answered = await self._answer(service, operation, answer)
+        self._record(service, operation, body, answered)
+        return answered
+
+    async def _answer(
+        self, service: str, operation: str, answer: Callable[[], Awaitable[emulator.Answer]]
+    ) -> emulator.Answer:
+        """Return ministack's answer, or that of a fault that was injected for this call."""
         fault = self.faults.take(service, operation)
         if fault:
             await asyncio.sleep(fault.delay)
-        if fault and fault.code:
-            if fault.after:
-                await answer()
-            answered = fault.answer()
-        else:
-            answered = await answer()
+        if not fault or not fault.code:
+            return await answer()
+        if fault.after:
+            await answer()
+        return fault.answer()
+
+    def _record(self, service: str, operation: str, body: bytes, answered: emulator.Answer) -> None:
         self.calls.add(
             Call(
                 service=service,
@@ -56,7 +70,6 @@ class Gateway:
                 repository=repository_of(service, body),
             )
         )
-        return answered
 
 
 async def _body(receive: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""What a part of the torture did and what it found."""
+"""What a part of the torture tests did and found."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Violation:
-    """A promise that was broken. `reproduces` is what `make test` replays: see tests.torture.found."""
+    """A broken promise. `make test` replays `reproduces`: see tests.torture.regressions."""
 
     part: str
     what: str
@@ -18,8 +18,8 @@ class Violation:
 
 
 @dataclass
-class Figures:
-    """How much a part did, by what, and the promises that it found broken."""
+class Results:
+    """Counts of what a part did, and the promises that it found broken."""
 
     part: str
     seed: int
@@ -27,8 +27,8 @@ class Figures:
     violations: list[Violation] = field(default_factory=list)
     kinds: set[str] = field(default_factory=set)
 
-    def broken(self, what: str, *, kind: str | None = None, **reproduces: Any) -> None:
-        """Note a broken promise, the first of its kind. Without members the part's seed is what reproduces it."""
+    def add_violation(self, what: str, *, kind: str | None = None, **reproduces: Any) -> None:
+        """Add a broken promise, the first of each kind. By default the part's seed reproduces it."""
         self.counts["broken promises"] += 1
         if (kind or what) not in self.kinds:
             self.kinds.add(kind or what)
@@ -36,5 +36,5 @@ class Figures:
             self.violations.append(Violation(self.part, what, found))
 
 
-Part = Callable[[int, float], Figures]
-"""Explores for so many seconds, from a seed."""
+Part = Callable[[int, float], Results]
+"""A function that explores from a seed for so many seconds."""

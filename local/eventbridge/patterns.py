@@ -1,6 +1,6 @@
-"""Event patterns as AWS judges them, where ministack differs: too complex ones, and dots in events."""
+"""Event patterns where ministack differs from AWS: patterns that are too complex, and dots in keys."""
 
-# ruff: noqa: SLF001  see local.emulator
+# ruff: noqa: SLF001  ministack has no public interface for this; its version is pinned
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOO_COMPLEX = (
 
 
 def parse(parse_text: Callable[[str], Parsed], text: str) -> Parsed:
-    """Return what ministack makes of a pattern, or why AWS refuses it."""
+    """Return ministack's reading of a pattern, or the text with which AWS refuses it."""
     alternatives, reason = parse_text(text)
     if alternatives is None:
         return alternatives, reason
@@ -35,18 +35,18 @@ def parse(parse_text: Callable[[str], Parsed], text: str) -> Parsed:
 
 
 def matches(view: Any, alternative: Mapping[str, Any]) -> bool:
-    """Say whether an event matches one alternative of a pattern; a dot in a key is a step, as in patterns."""
+    """Return whether an event matches one alternative of a pattern. A dot in a key separates nested keys."""
     return bool(eventbridge._matches_detail(nested(view.event_with_detail()), alternative))
 
 
 def test_payload(payload: Callable[[dict[str, Any]], dict[str, Any]], event: dict[str, Any]) -> dict[str, Any]:
-    """Return ministack's form of an event given to TestEventPattern; a `detail` that is text stays text there."""
+    """Return ministack's form of an event for TestEventPattern, where a `detail` that is a string stays one."""
     detail = event.get("detail")
     return payload({**event, "detail": json.dumps(detail)} if isinstance(detail, str) else event)
 
 
 def nested(value: Any) -> Any:
-    """Return JSON in which `{"a.b": 1}` is `{"a": {"b": 1}}`; what stands at the same path twice is a list."""
+    """Return the JSON with `{"a.b": 1}` as `{"a": {"b": 1}}`. Two values of one path become a list."""
     if isinstance(value, list):
         return [nested(each) for each in value]
     if not isinstance(value, dict):

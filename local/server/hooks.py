@@ -1,6 +1,6 @@
-"""The places where this package stands in for ministack's functions. Called once, before the first request."""
+"""Replaces functions of ministack with this project's own. Called once, before the first request."""
 
-# ruff: noqa: SLF001  see local.emulator
+# ruff: noqa: SLF001  ministack has no public interface for this; its version is pinned
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from ministack.core import iam_actions, lambda_runtime
 from ministack.services import ecr, eventbridge, lambda_svc
 from ministack.services.cloudformation import provisioners
 
-from local import delivery, emulator, patterns
+from local import emulator
 from local.ecr import api, registry, repositories, transfers
 from local.emulator import Answer
+from local.eventbridge import delivery, patterns
 
-# Called around each request: with the service, the operation, the body and what answers it.
+# Called for each request with its service, operation and body, and with the function that answers it.
 Around = Callable[[str, str, bytes, Callable[[], Awaitable[Answer]]], Awaitable[Answer]]
 
-# What ministack's IAM calls otherwise than the operation.
+# The names in ministack's IAM that differ from the operation's name.
 OPERATIONS = {"InvokeFunction": "Invoke"}
 
 
 def install(around: Around) -> Any:
-    """Put everything in place and return ministack's ASGI application."""
+    """Replace the functions and return ministack's ASGI application."""
     _requests(around)
     _permissions()
     _registry()
@@ -35,8 +36,8 @@ def install(around: Around) -> Any:
     return app.app
 
 
-def end_functions() -> None:
-    """End the processes in which Lambda functions run."""
+def stop_functions() -> None:
+    """Stop the processes in which Lambda functions run."""
     lambda_runtime.reset()
 
 
@@ -58,8 +59,8 @@ def _requests(around: Around) -> None:
         name, separator, digest = path.removeprefix("/v2/").partition("/referrers/")
         if path.startswith("/v2/") and separator:
             emulator.act_for(name)
-            listed = partial(_later, registry.list_referrers, name, digest, query)
-            return await around("registry", f"{method} referrers", body, listed)
+            referrers = partial(_later, registry.list_referrers, name, digest, query)
+            return await around("registry", f"{method} referrers", body, referrers)
         if not app._is_ecr_registry_path(path):
             return None
         kind = (ecr._parse_v2_path(path) or ("unknown",))[0].replace("_", " ")
@@ -75,7 +76,7 @@ async def _later(function: Callable[..., Answer], *arguments: Any) -> Answer:
 
 
 def _permissions() -> None:
-    """Correct what ministack's IAM sees differently from AWS's."""
+    """Make ministack's IAM decide as that of AWS where they differ."""
     action_of, pin_origin = iam_actions.extract_iam_action, app.pin_request_origin
     context_of = iam_actions.request_tag_context
 
@@ -85,7 +86,7 @@ def _permissions() -> None:
         return "ecr:BatchGetImage" if named == "ecr:ListImageReferrers" else named
 
     def origin(address: str, _: bool) -> None:
-        # The loopback interface stands for TLS, or every policy that demands aws:SecureTransport would refuse.
+        # Requests over loopback count as TLS; otherwise each policy that demands aws:SecureTransport refuses them.
         pin_origin(address, True)
 
     def context(service: str, action: str, body: bytes, *more: Any) -> dict[str, Any]:
@@ -98,18 +99,18 @@ def _permissions() -> None:
 
 
 def _sources(body: bytes) -> list[str]:
-    """Return the condition key events:source: Amazon EventBridge user guide, "Using IAM policy conditions"."""
+    """Return the values of events:source (EventBridge user guide, "Using IAM policy conditions")."""
     try:
         entries = json.loads(body)["Entries"]
         return sorted({str(entry["Source"]) for entry in entries})
-    except (ValueError, KeyError, TypeError):  # EventBridge itself says what is wrong
+    except (ValueError, KeyError, TypeError):  # EventBridge itself refuses the request
         return []
 
 
 def _registry() -> None:
     ecr.handle_request = partial(api.serve, ecr.handle_request)
     ecr.handle_registry_request = partial(transfers.serve, ecr.handle_registry_request, ecr._parse_v2_path)
-    # CloudFormation calls these two without going through the API.
+    # ministack's CloudFormation calls these two directly, not through the API.
     ecr._create_repository = partial(api.call, repositories.create)
     ecr._delete_repository = partial(api.call, repositories.delete)
     ecr._v2_put_manifest = registry.put_manifest
@@ -126,7 +127,7 @@ def _patterns() -> None:
     create_rule = provisioners._eb_rule_create
 
     def create(logical_id: str, properties: Mapping[str, Any], stack_name: str) -> Any:
-        """CloudFormation stores a new rule past PutRule, which would have refused its pattern."""
+        """Check the pattern of a new rule: ministack's CloudFormation stores the rule without PutRule's check."""
         pattern = properties.get("EventPattern") or ""
         if reason := eventbridge._event_pattern_error(
             pattern if isinstance(pattern, str) else json.dumps(pattern)

@@ -1,4 +1,4 @@
-"""A client of the API: one kept connection, requests signed with SigV4, nothing of the target tidied up."""
+"""A client of the API: one persistent connection, requests signed with SigV4, the target sent unchanged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ANSWER_WITHIN = 60.0  # seconds for an answer; API Gateway's own is 30
 
 @dataclass(frozen=True)
 class Request:
-    """What is sent: the target is the path with its query, percent-encoded as it is to arrive."""
+    """A request. The target is the path and query, percent-encoded; it is sent as it is."""
 
     method: str
     target: str
@@ -31,14 +31,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. Status 0: the connection broke."""
+    """The answer to a request. Status 0: the connection broke."""
 
     status: int
     text: bytes
 
     @property
     def document(self) -> dict[str, Any]:
-        """The body, {} if it is not a JSON object."""
+        """The body as JSON; {} if the body is not a JSON object."""
         try:
             found = json.loads(self.text)
         except ValueError:
@@ -46,8 +46,8 @@ class Answer:
         return found if isinstance(found, dict) else {}
 
 
-class Wire:
-    """Sends one request after the other as the account's administrator. Not for two threads at once."""
+class ApiClient:
+    """Sends requests one after the other as the account's administrator. Not thread-safe."""
 
     def __init__(self, aws: LocalAws, api_url: str) -> None:
         self._signer = SigV4Auth(Credentials(aws.access_key_id, aws.secret_access_key), "execute-api", aws.region)
@@ -55,7 +55,7 @@ class Wire:
         self._path = urlsplit(api_url).path
         self._connection = http.client.HTTPConnection(urlsplit(api_url).netloc, timeout=ANSWER_WITHIN)
 
-    def __enter__(self) -> Wire:
+    def __enter__(self) -> ApiClient:
         return self
 
     def __exit__(
@@ -64,7 +64,7 @@ class Wire:
         self._connection.close()
 
     def send(self, request: Request) -> Answer:
-        """Return the answer."""
+        """Send a request and return its answer."""
         signed = AWSRequest(
             method=request.method,
             url=f"{self._url}{request.target}",
@@ -82,6 +82,6 @@ class Wire:
             return Answer(0, b"")
 
     def call(self, method: str, target: str, body: Any = None, **headers: str) -> Answer:
-        """Send a JSON document; underscores of header names stand for hyphens."""
+        """Send a JSON document. An underscore in the name of a header stands for a hyphen."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.send(Request(method, target, None if body is None else json.dumps(body).encode(), named))

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Runs the checks that are named, `lint` and `tests`, up to the first that fails; run by make.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+SECONDS=0
+code=(app.py bench infra lambda local tests)
+
+taken() {
+    echo "$((SECONDS / 60)) min $((SECONDS % 60)) s"
+}
+
+# Ctrl-C: each command has ended what it started before this says so.
+trap 'echo "== interrupted after $(taken)" >&2; exit 130' INT TERM
+
+# A name, how to run only this again, and the command if it is another.
+step() {
+    local name=$1 again=$2
+    shift 2
+    [ $# -gt 0 ] || set -- $again
+    echo "-- $name"
+    "$@" && return
+    echo "== failed after $(taken): $name. Run only this again: $again" >&2
+    exit 1
+}
+
+lint() {
+    step style ".venv/bin/ruff check ${code[*]}"
+    step format ".venv/bin/ruff format --check ${code[*]}"
+    step spelling .venv/bin/codespell
+    step workflows ".venv/bin/zizmor --offline --quiet --persona pedantic .github"
+    step "imports between packages" ".venv/bin/python .venv/bin/lint-imports --no-cache --no-logo"
+    step "types (15 s the first time)" ".venv/bin/python -m mypy"
+}
+
+# One process for each core, four at most; tests/conftest.py says which tests stay together.
+tests() {
+    step tests ".venv/bin/pytest --last-failed" .venv/bin/pytest --numprocesses auto --maxprocesses 4
+}
+
+for each in "$@"; do
+    "$each"
+done
+echo "== $* passed in $(taken)"
