@@ -23,11 +23,11 @@ from promoter.domain.errors import Frozen, InvalidRequest, TagChanged
 from promoter.domain.model import ImageId, Outcome, Promoted, Promotion, Repository, Source, Trigger
 from promoter.domain.policy import Freeze
 from promoter.promotion.dependencies import Dependencies
+from promoter.promotion.promote import promote
 from tests.adapters.conftest import new_table
 from tests.adapters.killing import POINTS, Killed, mortal
 from tests.adapters.test_crashes import ANY_TAG, reconcile
 from tests.adapters.test_ledger import Clock
-from tests.support.answers import promote
 from tests.support.ledgers import dependencies
 from tests.support.policies import ACCOUNT
 from tests.support.registries import InMemoryRegistry, manifest

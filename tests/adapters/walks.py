@@ -37,12 +37,12 @@ from promoter.domain.model import (
 )
 from promoter.domain.policy import Freeze
 from promoter.promotion.dependencies import Dependencies
+from promoter.promotion.promote import promote
 from tests.adapters.conftest import new_table
 from tests.adapters.interleavings import IMAGES, TAGS
 from tests.adapters.killing import POINTS, Killed, mortal
 from tests.adapters.test_crashes import reconcile
 from tests.adapters.test_ledger import Clock
-from tests.support.answers import promote
 from tests.support.ledgers import dependencies
 from tests.support.policies import ACCOUNT, policy
 from tests.support.policies import rule as policy_rule
