@@ -26,7 +26,8 @@ log = logging.getLogger("mkdocs.hooks.docs_site")
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Put the pages of a folder in the place of its name in the navigation."""
-    config.nav = _expanded(config.nav, Path(config.docs_dir), set(_named(config.nav)))
+    nav = config.nav or []
+    config.nav = _expanded(nav, Path(config.docs_dir), set(_named(nav)))
     return config
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File
+from mkdocs.exceptions import ConfigurationError
+from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from scripts import docs_site
@@ -60,5 +61,5 @@ def test_without_mermaid_the_build_says_what_to_do(config: MkDocsConfig, tmp_pat
     """The drawings would stay text."""
     config.config_file_path = str(tmp_path / "mkdocs.yml")
 
-    with pytest.raises(docs_site.ConfigurationError, match="make setup"):
-        docs_site.on_files(docs_site.Files([]), config)
+    with pytest.raises(ConfigurationError, match="make setup"):
+        docs_site.on_files(Files([]), config)
