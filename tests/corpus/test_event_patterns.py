@@ -28,7 +28,7 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"] if case else "no corpus")
 def test_a_recorded_pattern_is_judged_as_aws_did(events: Any, case: Any) -> None:
-    """155 of 155; docs/reference/local-aws.md keeps the score."""
+    """155 of 155; docs/local-aws.md keeps the score."""
     asked = {"EventPattern": json.dumps(case["pattern"]), "Event": json.dumps(case["event"])}
     if case["expect"] == "refused":
         with pytest.raises(ClientError) as caught:
@@ -39,5 +39,5 @@ def test_a_recorded_pattern_is_judged_as_aws_did(events: Any, case: Any) -> None
 
 
 def test_none_is_left_out() -> None:
-    """The score of docs/reference/local-aws.md counts them all."""
+    """The score of docs/local-aws.md counts them all."""
     assert len(CASES) == 155

@@ -18,7 +18,7 @@ TAGS = ("prod", "v1", "v2")  # those that requests move; scans move staging and 
 BUILDS = 2  # images of each repository
 CALLERS = 8
 AGAIN = {"tag_busy", "throttled", "ledger_error", "registry_error", "interrupted", "scan_pending"}
-"""The codes of docs/reference/api.md after which a request may be sent again."""
+"""The codes of docs/api.md after which a request may be sent again."""
 
 
 @dataclass
