@@ -89,3 +89,14 @@ def test_every_setting_is_explained_with_its_default() -> None:
     for name, default in deployed.items():
         expected = str(default) if default not in (None, []) else "none"
         assert told[name].partition(",")[0] == expected, name
+
+
+def test_the_demo_is_shown_as_it_runs() -> None:
+    """The headlines of its page are those of the program, in this order."""
+    shown = re.findall(r"^\d+\. (.+)$", (PROJECT / "docs" / "start" / "demo.md").read_text(), re.MULTILINE)
+    program = "\n".join(
+        file.read_text() for file in sorted(PROJECT.glob("local/demo*/*.py")) or [PROJECT / "local" / "demo.py"]
+    )
+
+    assert shown
+    assert [headline for headline in shown if headline not in program] == []
