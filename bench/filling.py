@@ -11,7 +11,8 @@ from local import pusher
 from promoter.aws.dynamodb import items, keys
 from promoter.domain import documents
 from promoter.domain.manifest import OCI_MANIFEST
-from promoter.domain.model import ImageId, Manifest, Outcome, Promoted, Record, Repository, TagMove, Trigger
+from promoter.domain.model import ImageId, Manifest, Outcome, Promoted, Repository, TagMove, Trigger
+from promoter.domain.records import Record
 
 KEPT = timedelta(days=400)
 ITEMS_OF_A_WRITE = 25  # Amazon DynamoDB API reference, BatchWriteItem

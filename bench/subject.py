@@ -23,8 +23,9 @@ from local import pusher
 from promoter.aws.dynamodb.ledger import DynamoLedger
 from promoter.domain.leasing import LeaseLost
 from promoter.domain.manifest import MEDIA_TYPES
-from promoter.domain.model import Lease, Promotion, Record
-from promoter.domain.policy import Freeze
+from promoter.domain.model import Promotion
+from promoter.domain.records import Lease, Record
+from promoter.domain.rule import Freeze
 from promoter.promotion.dependencies import Dependencies
 
 PLATFORMS = [

@@ -6,6 +6,10 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("tests", derandomize=True, deadline=None)
+settings.load_profile("tests")  # the same examples each time, however busy the machine is
 
 TESTS = Path(__file__).parent
 LONGEST_FIRST = ("e2e", "adapters")

@@ -14,8 +14,9 @@ from infra.policy import file
 from promoter.aws.ecr import scan_results
 from promoter.domain.decision import Decision, by_rule, decide, judge, needing_digest
 from promoter.domain.errors import NotAllowed, PromoterError
+from promoter.domain.findings import Evidence, Scan, Subject
 from promoter.domain.gate import Gate
-from promoter.domain.model import Evidence, ImageId, Promotion, Reason, Repository, Scan, Source, Subject, Trigger
+from promoter.domain.model import ImageId, Promotion, Reason, Repository, Source, Trigger
 from promoter.domain.policy import Policy, load
 
 NAMELESS = "an image without a tag"

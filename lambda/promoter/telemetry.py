@@ -14,7 +14,7 @@ from promoter.domain.model import Outcome, Promoted, Promotion, Trigger
 from promoter.domain.names import SERVICE
 
 if TYPE_CHECKING:
-    from promoter.domain.model import DeferredPromotion
+    from promoter.domain.records import DeferredPromotion
     from promoter.promotion.reconcile import Reconciled
 
 MOST_LOGGED = 300

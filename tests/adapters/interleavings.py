@@ -21,7 +21,7 @@ from promoter.domain import rollback
 from promoter.domain.answers import Answer, NotPromoted
 from promoter.domain.errors import Frozen, InvalidRequest, TagChanged
 from promoter.domain.model import ImageId, Outcome, Promoted, Promotion, Repository, Source, Trigger
-from promoter.domain.policy import Freeze
+from promoter.domain.rule import Freeze
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.promote import promote
 from tests.adapters.conftest import new_table

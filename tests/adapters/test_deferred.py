@@ -15,8 +15,9 @@ from promoter.aws.dynamodb.deferred import DynamoDeferredPromotions
 from promoter.aws.dynamodb.keys import DEFERRED_SHARDS
 from promoter.aws.dynamodb.table import Table
 from promoter.domain.errors import LedgerError
-from promoter.domain.model import DeferredPromotion, ImageId, Repository
+from promoter.domain.model import ImageId, Repository
 from promoter.domain.ports import DeferredPromotions
+from promoter.domain.records import DeferredPromotion
 from tests.support.registries import InMemoryDeferredPromotions
 
 PLACE, ELSEWHERE = Repository("123456789012", "team/web"), Repository("123456789012", "team/api")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from promoter.domain.model import DeferredPromotion, ImageId
+from promoter.domain.model import ImageId
 from promoter.domain.ports import DeferredPromotions
+from promoter.domain.records import DeferredPromotion
 from tests.adapters.test_deferred import INDEX, PLACE, A, deferred_promotions, either
 
 __all__ = ["deferred_promotions", "either"]

@@ -90,7 +90,7 @@ def test_every_kind_of_manifest_keeps_its_bytes(
     assert registry.read(place, [ImageId("target")])[ImageId("target")] == stored
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(codec="utf-8"), max_size=200), space=st.text(" \t\r\n", max_size=5))
 def test_any_text_keeps_its_bytes(
     registry: EcrRegistry, place: Repository, store: Callable[[bytes, str], Manifest], text: str, space: str

@@ -14,7 +14,8 @@ from local.oci import OCI_MANIFEST
 from local.pusher import PushedImage, push_blob, push_manifest
 from promoter.aws.ecr.image_facts import EcrImageFacts
 from promoter.domain.errors import RegistryError, SourceNotFound, Throttled
-from promoter.domain.model import Finding, Repository, Scan
+from promoter.domain.findings import Finding, Scan
+from promoter.domain.model import Repository
 
 SEEN = "2026-11-01T00:00:00Z"
 

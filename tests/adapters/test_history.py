@@ -19,7 +19,8 @@ from promoter.aws.dynamodb.table import Table
 from promoter.domain import documents
 from promoter.domain.errors import InvalidRequest
 from promoter.domain.history import Filter, document, entry_of
-from promoter.domain.model import ImageId, Lease, Outcome, Record, Repository, TagMove, Trigger
+from promoter.domain.model import ImageId, Outcome, Repository, TagMove, Trigger
+from promoter.domain.records import Lease, Record
 
 PLACE = Repository("123456789012", "team/web")
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -39,23 +39,9 @@ from promoter.domain.leasing import (
     Stale,
 )
 from promoter.domain.manifest import OCI_MANIFEST
-from promoter.domain.model import (
-    GONE,
-    Head,
-    ImageId,
-    Lease,
-    Manifest,
-    Outcome,
-    Promoted,
-    Reason,
-    Record,
-    Repository,
-    Rota,
-    Round,
-    TagMove,
-    Trigger,
-)
+from promoter.domain.model import ImageId, Manifest, Outcome, Promoted, Reason, Repository, TagMove, Trigger
 from promoter.domain.ports import Heads, Ledger, ReconcileRuns
+from promoter.domain.records import GONE, Head, Lease, Record, Rota, Round
 from promoter.wiring import CLIENT
 from tests.support.ledgers import InMemoryLedger, InMemoryRuns
 from tests.support.tables import dynamo_roles, dynamo_runs

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from promoter.domain.errors import IdempotencyConflict
-from promoter.domain.model import ImageId, Lease, Outcome, Promoted, Promotion, Source, TagMove, Trigger
+from promoter.domain.model import ImageId, Outcome, Promoted, Promotion, Source, TagMove, Trigger
 from promoter.domain.ports import Heads, Ledger
+from promoter.domain.records import Lease
 from promoter.promotion.recovery import recover
 from tests.adapters.killing import Killed, mortal
 from tests.adapters.test_ledger import (

@@ -35,7 +35,7 @@ from promoter.domain.model import (
     TagMove,
     Trigger,
 )
-from promoter.domain.policy import Freeze
+from promoter.domain.rule import Freeze
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.promote import promote
 from tests.adapters.conftest import new_table

@@ -13,8 +13,9 @@ import pytest
 
 from promoter import wiring
 from promoter.aws.dynamodb.deferred import BESIDES
+from promoter.domain.findings import Scan
 from promoter.domain.manifest import OCI_INDEX
-from promoter.domain.model import ImageId, Manifest, Repository, Scan
+from promoter.domain.model import ImageId, Manifest, Repository
 from tests.handler.test_events import enhanced, pushed
 from tests.support.ledgers import InMemoryLedger
 from tests.support.registries import InMemoryDeferredPromotions, InMemoryRegistry, KnownImageFacts, manifest

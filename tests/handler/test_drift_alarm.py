@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from promoter.domain.errors import Throttled
-from promoter.domain.model import Head, Repository
+from promoter.domain.model import Repository
+from promoter.domain.records import Head
 from tests.handler.test_reconcile import SCHEDULE, Invoke, Logs, metrics, reconcile, request
 from tests.support.ledgers import InMemoryLedger
 from tests.support.policies import ACCOUNT

@@ -12,9 +12,10 @@ import pytest
 
 from promoter import wiring
 from promoter.domain.errors import PromoterError, RegistryError, Throttled
+from promoter.domain.findings import Finding, Scan
 from promoter.domain.manifest import OCI_INDEX
-from promoter.domain.model import Finding, ImageId, Scan
-from promoter.domain.policy import Freeze
+from promoter.domain.model import ImageId
+from promoter.domain.rule import Freeze
 from tests.support.ledgers import InMemoryLedger
 from tests.support.policies import ACCOUNT, gate, policy, rule
 from tests.support.registries import (

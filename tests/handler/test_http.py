@@ -14,8 +14,9 @@ import pytest
 from promoter import wiring
 from promoter.domain.errors import RegistryError, Throttled
 from promoter.domain.manifest import DOCKER_SIGNED_V1
-from promoter.domain.model import ImageId, Outcome, Record, TagMove, Trigger
-from promoter.domain.policy import Freeze
+from promoter.domain.model import ImageId, Outcome, TagMove, Trigger
+from promoter.domain.records import Record
+from promoter.domain.rule import Freeze
 from tests.handler.conftest import CALLER, http_event
 from tests.support.ledgers import InMemoryLedger
 from tests.support.policies import ACCOUNT

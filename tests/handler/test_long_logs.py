@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from promoter import telemetry
-from promoter.domain.model import GONE, Head, Repository
+from promoter.domain.model import Repository
+from promoter.domain.records import GONE, Head
 from promoter.entrypoints import image_events
 from promoter.promotion.reconcile import Reconciled
 from tests.handler.conftest import REGION

@@ -13,7 +13,7 @@ import pytest
 from promoter import wiring
 from promoter.aws.event_queue import EventQueue
 from promoter.domain.errors import RegistryError, TagImmutable
-from promoter.domain.model import Scan
+from promoter.domain.findings import Scan
 from tests.handler.conftest import EVENTS_QUEUE, FAILED_QUEUE
 from tests.handler.test_events import IMAGE, basic
 from tests.support.registries import FailingRegistry, InMemoryRegistry, KnownImageFacts

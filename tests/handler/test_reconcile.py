@@ -12,7 +12,8 @@ import pytest
 
 from promoter import handler, wiring
 from promoter.domain.errors import LedgerError
-from promoter.domain.model import Head, Repository
+from promoter.domain.model import Repository
+from promoter.domain.records import Head
 from promoter.promotion.reconcile import Reconciler
 from tests.handler.conftest import Context, http_event
 from tests.support.ledgers import InMemoryLedger, InMemoryRuns

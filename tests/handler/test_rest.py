@@ -14,7 +14,8 @@ from promoter import handler, wiring
 from promoter.aws.event_queue import EventQueue
 from promoter.domain.answers import Answer
 from promoter.domain.errors import RegistryError
-from promoter.domain.model import ImageId, Promotion, Repository, Scan
+from promoter.domain.findings import Scan
+from promoter.domain.model import ImageId, Promotion, Repository
 from promoter.entrypoints import image_events, service
 from tests.handler.conftest import EVENTS_QUEUE, FAILED_QUEUE, REGION, Context
 from tests.handler.test_events import IMAGE, basic, enhanced

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from promoter.domain.model import ImageId, Outcome, Record, TagMove, Trigger
-from promoter.domain.policy import Freeze
+from promoter.domain.model import ImageId, Outcome, TagMove, Trigger
+from promoter.domain.records import Record
+from promoter.domain.rule import Freeze
 from tests.handler.conftest import CALLER
 from tests.support.ledgers import InMemoryLedger
 from tests.support.policies import ACCOUNT

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from promoter.domain.model import ImageId, Lease, Outcome, TagMove
+from promoter.domain.model import ImageId, Outcome, TagMove
+from promoter.domain.records import Lease
 from tests.handler.test_rollback import BY_TAG, NEW, OLD, OPERATOR, OTHER, Call, done, history
 from tests.support.ledgers import InMemoryLedger
 from tests.support.registries import REPOSITORY, InMemoryRegistry

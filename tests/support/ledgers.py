@@ -23,9 +23,11 @@ from promoter.domain.leasing import (
     RolledBack,
     Stale,
 )
-from promoter.domain.model import Head, Lease, Outcome, Record, Repository, Rota, Round, Trigger
-from promoter.domain.policy import Freeze, Policy
+from promoter.domain.model import Outcome, Repository, Trigger
+from promoter.domain.policy import Policy
 from promoter.domain.ports import ImageFacts, Registry
+from promoter.domain.records import Head, Lease, Record, Rota, Round
+from promoter.domain.rule import Freeze
 from promoter.promotion.dependencies import Dependencies
 from tests.support.registries import KnownImageFacts
 

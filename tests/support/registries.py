@@ -8,9 +8,11 @@ from datetime import datetime, timedelta
 
 from promoter.aws.dynamodb.deferred import BESIDES
 from promoter.domain.errors import PromoterError, SourceNotFound, TagImmutable
+from promoter.domain.findings import Scan
 from promoter.domain.manifest import OCI_MANIFEST, digest_of
-from promoter.domain.model import DeferredPromotion, ImageId, Manifest, Repository, Scan, Unreadable
+from promoter.domain.model import ImageId, Manifest, Repository, Unreadable
 from promoter.domain.ports import Found, Missing
+from promoter.domain.records import DeferredPromotion
 
 REPOSITORY = Repository("123456789012", "team/web")
 """The one repository of most tests."""

@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from promoter.domain.errors import GateRefused, NotAllowed, Refusal, ScanPending
+from promoter.domain.findings import Evidence
 from promoter.domain.gate import PENDING
-from promoter.domain.model import Evidence, Promotion, Reason, Repository, Trigger
-from promoter.domain.policy import Freeze, Policy, Rule, matches, rule_reason
+from promoter.domain.model import Promotion, Reason, Repository, Trigger
+from promoter.domain.policy import Policy
+from promoter.domain.rule import Freeze, Rule, matches, rule_reason
 
 MOST_REASONS = 50
 """Reasons of one refusal that are listed, so that it fits into a log record, an item and an event."""

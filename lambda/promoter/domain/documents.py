@@ -10,17 +10,8 @@ from typing import Any
 
 from promoter.domain.answers import Answer, NotPromoted
 from promoter.domain.errors import Frozen, error_of
-from promoter.domain.model import (
-    ImageId,
-    Outcome,
-    Promoted,
-    Promotion,
-    Reason,
-    Record,
-    Repository,
-    TagMove,
-    Trigger,
-)
+from promoter.domain.model import ImageId, Outcome, Promoted, Promotion, Reason, Repository, TagMove, Trigger
+from promoter.domain.records import Record
 from promoter.domain.texts import shortened
 
 REASON_MEMBERS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from promoter.domain.model import GONE, Head
+from promoter.domain.records import GONE, Head
 
 
 def document(head: Head) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from promoter.domain.model import Evidence, Finding, Reason, Subject
+from promoter.domain.findings import Evidence, Finding, Subject
+from promoter.domain.model import Reason
 
 INCOMPLETE = "INCOMPLETE_ANSWER"
 """Not ECR's: an answer without a status, or that does not show a scan's end or all of its findings yet."""

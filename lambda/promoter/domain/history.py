@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from promoter.domain import documents
-from promoter.domain.model import ImageId, Outcome, Record, Repository, TagMove, Trigger
-from promoter.domain.policy import matches
+from promoter.domain.model import ImageId, Outcome, Repository, TagMove, Trigger
+from promoter.domain.records import Record
+from promoter.domain.rule import matches
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from promoter.domain.model import Lease, Record
+from promoter.domain.records import Lease, Record
 
 
 @dataclass(frozen=True)

@@ -7,21 +7,11 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Protocol
 
+from promoter.domain.findings import Scan
 from promoter.domain.leasing import Begun, Kept, LeaseLost
-from promoter.domain.model import (
-    DeferredPromotion,
-    Head,
-    ImageId,
-    Lease,
-    Manifest,
-    Record,
-    Repository,
-    Rota,
-    Round,
-    Scan,
-    Unreadable,
-)
-from promoter.domain.policy import Freeze
+from promoter.domain.model import ImageId, Manifest, Repository, Unreadable
+from promoter.domain.records import DeferredPromotion, Head, Lease, Record, Rota, Round
+from promoter.domain.rule import Freeze
 
 
 class Missing(Enum):

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from promoter.domain.errors import InvalidRequest, TagBusy, TagChanged
-from promoter.domain.model import Head, ImageId, Outcome, Promotion, Record, Source, Trigger
+from promoter.domain.model import ImageId, Outcome, Promotion, Source, Trigger
+from promoter.domain.records import Head, Record
 from promoter.domain.templates import is_promotable
 
 

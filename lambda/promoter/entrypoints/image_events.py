@@ -12,8 +12,9 @@ from typing import Any
 from promoter.domain import documents
 from promoter.domain.errors import NotAllowed
 from promoter.domain.manifest import is_stored
-from promoter.domain.model import DeferredPromotion, ImageId, Promotion, Repository, Source, Trigger
+from promoter.domain.model import ImageId, Promotion, Repository, Source, Trigger
 from promoter.domain.policy import Policy
+from promoter.domain.records import DeferredPromotion
 
 # Amazon ECR user guide, "Amazon ECR events and EventBridge"; Amazon Inspector user guide, "EventBridge schema".
 FINISHED = {

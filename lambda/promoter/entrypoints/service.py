@@ -11,7 +11,8 @@ from promoter import telemetry, wiring
 from promoter.domain.answers import Answer, NotPromoted
 from promoter.domain.errors import Frozen, PromoterError, ScanPending
 from promoter.domain.gate import FINISHED, NOT_YET
-from promoter.domain.model import DeferredPromotion, ImageId, Promotion, Trigger
+from promoter.domain.model import ImageId, Promotion, Trigger
+from promoter.domain.records import DeferredPromotion
 from promoter.entrypoints import image_events
 from promoter.promotion.promote import promote
 

@@ -14,7 +14,8 @@ from typing import Any
 from promoter.aws.dynamodb import changes
 from promoter.aws.event_bus import Announcement, Unsent
 from promoter.domain import drift
-from promoter.domain.model import Head, Outcome
+from promoter.domain.model import Outcome
+from promoter.domain.records import Head
 
 SOURCE, VERSION = "ecr-promoter", "1"
 DETAIL_TYPES = {

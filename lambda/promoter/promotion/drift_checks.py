@@ -15,8 +15,9 @@ from functools import partial
 from itertools import groupby
 
 from promoter.domain.errors import NotAllowed
-from promoter.domain.model import GONE, Head, ImageId, Manifest, Rota, Round
+from promoter.domain.model import ImageId, Manifest
 from promoter.domain.ports import Found, Missing, ReconcileRuns, Registry
+from promoter.domain.records import GONE, Head, Rota, Round
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.recovery import read_or_missing
 from promoter.promotion.time_shares import Step

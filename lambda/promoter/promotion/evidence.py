@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from promoter.domain.errors import GateRefused, RegistryError, SourceNotFound
+from promoter.domain.findings import Evidence, Subject
 from promoter.domain.gate import Gate
 from promoter.domain.manifest import INDEXES, Child, children, is_stored, read_strictly
-from promoter.domain.model import Evidence, ImageId, Manifest, Reason, Repository, Subject, Unreadable
+from promoter.domain.model import ImageId, Manifest, Reason, Repository, Unreadable
 from promoter.domain.ports import Found, ImageFacts, Missing, Registry
 
 MAX_DEPTH = 4  # of indexes in indexes; real ones have one or two

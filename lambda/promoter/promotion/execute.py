@@ -10,7 +10,8 @@ from promoter.domain import documents
 from promoter.domain.answers import Answer, NotPromoted
 from promoter.domain.errors import Failure, Interrupted, LedgerError, PromoterError, RegistryError, Throttled
 from promoter.domain.leasing import Begun
-from promoter.domain.model import ImageId, Lease, Manifest, Outcome, TagMove, Unreadable
+from promoter.domain.model import ImageId, Manifest, Outcome, TagMove, Unreadable
+from promoter.domain.records import Lease
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.plan import AttemptState, Plan
 

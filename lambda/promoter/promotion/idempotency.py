@@ -9,7 +9,8 @@ from promoter.domain import documents
 from promoter.domain.answers import Answer, NotPromoted
 from promoter.domain.errors import Frozen, IdempotencyConflict, InvalidRequest, LedgerError, PromoterError, TagBusy
 from promoter.domain.leasing import Abandoned, Busy, Kept, Recorded, Replayed, Resumable
-from promoter.domain.model import ImageId, Manifest, Outcome, Promoted, Promotion, Record, Trigger
+from promoter.domain.model import ImageId, Manifest, Outcome, Promoted, Promotion, Trigger
+from promoter.domain.records import Record
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.plan import AttemptState, Plan
 from promoter.promotion.recovery import read_or_missing, recover_in_the_way

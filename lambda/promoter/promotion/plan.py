@@ -8,20 +8,19 @@ from dataclasses import dataclass, field, replace
 from promoter.domain.decision import Decision, needing_digest
 from promoter.domain.errors import RegistryError, SourceNotFound, Superseded, TagChanged
 from promoter.domain.model import (
-    Head,
     ImageId,
     Manifest,
     Outcome,
     Promoted,
     Promotion,
-    Record,
     Source,
     TagMove,
     Trigger,
     Unreadable,
 )
-from promoter.domain.policy import Rule
 from promoter.domain.ports import Found, Missing
+from promoter.domain.records import Head, Record
+from promoter.domain.rule import Rule
 from promoter.promotion.dependencies import Dependencies
 
 CurrentDigests = Mapping[str, str | None]

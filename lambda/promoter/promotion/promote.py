@@ -13,7 +13,8 @@ from promoter.domain.answers import Answer, NotPromoted
 from promoter.domain.decision import decide
 from promoter.domain.errors import PromoterError, SourceNotFound, Superseded, TagBusy, TagChanged
 from promoter.domain.leasing import Abandoned, Busy, MovedOn, Recorded, Replayed, Resumable, RolledBack, Stale
-from promoter.domain.model import Lease, Promotion, Record
+from promoter.domain.model import Promotion
+from promoter.domain.records import Lease, Record
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.execute import put_all, record_end, take_lease
 from promoter.promotion.idempotency import record_noop, record_refusal, replay

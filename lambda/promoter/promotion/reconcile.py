@@ -9,8 +9,9 @@ from functools import partial
 
 from promoter.domain.answers import Answer, NotPromoted
 from promoter.domain.errors import Frozen, PromoterError
-from promoter.domain.model import DeferredPromotion, Head, Outcome, Promotion, Repository, Rota
+from promoter.domain.model import Outcome, Promotion, Repository
 from promoter.domain.ports import DeferredPromotions, ReconcileRuns
+from promoter.domain.records import DeferredPromotion, Head, Rota
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.drift_checks import Drifts
 from promoter.promotion.promote import rehearse

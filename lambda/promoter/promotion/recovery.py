@@ -18,8 +18,9 @@ from promoter.domain.errors import (
     TagBusy,
 )
 from promoter.domain.leasing import Abandoned
-from promoter.domain.model import ImageId, Lease, Manifest, Outcome, Promoted, Repository, TagMove, Unreadable
+from promoter.domain.model import ImageId, Manifest, Outcome, Promoted, Repository, TagMove, Unreadable
 from promoter.domain.ports import Found, Missing
+from promoter.domain.records import Lease
 from promoter.promotion.dependencies import Dependencies
 
 GIVE_UP = timedelta(days=1)

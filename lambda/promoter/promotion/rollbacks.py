@@ -5,7 +5,8 @@ from __future__ import annotations
 from promoter.domain import rollback
 from promoter.domain.decision import rollback_rule
 from promoter.domain.errors import PromotionNotFound
-from promoter.domain.model import Promotion, Record, Repository
+from promoter.domain.model import Promotion, Repository
+from promoter.domain.records import Record
 from promoter.domain.rollback import Undo
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.recovery import recover

@@ -9,8 +9,9 @@ import pytest
 
 from promoter.domain.decision import by_rule, decide, judge, needing_digest
 from promoter.domain.errors import Frozen, GateRefused, NotAllowed, ScanPending
-from promoter.domain.model import Evidence, ImageId, Promotion, Reason, Source, Trigger
-from promoter.domain.policy import Freeze
+from promoter.domain.findings import Evidence
+from promoter.domain.model import ImageId, Promotion, Reason, Source, Trigger
+from promoter.domain.rule import Freeze
 from tests.support.policies import gate, policy, rule
 from tests.support.registries import REPOSITORY
 

@@ -10,7 +10,8 @@ import pytest
 from promoter.domain import documents
 from promoter.domain.answers import NotPromoted
 from promoter.domain.errors import GateRefused
-from promoter.domain.model import ImageId, Outcome, Reason, Record, TagMove, Trigger
+from promoter.domain.model import ImageId, Outcome, Reason, TagMove, Trigger
+from promoter.domain.records import Record
 from tests.support.registries import REPOSITORY, manifest
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from promoter.domain.findings import Evidence, Finding, Scan, Subject
 from promoter.domain.gate import Exemption, Gate, load
-from promoter.domain.model import Evidence, Finding, Reason, Scan, Subject
+from promoter.domain.model import Reason
 from tests.support.policies import gate as compiled
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

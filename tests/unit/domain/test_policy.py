@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from promoter.domain.errors import InvalidRequest, NotAllowed
 from promoter.domain.model import ImageId, Promotion, Repository, Source, Trigger
-from promoter.domain.policy import matches
+from promoter.domain.rule import matches
 from promoter.entrypoints import image_events
 from tests.support.policies import ACCOUNT, policy, rule
 

@@ -19,7 +19,8 @@ from promoter.aws.event_bus import RETRIED_FOR, Announcer, Unsent
 from promoter.domain import documents
 from promoter.domain.answers import NotPromoted
 from promoter.domain.errors import GateRefused, LedgerError, Throttled
-from promoter.domain.model import ImageId, Outcome, Promoted, Reason, Record, TagMove, Trigger
+from promoter.domain.model import ImageId, Outcome, Promoted, Reason, TagMove, Trigger
+from promoter.domain.records import Record
 from promoter.entrypoints.stream import read
 from tests.support.announced import entries_of
 from tests.support.registries import REPOSITORY, manifest

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from promoter.domain.errors import GateRefused
+from promoter.domain.findings import Scan
 from promoter.domain.gate import Gate
 from promoter.domain.manifest import OCI_MANIFEST
-from promoter.domain.model import Manifest, Scan
+from promoter.domain.model import Manifest
 from promoter.promotion.evidence import gather
 from tests.support.registries import InMemoryRegistry, KnownImageFacts, manifest
 from tests.unit.promotion.test_evidence import REPOSITORY, entry

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from promoter.domain.errors import RepositoryNotFound
-from promoter.domain.model import DeferredPromotion, Head, ImageId, Promotion, Repository, Rota
+from promoter.domain.model import ImageId, Promotion, Repository
+from promoter.domain.records import DeferredPromotion, Head, Rota
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.reconcile import Reconciled, Reconciler
 from tests.support.answers import nobody

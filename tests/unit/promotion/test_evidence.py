@@ -11,20 +11,10 @@ import pytest
 
 from promoter.aws.ecr.scan_results import read
 from promoter.domain.errors import Frozen, GateRefused, RegistryError, ScanPending, Throttled
+from promoter.domain.findings import Finding, Scan
 from promoter.domain.gate import Gate
 from promoter.domain.manifest import DOCKER_LIST, OCI_INDEX
-from promoter.domain.model import (
-    Finding,
-    ImageId,
-    Manifest,
-    Outcome,
-    Promoted,
-    Promotion,
-    Repository,
-    Scan,
-    Source,
-    Trigger,
-)
+from promoter.domain.model import ImageId, Manifest, Outcome, Promoted, Promotion, Repository, Source, Trigger
 from promoter.promotion.evidence import gather
 from tests.support.answers import promote
 from tests.support.ledgers import InMemoryLedger, dependencies

@@ -21,8 +21,8 @@ from promoter.domain.errors import (
     Throttled,
 )
 from promoter.domain.model import ImageId, Manifest, Outcome, Promotion, Repository, Source, Trigger
-from promoter.domain.policy import Freeze
 from promoter.domain.rollback import Undo
+from promoter.domain.rule import Freeze
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.recovery import recover
 from tests.adapters.killing import Killed, mortal

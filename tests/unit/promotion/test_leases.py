@@ -24,23 +24,13 @@ from promoter.domain.errors import (
     TagChanged,
     Throttled,
 )
+from promoter.domain.findings import Finding, Scan
 from promoter.domain.leasing import Begun, LeaseLost, Stale
 from promoter.domain.leasing import Busy as IsBusy
-from promoter.domain.model import (
-    Finding,
-    ImageId,
-    Lease,
-    Manifest,
-    Outcome,
-    Promotion,
-    Record,
-    Repository,
-    Scan,
-    Source,
-    Trigger,
-)
-from promoter.domain.policy import Freeze
+from promoter.domain.model import ImageId, Manifest, Outcome, Promotion, Repository, Source, Trigger
 from promoter.domain.ports import Found
+from promoter.domain.records import Lease, Record
+from promoter.domain.rule import Freeze
 from promoter.promotion import promote as use_case
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.recovery import recover

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from promoter.domain.model import Head, Rota
+from promoter.domain.records import Head, Rota
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.drift_checks import Drifts
 from tests.support.ledgers import dependencies, runs

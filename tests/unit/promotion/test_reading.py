@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from promoter.domain.errors import RegistryError, SourceNotFound, Superseded, TagBusy
-from promoter.domain.model import Head, ImageId, Outcome, Promotion, Repository, Scan, Source, Trigger
+from promoter.domain.findings import Scan
+from promoter.domain.model import ImageId, Outcome, Promotion, Repository, Source, Trigger
 from promoter.domain.ports import Found
+from promoter.domain.records import Head
 from promoter.entrypoints.http import views
 from promoter.promotion.drift_checks import read_tags
 from tests.support.answers import promote

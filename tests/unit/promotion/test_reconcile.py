@@ -13,22 +13,10 @@ import pytest
 from promoter.domain import documents, rollback
 from promoter.domain.answers import Answer
 from promoter.domain.errors import RegistryError, RepositoryNotFound, ScanPending, Superseded
-from promoter.domain.model import (
-    DeferredPromotion,
-    Finding,
-    Head,
-    ImageId,
-    Lease,
-    Manifest,
-    Outcome,
-    Promotion,
-    Repository,
-    Scan,
-    Source,
-    TagMove,
-    Trigger,
-)
-from promoter.domain.policy import Freeze
+from promoter.domain.findings import Finding, Scan
+from promoter.domain.model import ImageId, Manifest, Outcome, Promotion, Repository, Source, TagMove, Trigger
+from promoter.domain.records import DeferredPromotion, Head, Lease
+from promoter.domain.rule import Freeze
 from promoter.entrypoints import image_events
 from promoter.promotion import promote as use_case
 from promoter.promotion.reconcile import Reconciled, Reconciler

@@ -18,22 +18,11 @@ from promoter.domain.errors import (
     Superseded,
     TagChanged,
 )
-from promoter.domain.model import (
-    Finding,
-    Head,
-    ImageId,
-    Outcome,
-    Promoted,
-    Promotion,
-    Record,
-    Repository,
-    Scan,
-    Source,
-    TagMove,
-    Trigger,
-)
-from promoter.domain.policy import Freeze
+from promoter.domain.findings import Finding, Scan
+from promoter.domain.model import ImageId, Outcome, Promoted, Promotion, Repository, Source, TagMove, Trigger
+from promoter.domain.records import Head, Record
 from promoter.domain.rollback import Undo
+from promoter.domain.rule import Freeze
 from promoter.promotion.dependencies import Dependencies
 from tests.support.answers import promote, stopped
 from tests.support.ledgers import InMemoryLedger, dependencies

@@ -7,7 +7,8 @@ from typing import Any
 
 from promoter.aws.dynamodb import items, keys
 from promoter.aws.dynamodb.table import Item
-from promoter.domain.model import Head, Outcome
+from promoter.domain.model import Outcome
+from promoter.domain.records import Head
 
 
 @dataclass(frozen=True)

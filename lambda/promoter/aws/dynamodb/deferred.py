@@ -17,7 +17,8 @@ from promoter.aws.dynamodb import keys
 from promoter.aws.dynamodb.expressions import Values
 from promoter.aws.dynamodb.table import INDEX, Item, Table, asking
 from promoter.domain.errors import LedgerError
-from promoter.domain.model import DeferredPromotion, ImageId, Repository
+from promoter.domain.model import ImageId, Repository
+from promoter.domain.records import DeferredPromotion
 
 KEPT = timedelta(days=14)  # a scan that takes longer does not come
 MOST_WRITTEN, MOST_READ = 25, 100  # of BatchWriteItem, of BatchGetItem

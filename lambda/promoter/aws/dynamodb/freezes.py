@@ -13,7 +13,7 @@ from typing import Any
 from promoter.aws.dynamodb import keys
 from promoter.aws.dynamodb.expressions import Values
 from promoter.aws.dynamodb.table import Table
-from promoter.domain.policy import Freeze
+from promoter.domain.rule import Freeze
 
 FRESH = 5
 """Seconds for which an invocation goes by what an earlier one read: so that no promotion pays for the reading."""

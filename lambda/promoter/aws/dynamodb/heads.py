@@ -9,7 +9,8 @@ from promoter.aws.dynamodb import expressions, items, keys
 from promoter.aws.dynamodb.expressions import Values
 from promoter.aws.dynamodb.table import INDEX, Item, Table
 from promoter.domain.history import accepted
-from promoter.domain.model import Head, Repository, Rota
+from promoter.domain.model import Repository
+from promoter.domain.records import Head, Rota
 
 NEWEST = 20
 """How much of a tag's history is looked at: refusals may have come since."""

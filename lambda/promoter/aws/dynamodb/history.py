@@ -6,7 +6,8 @@ from promoter.aws.dynamodb import items, keys
 from promoter.aws.dynamodb.table import INDEX, Item, Table
 from promoter.domain.errors import PromotionNotFound
 from promoter.domain.history import ALL, Filter, HistoryEntry, Page, entry_of
-from promoter.domain.model import Head, Record, Repository
+from promoter.domain.model import Repository
+from promoter.domain.records import Head, Record
 
 
 class DynamoHistory:

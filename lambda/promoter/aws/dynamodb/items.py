@@ -16,7 +16,8 @@ from promoter.aws.dynamodb import keys
 from promoter.aws.dynamodb.table import Item
 from promoter.domain import documents
 from promoter.domain.history import HistoryEntry, entry_of
-from promoter.domain.model import Head, ImageId, Outcome, Record, TagMove, Trigger
+from promoter.domain.model import ImageId, Outcome, TagMove, Trigger
+from promoter.domain.records import Head, Record
 
 ELSEWHERE = ("promotionId", "outcome", "registryId", "repositoryName", "endedAt")
 """Members of a document that stand in the item's key and other attributes."""

@@ -14,7 +14,8 @@ from promoter.aws.dynamodb import expressions, keys
 from promoter.aws.dynamodb.expressions import Values
 from promoter.aws.dynamodb.table import CONDITION_FAILED, Change, Item
 from promoter.domain.leasing import Abandoned, Busy, MovedOn, RolledBack, Stale
-from promoter.domain.model import Lease, Record, TagMove, Trigger
+from promoter.domain.model import TagMove, Trigger
+from promoter.domain.records import Lease, Record
 
 NEVER_MOVED = "attribute_not_exists(digest)"
 RELEASED = "lease,holder,leaseEnds"

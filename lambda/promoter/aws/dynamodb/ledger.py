@@ -20,7 +20,8 @@ from promoter.aws.dynamodb.expressions import Values
 from promoter.aws.dynamodb.table import CONDITION_FAILED, IN_THE_WAY, INDEX, Change, Item, Table
 from promoter.domain.errors import IdempotencyConflict, LedgerError
 from promoter.domain.leasing import Abandoned, Begun, Busy, Kept, LeaseLost, Recorded, Replayed, Resumable
-from promoter.domain.model import Lease, Record, Repository
+from promoter.domain.model import Repository
+from promoter.domain.records import Lease, Record
 
 TOKEN = 8
 """Random bytes of a lease's token. They tell it from the few that a tag or a promotion ever has."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from promoter.aws.dynamodb import keys
 from promoter.aws.dynamodb.expressions import Values
 from promoter.aws.dynamodb.table import Table
-from promoter.domain.model import Rota, Round
+from promoter.domain.records import Rota, Round
 
 RUN = keys.reconcile("run")
 

@@ -12,7 +12,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from promoter.aws.ecr import scan_results
 from promoter.aws.ecr.registry import EcrRegistry, translated, unreachable
 from promoter.domain.errors import SourceNotFound
-from promoter.domain.model import ImageId, Manifest, Repository, Scan
+from promoter.domain.findings import Scan
+from promoter.domain.model import ImageId, Manifest, Repository
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient

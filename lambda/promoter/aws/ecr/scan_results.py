@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from promoter.domain.findings import Finding, Scan
 from promoter.domain.gate import FINISHED, INCOMPLETE
-from promoter.domain.model import Finding, Scan
 from promoter.domain.texts import shortened
 
 FOUND = frozenset({"findings", "enhancedFindings", "findingSeverityCounts"})

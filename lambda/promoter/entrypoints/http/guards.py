@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from promoter import wiring
 from promoter.domain.decision import require_operator
-from promoter.domain.policy import matches
+from promoter.domain.rule import matches
 from promoter.entrypoints.http.gateway import Event, caller
 from promoter.settings import Settings
 

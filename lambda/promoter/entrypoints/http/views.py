@@ -11,9 +11,10 @@ from aws_lambda_powertools.event_handler import Response
 from promoter.domain import documents, drift
 from promoter.domain.answers import Answer, NotPromoted
 from promoter.domain.errors import PromoterError
-from promoter.domain.model import Head, Manifest, Promoted, Promotion, Repository, TagMove, Unreadable
-from promoter.domain.policy import Freeze
+from promoter.domain.model import Manifest, Promoted, Promotion, Repository, TagMove, Unreadable
 from promoter.domain.ports import Found
+from promoter.domain.records import Head
+from promoter.domain.rule import Freeze
 
 if TYPE_CHECKING:
     from promoter.promotion.reconcile import Reconciled

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from promoter.aws.ecr.scan_results import read, read_pages
+from promoter.domain.findings import Finding, Scan
 from promoter.domain.gate import Exemption
-from promoter.domain.model import Finding, Scan
 
 DONE = datetime(2026, 11, 2, tzinfo=UTC)
 

@@ -13,7 +13,6 @@ from aws_lambda_powertools.event_handler import Response
 from promoter.domain.answers import NotPromoted
 from promoter.domain.errors import GateRefused, InvalidRequest, PromoterError, RegistryError, TagBusy
 from promoter.domain.model import (
-    Head,
     ImageId,
     Outcome,
     Promoted,
@@ -24,8 +23,9 @@ from promoter.domain.model import (
     Trigger,
     Unreadable,
 )
-from promoter.domain.policy import Freeze
 from promoter.domain.ports import Missing
+from promoter.domain.records import Head
+from promoter.domain.rule import Freeze
 from promoter.entrypoints.http import views
 from promoter.promotion.reconcile import Reconciled
 from tests.support.policies import ACCOUNT

@@ -107,7 +107,7 @@ def test_an_ordinary_pattern_passes_and_is_fast(pattern: str) -> None:
     assert time.process_time() - begun < 1
 
 
-@settings(derandomize=True, deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(PATTERNS, st.text(alphabet="ab-1", max_size=9))
 def test_no_match_takes_more_steps_than_the_bound(pattern: str, text: str) -> None:
     """A matcher that tries every way never reads more characters than the bound."""
@@ -122,7 +122,7 @@ def test_no_match_takes_more_steps_than_the_bound(pattern: str, text: str) -> No
             pytest.fail(f"more than {bound} steps")
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(PATTERNS)
 def test_an_accepted_pattern_is_fast(pattern: str) -> None:
     """Python's own matcher is fast on the longest tags, also if they match except for their end."""

@@ -7,7 +7,7 @@ import re
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.policy.complexity import REFUSED_FROM, SAFE, complexity, of_globs
@@ -67,7 +67,7 @@ def test_the_arn_before_a_name_makes_no_difference() -> None:
         assert of_globs(globs) == of_globs([arn + glob for glob in globs])
 
 
-@settings(derandomize=True, deadline=None)
+
 @given(st.lists(st.text(alphabet="ab*", max_size=5).filter(lambda it: "**" not in it), max_size=3, unique=True))
 def test_the_score_is_the_highest_number_of_prefixes_that_a_text_matches(wildcards: list[str]) -> None:
     """The test counts the prefixes one by one, for every short text."""

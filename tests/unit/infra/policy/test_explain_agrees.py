@@ -12,7 +12,8 @@ from infra.policy.explain import Question, Verdict, explain
 from promoter.domain.answers import Answer, NotPromoted
 from promoter.domain.decision import by_rule, needing_digest
 from promoter.domain.errors import NotAllowed
-from promoter.domain.model import Evidence, Finding, ImageId, Promotion, Repository, Scan, Source, Subject, Trigger
+from promoter.domain.findings import Evidence, Finding, Scan, Subject
+from promoter.domain.model import ImageId, Promotion, Repository, Source, Trigger
 from promoter.domain.policy import Policy
 from promoter.promotion.promote import rehearse
 from tests.support.ledgers import dependencies
@@ -82,7 +83,7 @@ promotions = st.builds(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     rules=policies,
     asked=promotions,

@@ -13,7 +13,8 @@ from infra.policy import schema
 from infra.policy.document import parse
 from infra.policy.file import PolicyError, read
 from promoter.domain.gate import Exemption, Gate
-from promoter.domain.policy import Freeze, load
+from promoter.domain.policy import load
+from promoter.domain.rule import Freeze
 from tests.support.mistakes import EVERY_MISTAKE, MISTAKES
 from tests.support.policies import ACCOUNT, EVERY_KEY
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from promoter.domain.errors import InvalidRequest
-from promoter.domain.policy import Freeze, Rule
+from promoter.domain.rule import Freeze, Rule
 from promoter.entrypoints.http.schemas.reading import read_body, read_query, require_offset
 
 RuleName = Annotated[str, Meta(pattern=r"\A(\*|[a-z0-9-]{1,64})\Z")]

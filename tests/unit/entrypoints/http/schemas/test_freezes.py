@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from promoter.domain.errors import InvalidRequest
-from promoter.domain.policy import Freeze
+from promoter.domain.rule import Freeze
 from promoter.entrypoints.http.schemas import freezes
 from tests.support.policies import policy, rule
 
