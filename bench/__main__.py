@@ -1,4 +1,4 @@
-"""`make bench`: a fresh local AWS, every measurement in one run, and docs/benchmarks.md."""
+"""`make bench`: a fresh local AWS, every measurement in one run, and docs/reference/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def main() -> int:
         finally:
             process.stop(directory)
     results = report.Results(warmed, cooled, bundled, curves, drained, seconds=time.monotonic() - began)
-    report.write(results, PROJECT / "docs" / "benchmarks.md")
-    tell("docs/benchmarks.md is written")
+    report.write(results, PROJECT / "docs" / "reference" / "benchmarks.md")
+    tell("docs/reference/benchmarks.md is written")
     return 0
 
 

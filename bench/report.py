@@ -1,4 +1,4 @@
-"""docs/benchmarks.md, made of one run's results; never edited by hand."""
+"""docs/reference/benchmarks.md, made of one run's results; never edited by hand."""
 
 from __future__ import annotations
 

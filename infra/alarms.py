@@ -1,4 +1,4 @@
-"""What somebody has to look at: alarms, and whom they tell. docs/operations.md has what to do about each."""
+"""What somebody has to look at: alarms, and whom they tell. docs/operations/runbooks says what to do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from promoter.aws.dynamodb.table import INDEX
 from promoter.domain.model import Outcome, Trigger
 from promoter.domain.names import Metric
 
-RUNBOOK = "docs/operations.md"
+RUNBOOKS = "docs/operations/runbooks"  # a page for each `heading`
 MINUTE, SHORT, LONG = Duration.minutes(1), Duration.minutes(5), Duration.minutes(15)
 HOUR, DAY = 3600, 86_400  # seconds
 
@@ -34,8 +34,8 @@ WRONG = cloudwatch.TreatMissingData.BREACHING  # for metrics that must be emitte
 class Alarms(Construct):
     """An alarm for everything that does not recover by itself, or that has to recover too often.
 
-    `topic` is the SNS topic that alarms notify, None without an e-mail address. Each description names a heading
-    of the runbook. No alarm uses metric math, because the local AWS does not support it.
+    `topic` is the SNS topic that alarms notify, None without an e-mail address. Descriptions name their
+    page of the runbooks. No alarm uses metric math, because the local AWS does not support it.
     """
 
     def __init__(  # noqa: PLR0913 - each watched resource by its name
@@ -257,7 +257,7 @@ class Alarms(Construct):
             self,
             construct_id,
             metric=metric,
-            alarm_description=f"{says} What to do: {RUNBOOK}#{heading}",
+            alarm_description=f"{says} What to do: {RUNBOOKS}/{heading}.md",
             comparison_operator=operators.LESS_THAN_THRESHOLD
             if below
             else operators.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,

@@ -79,7 +79,7 @@ class PromoterFunction(Construct):
         )
 
 
-def of_promotions(scope: Construct, settings: Settings, table: dynamodb.ITableV2) -> dict[str, str]:
+def promotion_environment(scope: Construct, settings: Settings, table: dynamodb.ITableV2) -> dict[str, str]:
     """Return the environment variables of a function that carries out promotions."""
     return {
         "PROMOTER_REGISTRY_ID": Stack.of(scope).account,

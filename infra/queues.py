@@ -48,7 +48,7 @@ class Queues(Construct):
         """Let the stack's rules send messages, with one statement of the queue's policy.
 
         CDK would add a statement for each rule, and a queue's policy may have twenty (SQS developer guide, "Amazon
-        SQS policy quotas"): see `for_rules`.
+        SQS policy quotas"): see `as_rule_target`.
         """
         stack = Stack.of(self)
         rules = stack.format_arn(service="events", resource="rule", resource_name=f"{stack.stack_name}-*")
@@ -61,7 +61,7 @@ class Queues(Construct):
             )
         )
 
-    def serve_events_by(self, function: lambda_.Function, *, retry_seconds: int) -> None:
+    def send_events_to(self, function: lambda_.Function, *, retry_seconds: int) -> None:
         """Invoke the function for each event, with limited concurrency, and let it send to both queues."""
         function.add_event_source(
             sources.SqsEventSource(self.events, batch_size=1, max_concurrency=self._concurrency)
@@ -76,7 +76,7 @@ class Queues(Construct):
         }.items():
             function.add_environment(name, value)
 
-    def for_rules(self, queue: sqs.IQueue) -> sqs.IQueue:
+    def as_rule_target(self, queue: sqs.IQueue) -> sqs.IQueue:
         """Return a reference to the queue to which CDK adds no further policy statements."""
         return sqs.Queue.from_queue_arn(self, f"{queue.node.id}ForRules", queue.queue_arn)
 

@@ -8,9 +8,9 @@ from typing import Any
 from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 
+from infra.chunks import chunks
 from infra.nag import acknowledge
 from infra.policy.file import PolicyError, PolicyFile
-from infra.portions import portions
 
 # Amazon ECR, "Actions, resources, and condition keys". Nothing here reads a layer or deletes an image.
 PROMOTE = ("ecr:BatchGetImage", "ecr:PutImage")
@@ -33,21 +33,21 @@ def grant_images(role: iam.Role, policy: PolicyFile) -> None:
     Raises PolicyError if the policy names more repositories than the role's policies have room for.
     """
     granted = [
-        (named, portion)
+        (named, chunk)
         for arns, named in sorted(image_rights(policy, Stack.of(role)).items())
-        for portion in portions(arns, room=ROOM, size=lambda arn: len(readable(arn, role)) + NAME_ROOM)
+        for chunk in chunks(arns, room=ROOM, size=lambda arn: len(nag_text(arn, role)) + NAME_ROOM)
     ]
     if len(granted) > STATEMENTS:
         raise PolicyError("the policy names more repositories than the function's role can hold: use globs")
-    for named, portion in granted:
-        role.add_to_principal_policy(iam.PolicyStatement(actions=named, resources=portion))
+    for named, chunk in granted:
+        role.add_to_principal_policy(iam.PolicyStatement(actions=named, resources=chunk))
     if any(needs_findings(rule) for rule in policy.compiled()["rules"]):
         role.add_to_principal_policy(iam.PolicyStatement(actions=list(ENHANCED), resources=["*"]))
     for arn in repository_arns(policy.compiled()["rules"], Stack.of(role)):
         if "*" in arn:
             acknowledge(
                 role,
-                f"AwsSolutions-IAM5[Resource::{readable(arn, role)}]",
+                f"AwsSolutions-IAM5[Resource::{nag_text(arn, role)}]",
                 "A glob of promotions.yaml: the rule covers these repositories.",
             )
 
@@ -91,7 +91,7 @@ def repository_arns(rules: Iterable[Mapping[str, Any]], stack: Stack) -> set[str
     }
 
 
-def readable(arn: str, role: iam.Role) -> str:
+def nag_text(arn: str, role: iam.Role) -> str:
     """Return an ARN as cdk-nag writes it: `<AWS::Region>` stands for a value that CloudFormation fills in."""
     resolved = Stack.of(role).resolve(arn)
     if isinstance(resolved, str):

@@ -11,9 +11,9 @@ from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from infra.chunks import chunks
 from infra.policy import complexity
 from infra.policy.file import PolicyError, PolicyFile
-from infra.portions import portions
 
 # An event pattern has at most 2,048 characters (EventBridge quotas). 1,800 of them are for repositories. Each
 # takes its name, and about 80 characters for its ARN.
@@ -40,14 +40,14 @@ class ScanRules(Construct):
         target = targets.SqsQueue(
             events_queue, dead_letter_queue=undelivered, max_event_age=Duration.hours(24), retry_attempts=185
         )
-        divided = portions(scanned(policy), room=ROOM, size=room_of, fit=is_simple)
-        for number, portion in enumerate(divided, start=1):
+        divided = chunks(scanned_repositories(policy), room=ROOM, size=size_of, fit=is_simple)
+        for number, chunk in enumerate(divided, start=1):
             suffix = "" if number == 1 else f"-{number}"
-            for scanner, pattern in patterns(portion, Stack.of(self)).items() if portion else ():
+            for scanner, pattern in patterns(chunk, Stack.of(self)).items() if chunk else ():
                 events.Rule(self, f"{scanner}{suffix}", event_pattern=pattern, targets=[target])
 
 
-def scanned(policy: PolicyFile) -> list[str]:
+def scanned_repositories(policy: PolicyFile) -> list[str]:
     """Return the repository globs of the scan rules. Raises PolicyError for a rule of another account.
 
     Events of other accounts do not arrive here. A policy that was read for this account has no such rule.
@@ -58,7 +58,7 @@ def scanned(policy: PolicyFile) -> list[str]:
     return sorted({complexity.simplest(glob) for rule in scans for glob in rule.repositories})
 
 
-def room_of(glob: str) -> int:
+def size_of(glob: str) -> int:
     """Return the characters that a repository takes in a pattern."""
     return len(glob) + ARN_ROOM
 

@@ -16,7 +16,7 @@ SHORT_PATIENCE_SECONDS = 3  # the next run retries a promotion that has to wait 
 LATEST = 6 * 60  # minutes that Lambda keeps an event at most (API reference, PutFunctionEventInvokeConfig)
 
 
-def of_runs(minutes: int) -> dict[str, str]:
+def run_environment(minutes: int) -> dict[str, str]:
     """Return the environment variables with which each run ends before the next one begins."""
     return {
         "PROMOTER_RECONCILE_SECONDS": str(min(TIMEOUT, minutes * 60) - SPARE),

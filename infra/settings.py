@@ -1,4 +1,4 @@
-"""The deployment's settings: cdk.json's context, parsed once. docs/operations.md says what each means."""
+"""The deployment's settings: cdk.json's context, parsed once. docs/operations/settings.md says what each means."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The functions' table: what they remember between invocations. docs/ledger.md has the items."""
+"""The functions' table: what they remember between invocations. docs/reference/ledger.md has the items."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class PromoterTable(Construct):
         arns = [self.table.table_arn, f"{self.table.table_arn}/index/{INDEX}"]
         role.add_to_principal_policy(iam.PolicyStatement(actions=RIGHTS, resources=arns))
 
-    def announce_by(self, function: lambda_.Function, *, unannounced: sqs.IQueue) -> None:
+    def stream_to(self, function: lambda_.Function, *, unannounced: sqs.IQueue) -> None:
         """Invoke the function for outcomes and drift; it sends to `unannounced` what it cannot announce.
 
         If the function cannot do that either, Lambda itself sends the batch to the queue, after RETRIES or 20

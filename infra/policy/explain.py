@@ -137,7 +137,7 @@ def image(argument: str) -> tuple[str, str | None, Scan]:
 
 
 def arguments(now: datetime) -> argparse.ArgumentParser:
-    """Return the command line; README and docs/policy.md show it."""
+    """Return the command line; README and docs/reference/policy.md show it."""
     parser = argparse.ArgumentParser(
         prog="make explain", description="Says what the policy would decide, without AWS."
     )

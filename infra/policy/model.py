@@ -1,4 +1,4 @@
-"""The shape of promotions.yaml: the one model that checks it. docs/policy.md is its reference."""
+"""The shape of promotions.yaml: the one model that checks it. docs/reference/policy.md is its reference."""
 
 from __future__ import annotations
 

@@ -37,7 +37,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         return serve_event(event, context)
     if "requestContext" in event:
         return serve_http(event, context)
-    raise ValueError("This is not an event of SQS, EventBridge or API Gateway. See docs/architecture.md.")
+    raise ValueError(
+        "This is not an event of SQS, EventBridge or API Gateway. See docs/explanation/architecture.md."
+    )
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -48,7 +50,7 @@ def reconcile_handler(event: dict[str, Any], context: LambdaContext) -> dict[str
     if "requestContext" in event:
         return serve_http(event, context)
     raise ValueError(
-        "This is not the schedule's event, and not a request of API Gateway. See docs/architecture.md."
+        "This is not the schedule's event, and not a request of API Gateway. See docs/explanation/architecture.md."
     )
 
 
@@ -57,7 +59,7 @@ def announce_handler(event: dict[str, Any], context: LambdaContext) -> dict[str,
     """Serve the table's stream: the announcer."""
     if "Records" in event:
         return serve_stream(event)
-    raise ValueError("This is not an event of the table's stream. See docs/architecture.md.")
+    raise ValueError("This is not an event of the table's stream. See docs/explanation/architecture.md.")
 
 
 def serve_http(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

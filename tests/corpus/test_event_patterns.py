@@ -28,7 +28,7 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"] if case else "no corpus")
 def test_a_recorded_pattern_gets_the_answer_of_aws(events: Any, case: Any) -> None:
-    """For 155 of 155 patterns, as docs/local-aws.md says."""
+    """For 155 of 155 patterns, as docs/reference/local-aws.md says."""
     asked = {"EventPattern": json.dumps(case["pattern"]), "Event": json.dumps(case["event"])}
     if case["expect"] == "refused":
         with pytest.raises(ClientError) as caught:
@@ -39,5 +39,5 @@ def test_a_recorded_pattern_gets_the_answer_of_aws(events: Any, case: Any) -> No
 
 
 def test_no_pattern_is_left_out() -> None:
-    """The number in docs/local-aws.md is that of all recorded patterns."""
+    """The number in docs/reference/local-aws.md is that of all recorded patterns."""
     assert len(CASES) == 155

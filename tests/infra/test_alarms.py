@@ -24,7 +24,6 @@ from promoter.domain.model import Outcome, Trigger
 from tests.infra.conftest import ACCOUNT, REGION, Template, resources
 
 EMAIL = "ops@example.com"
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 QUEUES = ("events_queue", "failed", "undelivered", "unannounced", "runs")
 DEAD_LETTERS = {"failed", "undelivered", "unannounced", "runs"}
 
@@ -98,27 +97,6 @@ def graphs(template: Template) -> dict[str, dict[str, Any]]:
     """Return the dashboard's graphs by title."""
     widgets = json.loads(expressions(template))["widgets"]
     return {widget["properties"]["title"]: widget["properties"] for widget in widgets}
-
-
-def headings(text: str) -> set[str]:
-    """Return the anchors that GitHub makes of a page's headings."""
-    found = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in found}
-
-
-def test_every_alarm_says_what_it_means_and_leads_to_the_runbook(silent: Template) -> None:
-    """To a heading that is there."""
-    for name, alarm in alarms_of(silent).items():
-        page, _, anchor = alarm["AlarmDescription"].rpartition(" ")[2].partition("#")
-        assert page == "docs/operations.md", name
-        assert anchor in headings(OPERATIONS.read_text()), name
-
-
-def test_every_alarm_is_in_the_table_of_alarms(silent: Template) -> None:
-    """And no alarm that does not exist."""
-    table = OPERATIONS.read_text().partition("| alarm |")[2].partition("\n\n")[0]
-    told = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
-    assert told == set(alarms_of(silent))
 
 
 def test_every_part_of_the_service_has_alarms(silent: Template) -> None:

@@ -13,7 +13,7 @@ from ministack.services import eventbridge
 from infra.policy import file as policy_file
 from infra.policy.complexity import SAFE, complexity
 from infra.policy.file import PolicyError
-from infra.scan_rules import scanned
+from infra.scan_rules import scanned_repositories
 from infra.settings import Settings
 from infra.stack import PromoterStack
 from tests.infra.conftest import ACCOUNT, CONTEXT, REGION, Synthesize, Template, flat, resources
@@ -205,7 +205,7 @@ def test_a_scan_rule_for_another_account_gets_no_event_rule(tmp_path: Path) -> N
     file.write_text("rules: [{name: s, on: scan, registry: '999999999999', repositories: [w], from: y, to: [x]}]")
 
     with pytest.raises(PolicyError, match="rule s: scans of another account's registry send no events here"):
-        scanned(policy_file.read(file))
+        scanned_repositories(policy_file.read(file))
 
 
 def test_one_statement_of_a_queues_policy_is_enough_for_many_rules(synthesize: Synthesize) -> None:

@@ -18,7 +18,7 @@ TAGS = ("prod", "v1", "v2")  # requests move these; scans move staging and stagi
 BUILDS = 2  # images of each repository
 CALLERS = 8
 RETRYABLE = {"tag_busy", "throttled", "ledger_error", "registry_error", "interrupted", "scan_pending"}
-"""The codes of docs/api.md after which a caller retries."""
+"""The codes of docs/reference/api.md after which a caller retries."""
 
 
 @dataclass

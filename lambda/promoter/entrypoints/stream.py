@@ -1,4 +1,4 @@
-"""The table's stream -> announcements. docs/events.md has the details.
+"""The table's stream -> announcements. docs/reference/events.md has the details.
 
 The stream, not the promotion, carries them: what is recorded is announced, also if the function dies right after.
 The stream is read in order, so that what cannot be sent is put aside: nothing waits behind it.

@@ -1,4 +1,4 @@
-"""What the table's stream tells is announced, as docs/events.schema.json says."""
+"""What the table's stream tells is announced, as docs/reference/events.schema.json says."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from promoter.entrypoints.stream import read
 from tests.support.announced import entries_of
 from tests.support.registries import REPOSITORY, manifest
 
-DOCS = Path(__file__).parents[3] / "docs"
+DOCS = Path(__file__).parents[3] / "docs" / "reference"
 SCHEMA = jsonschema.Draft202012Validator(
     json.loads((DOCS / "events.schema.json").read_text()), format_checker=jsonschema.FormatChecker()
 )
@@ -117,7 +117,7 @@ def test_drift_is_announced_once() -> None:
 
 
 def test_the_documented_rule_of_a_consumer_matches() -> None:
-    """The pattern of docs/events.md, by EventBridge's own matching."""
+    """The pattern of docs/reference/events.md, by EventBridge's own matching."""
     text = (DOCS / "events.md").read_text()
     pattern = text.split("## A consumer's rule")[1].split("```json")[1].split("```")[0]
 

@@ -102,7 +102,7 @@ def test_a_repository_that_left_the_policy_ends_the_promotion(
     clock.time += timedelta(minutes=1)
     registry.reads.clear()
 
-    recover("p-1", dependencies(ELSEWHERE, registry, ledger=here.ledger, now=clock))
+    recover("p-1", replace(here, policy=ELSEWHERE))
 
     assert record(here).code == "interrupted"
     assert "could not be read" in record(here).detail

@@ -1,4 +1,4 @@
-"""Keys of the table's items, and the values by which they are sorted and expire. docs/ledger.md has them all."""
+"""Keys of the table's items, and the values that sort them and let them expire: see docs/reference/ledger.md."""
 
 from __future__ import annotations
 

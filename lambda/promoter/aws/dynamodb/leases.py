@@ -1,7 +1,7 @@
 """Expressions by which the heads of tags are leased and given back, and why a lease is not to be had.
 
 The condition on each head is the compare of the compare-and-swap: nobody has leased the tag, and the ledger has it
-where it was seen. docs/ledger.md has the attributes.
+where it was seen. docs/reference/ledger.md has the attributes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Ledger on DynamoDB: leases and records. docs/ledger.md has the items.
+"""Ledger on DynamoDB: leases and records. docs/reference/ledger.md has the items.
 
 A promotion is two transactions. `begin` puts the record, open, and the lease into the head of every tag. `finish`
 writes into the record how it ended, moves the heads, ends the lease, and puts the rows of the history. Each goes

@@ -226,8 +226,8 @@ def test_a_scan_rule_without_a_gate_still_needs_a_finished_scan(tmp_path: Path) 
 
 
 def test_the_schema_for_editors_is_the_models(tmp_path: Path) -> None:
-    """docs/policy.schema.json is what `make schema` writes."""
-    assert (Path(__file__).parents[4] / "docs" / "policy.schema.json").read_text() == schema.text()
+    """docs/reference/policy.schema.json is what `make schema` writes."""
+    assert (Path(__file__).parents[4] / "docs" / "reference" / "policy.schema.json").read_text() == schema.text()
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_the_least_that_a_request_needs_is_a_repository_and_a_source() -> None:
 
 
 def test_every_member_is_taken() -> None:
-    """As docs/api.md lists them; null stands for a tag that must not exist."""
+    """As docs/reference/api.md lists them; null stands for a tag that must not exist."""
     promotion = read(
         {
             "repositoryName": "team/web",

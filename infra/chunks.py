@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 
-def portions(
+def chunks(
     entries: Iterable[str],
     *,
     room: int,
