@@ -141,7 +141,10 @@ def test_a_promotion_can_be_looked_up(stack: Stack, image: Image) -> None:
     status, found = stack.call("GET", f"/promotions/{answer['promotionId']}")
 
     assert (status, found["outcome"], found["imageDigest"]) == (200, "PROMOTED", image.digest)
-    assert history(stack, image.repository) == history(stack, image.repository, imageTag="prod") == [found]
+    (listed,) = history(stack, image.repository)
+    assert history(stack, image.repository, imageTag="prod") == [listed]
+    assert listed == {name: found[name] for name in listed}
+    assert {"promotionId", "outcome", "imageDigest", "images", "rule", "caller", "endedAt"} <= listed.keys()
     assert history(stack, image.repository, outcome="REFUSED") == []
     assert heads(stack, image.repository)["prod"]["promotionId"] == answer["promotionId"]
     assert stack.call("GET", "/promotions/none")[1]["code"] == "promotion_not_found"
@@ -187,7 +190,7 @@ def test_a_promotion_of_a_new_tag_cannot_be_rolled_back(stack: Stack, image: Ima
     status, problem = stack.call("POST", f"/promotions/{promoted['promotionId']}/rollback")
 
     assert (status, problem["code"]) == (400, "invalid_request")
-    assert "delete new tags" in problem["detail"]
+    assert "Delete new tags" in problem["detail"]
 
 
 def test_an_idempotency_key_is_one_promotion(stack: Stack, image: Image) -> None:

@@ -22,7 +22,7 @@ from promoter.domain.records import DeferredPromotion
 
 KEPT = timedelta(days=14)  # a scan that takes longer does not come
 MOST_WRITTEN, MOST_READ = 25, 100  # of BatchWriteItem, of BatchGetItem
-NOT_READ, NOT_WRITTEN = "the deferred promotions could not be read", "the deferred promotion was not written"
+NOT_READ, NOT_WRITTEN = "The deferred promotions could not be read", "The deferred promotion was not written"
 BESIDES = 8
 """Manifests that an item names beside its own: as many as leave it within one write unit, 1 KB."""
 
@@ -110,7 +110,7 @@ class DynamoDeferredPromotions:
 
     def remove(self, deferred: DeferredPromotion) -> None:
         """Delete the item."""
-        self._table.delete(self._keys(deferred), "the deferred promotion was not removed")
+        self._table.delete(self._keys(deferred), "The deferred promotion was not removed")
 
     def waiting_for(self, repository: Repository, image_digest: str) -> tuple[ImageId, ...]:
         """Query the manifest's items."""

@@ -40,7 +40,7 @@ class DynamoFreezes:
         """Read the freezes as they are now."""
         values = Values()
         found = self._table.every(
-            "the freezes could not be read",
+            "The freezes could not be read",
             KeyConditionExpression=f"pk={values.text(keys.FREEZES)}",
             ConsistentRead=True,
             **values.members(),
@@ -56,7 +56,7 @@ class DynamoFreezes:
         }
         if freeze.end:
             item |= {"until": {"S": freeze.end.isoformat()}, "expires": {"N": keys.seconds(freeze.end)}}
-        self._table.put(item, "the freeze could not be set")
+        self._table.put(item, "The freeze could not be set")
         self._read_at = None
 
     def spread(self) -> None:
@@ -65,7 +65,7 @@ class DynamoFreezes:
 
     def lift(self, freeze: Freeze) -> bool:
         """Lift the freeze for these repositories and this rule; False: there was none."""
-        lifted = self._table.delete(_key(freeze), "the freeze could not be lifted")
+        lifted = self._table.delete(_key(freeze), "The freeze could not be lifted")
         self._read_at = None
         return bool(lifted)
 

@@ -27,14 +27,14 @@ class DynamoHeads:
     def head(self, repository: Repository, image_tag: str) -> Head | None:
         """Read the tag's item."""
         key = keys.head(self._table.region, repository, image_tag)
-        item = self._table.get(key, "the head could not be read")
+        item = self._table.get(key, "The head could not be read")
         return items.head_of(item) if "digest" in item else None
 
     def listed(self, rota: Rota, after: str | None) -> Sequence[tuple[str, Head]]:
         """Query one page of the index, where a head is listed beside the others of its repository."""
         values = Values()
         answer = self._table.query(
-            "the ledger could not be read",
+            "The ledger could not be read",
             IndexName=INDEX,
             KeyConditionExpression=f"listing={values.text(rota)}",
             Limit=PAGE,
@@ -63,7 +63,7 @@ class DynamoHeads:
         values = Values()
         history = keys.history(self._table.region, head.repository, head.image_tag)
         answer = self._table.query(
-            "the history could not be read",
+            "The history could not be read",
             KeyConditionExpression=f"pk={values.text(history)}",
             ScanIndexForward=False,
             ConsistentRead=True,
@@ -87,7 +87,7 @@ class DynamoHeads:
         """Update a head's item, which nobody has moved or is about to move; False: somebody has."""
         condition = f"promotion={values.text(head.promotion_id)} AND {expressions.FREE}"
         key = keys.head(self._table.region, head.repository, head.image_tag)
-        return self._table.update(key, change, "the head could not be written", **values.condition(condition))
+        return self._table.update(key, change, "The head could not be written", **values.condition(condition))
 
 
 def _listed_key(item: Item) -> str:

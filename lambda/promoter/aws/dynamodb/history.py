@@ -18,7 +18,7 @@ class DynamoHistory:
 
     def promotion(self, promotion_id: str) -> Record:
         """Return a promotion. Raises PromotionNotFound."""
-        item = self._table.get(keys.promotion(promotion_id), "the promotion could not be read")
+        item = self._table.get(keys.promotion(promotion_id), "The promotion could not be read")
         if not item:
             raise PromotionNotFound(f"There is no promotion {promotion_id}, or no longer.")
         return items.record_of(item)

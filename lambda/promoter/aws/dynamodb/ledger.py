@@ -76,7 +76,7 @@ class DynamoLedger:
             leases.take(self._head(record.repository, tag), lease, digest, versions.get(tag))
             for tag, digest in seen.items()
         ]
-        reasons = self._table.transact(changes, "the promotion could not begin")
+        reasons = self._table.transact(changes, "The promotion could not begin")
         if not reasons:
             return lease
         return self._standing(record, reasons[0]) or leases.in_the_way(
@@ -93,26 +93,26 @@ class DynamoLedger:
         ]
         changes += self._history_rows(record)
         for left in reversed(range(ENDS)):
-            reasons = self._table.transact(changes, "the promotion could not be recorded")
+            reasons = self._table.transact(changes, "The promotion could not be recorded")
             if not reasons:
                 return None
             if lost := _lost(lease, [reason.get("Code") for reason in reasons]):
                 return lost
             if left:
                 self._pause(random.uniform(0.1, 0.6))  # noqa: S311 - spreads those who are in each other's way
-        raise LedgerError("the promotion could not be recorded: DynamoDB is busy with its items. Retry.")
+        raise LedgerError("The promotion could not be recorded: DynamoDB is busy with its items. Retry.")
 
     def release(self, repository: Repository, image_tags: Sequence[str], promotion_id: str) -> None:
         """Update each head that is still held for the promotion, beyond its time."""
         for tag in image_tags:
             change, condition = leases.release(promotion_id, self._now())
-            self._table.update(self._head(repository, tag), change, "the tag could not be freed", **condition)
+            self._table.update(self._head(repository, tag), change, "The tag could not be freed", **condition)
 
     def record(self, record: Record, after: Record | None = None) -> Kept:
         """Record in one transaction."""
         listing = {"listing": {"S": keys.place(self._table.region, record.repository)}}
         first = self._first(record, items.end_of(record, self._history) | listing, after)
-        reasons = self._table.transact([first, *self._history_rows(record)], "the outcome could not be recorded")
+        reasons = self._table.transact([first, *self._history_rows(record)], "The outcome could not be recorded")
         if not reasons:
             return Recorded()
         return self._standing(record, reasons[0]) or BEING_RECORDED
@@ -134,7 +134,7 @@ class DynamoLedger:
         """Query the open promotions by the end of their lease."""
         values = Values()
         found = self._table.every(
-            "the ledger could not be read",
+            "The ledger could not be read",
             IndexName=INDEX,
             KeyConditionExpression=(
                 f"listing={values.text(keys.OPEN)} AND listedAt<{values.text(keys.sortable(self._now()))}"
@@ -146,7 +146,7 @@ class DynamoLedger:
             yield items.promotion_id(item)
 
     def _item(self, promotion_id: str) -> Item:
-        return self._table.get(keys.promotion(promotion_id), "the promotion could not be read")
+        return self._table.get(keys.promotion(promotion_id), "The promotion could not be read")
 
     def _head(self, repository: Repository, image_tag: str) -> dict[str, Any]:
         return keys.head(self._table.region, repository, image_tag)

@@ -109,7 +109,7 @@ def page(
 
 
 def _query(table: Table, query: Mapping[str, Any]) -> Any:
-    with asking("the ledger could not be read"):
+    with asking("The ledger could not be read"):
         try:
             return table.client.query(TableName=table.name, **query)
         except (ClientError, ParamValidationError) as error:

@@ -29,17 +29,17 @@ class DynamoReconcileRuns:
         values = Values()
         over = f"attribute_not_exists(pk) OR ends<{values.text(keys.sortable(self._now()))}"
         run = RUN | {"holder": {"S": holder}, "ends": {"S": keys.sortable(until)}}
-        return self._table.put(run, "the run could not begin", **values.condition(over))
+        return self._table.put(run, "The run could not begin", **values.condition(over))
 
     def end(self, holder: str) -> None:
         """Delete the run's item."""
         values = Values()
         held = values.condition(f"holder={values.text(holder)}")
-        self._table.delete(RUN, "the run could not be ended", **held)
+        self._table.delete(RUN, "The run could not be ended", **held)
 
     def round(self, rota: Rota) -> Round:
         """Read the rota's item."""
-        item = self._table.get(keys.reconcile(rota), "the ledger could not be read")
+        item = self._table.get(keys.reconcile(rota), "The ledger could not be read")
         moments = {name: keys.text(item, name) for name in ("began", "whole")}
         return Round(
             after=keys.text(item, "after"),
@@ -54,4 +54,4 @@ class DynamoReconcileRuns:
             "whole": at.whole and keys.sortable(at.whole),
         }
         kept = {name: {"S": text} for name, text in members.items() if text}
-        self._table.put(keys.reconcile(rota) | kept, "the ledger could not be written")
+        self._table.put(keys.reconcile(rota) | kept, "The ledger could not be written")

@@ -78,9 +78,7 @@ class EcrRegistry:
             by_digest = {image_id: ImageId(image_digest=digest) for image_id, digest in damaged.items()}
             again, still = self._batch_get(repository, list(dict.fromkeys(by_digest.values())))
             if still:
-                raise DigestMismatch(
-                    f"Amazon ECR answers {still} of {repository.name} with bytes of another digest"
-                )
+                raise DigestMismatch(f"Amazon ECR sent bytes of another digest for {still} of {repository.name}.")
             answers |= {image_id: again[exact] for image_id, exact in by_digest.items()}
         return answers
 
@@ -154,7 +152,7 @@ class EcrRegistry:
         if unanswered := [
             image_id for image_id in image_ids if image_id not in answers and image_id not in damaged
         ]:
-            raise RegistryError(f"Amazon ECR gave no answer for {unanswered[0]} of {repository.name}; try again")
+            raise RegistryError(f"Amazon ECR gave no answer for {unanswered[0]} of {repository.name}. Retry.")
         return answers, damaged
 
 
@@ -167,7 +165,7 @@ def translated(error: ClientError, subject: str, *, unanswered: bool = False) ->
 
 def unreachable(error: BotoCoreError) -> Failure:
     """Return the Failure for a call that got no answer."""
-    return RegistryError(f"Amazon ECR could not be asked: {error}", unanswered=True)
+    return RegistryError(f"Amazon ECR did not answer: {error}", unanswered=True)
 
 
 def _wire(image_id: ImageId) -> Any:
