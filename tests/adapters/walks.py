@@ -55,6 +55,7 @@ POLICY = policy(
     *(policy_rule(name=f"scan-{tag}", on="scan", to=[tag], **{"from": "image-.*"}) for tag in TAGS),
 )
 FINDINGS = KnownImageFacts(pushes={image.digest: PUSHED for image in IMAGES.values()})
+OPERATOR = "ann"
 MOODS = ("throttled", "immutable", "down", "lost", "done but lost")
 PASSING = {"tag_busy", "throttled", "registry_error", "tag_immutable", "source_not_found", "interrupted"}
 NOT_BEGUN = {"frozen", "gate_refused", "not_allowed", "source_not_found", "superseded", "tag_changed"}
@@ -93,7 +94,7 @@ class Stage:
     registry: Moody = field(default_factory=lambda: Moody(dict(IMAGES), longest_put=timedelta(seconds=5)))
 
     def dependencies(self) -> Dependencies:
-        made = dependencies(POLICY, self.registry, FINDINGS, now=self.clock)
+        made = dependencies(POLICY, self.registry, FINDINGS, operators=(OPERATOR,), now=self.clock)
         return replace(made, pause=self.wait, **dynamo_roles(self.table, self.clock, lease_duration=LEASE))
 
     def wait(self, _: float) -> None:
@@ -181,7 +182,7 @@ class Walk:
             return
         override, name = self.dice.choice([None, None, "bad"]), uuid.uuid4().hex
         of = self.dice.choice(self.sent[-3:]).promotion_id
-        undo = rollback.Undo(name, None, self.dice.choice([None, None, self.tags()]), name, override)
+        undo = rollback.Undo(name, OPERATOR, self.dice.choice([None, None, self.tags()]), name, override)
         try:
             promotion = rollback.promotion(self.at.history.promotion(of), undo)
         except PromoterError:  # there is nothing to take back, or it is not known yet
