@@ -9,9 +9,12 @@ POLICY ?= promotions.yaml
 SECONDS ?= 180
 BIN := .venv/bin
 SET_UP := .venv/.set-up
-CODE := app.py bench infra lambda local tests
+# Material would print a notice about another project's plans at every build.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
+PORT ?= 8000
+CODE := app.py bench infra lambda local scripts tests
 
-.PHONY: help demo test tests coverage torture lint format policy explain schema bench local stop setup pins clean
+.PHONY: help demo test tests coverage torture lint docs format policy explain schema bench local stop setup pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,8 +34,11 @@ coverage: $(SET_UP) ## every test, and which lines and branches they run: docs/c
 torture: $(SET_UP) ## kill, fuzz and interleave for SECONDS=600, with new examples each time
 	@$(BIN)/python -m tests.torture --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
-lint: $(SET_UP) ## style, format, spelling, workflows, arrows between packages, types
+lint: $(SET_UP) ## style, format, spelling, workflows, imports between packages, docs, types
 	@scripts/check.sh lint
+
+docs: $(SET_UP) ## build the docs into site/; SERVE=1 shows them on this machine and follows changes
+	@$(MKDOCS) $(if $(SERVE),serve --dev-addr 127.0.0.1:$(PORT),build --strict --quiet)
 
 format: $(SET_UP) ## rewrite the formatting
 	@$(BIN)/python -m ruff format $(CODE)
@@ -44,10 +50,10 @@ policy: $(SET_UP) ## check promotions.yaml, or POLICY=another.yaml
 explain: $(SET_UP) ## what a policy would decide: WHY="--repository team/web --tag build-1 --findings f.json"
 	@$(BIN)/python -m infra.policy.explain --policy $(POLICY) $(if $(WHY),$(WHY),--help) || [ $$? -eq 1 ]
 
-schema: $(SET_UP) ## write docs/policy.schema.json anew, after a change of the model
-	@$(BIN)/python -m infra.policy.schema > docs/policy.schema.json
+schema: $(SET_UP) ## write docs/reference/policy.schema.json anew, after a change of the model
+	@$(BIN)/python -m infra.policy.schema > docs/reference/policy.schema.json
 
-bench: $(SET_UP) ## measure beside boto3, the AWS CLI and skopeo; writes docs/benchmarks.md
+bench: $(SET_UP) ## measure beside boto3, the AWS CLI and skopeo; writes docs/reference/benchmarks.md
 	@$(BIN)/python -m bench
 
 local: $(SET_UP) ## start a local AWS with the stack deployed, POLICY=another.yaml if you like
@@ -66,4 +72,4 @@ pins: $(SET_UP) ## resolve the pinned versions anew; KEEP=1 changes none that ma
 	@KEEP=$(KEEP) scripts/pins.sh
 
 clean: stop ## remove all that was made here
-	rm -rf .venv .local node_modules cdk.out
+	rm -rf .venv .local node_modules cdk.out site

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The CDK app: reads the settings and the policy, and makes the stack of them."""
+"""The CDK app: reads the settings and the policy, and makes a stack from them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from infra.stack import PromoterStack
 
 
 def main(app: cdk.App) -> None:
-    """Synthesize; a mistake in the policy or the settings is told without a traceback.
+    """Synthesize the stack. A mistake in the policy or the settings ends it with a message, without a traceback.
 
-    What is over in the policy is a warning here: an incident must not wait for it.
+    An expired exception of the policy is only a warning, so that it does not hold up a deployment in an incident.
     """
     try:
         settings = Settings.read(app.node)

@@ -1,1 +1,1 @@
-"""Measurements, side by side in one run: `make bench` writes docs/benchmarks.md."""
+"""Measurements, side by side in one run: `make bench` writes docs/reference/benchmarks.md."""

@@ -1,4 +1,4 @@
-"""`make bench`: a fresh local AWS, every measurement in one run, and docs/benchmarks.md."""
+"""`make bench`: a fresh local AWS, every measurement in one run, and docs/reference/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from local.deploy import PROJECT, deploy
 
 
 def main() -> int:
-    """Measure all, write the report; return the exit code."""
+    """Measure everything and write the report; return the exit code."""
     began = time.monotonic()
 
     def tell(text: str) -> None:
@@ -23,24 +23,24 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="ecr-promoter-bench-") as folder:
         directory = Path(folder)
         try:
-            tell("a local AWS starts, and the real stack is deployed to it")
+            tell("starting a local AWS and deploying the stack to it")
             aws = process.start(directory)
             lab = Lab(aws, deploy(aws, directory, PROJECT / "bench" / "policy.yaml", tell=tell), directory)
-            tell("the asset is bundled")
+            tell("bundling the asset")
             bundled = asset.measure(asset.make(directory / "asset"))
-            tell("warm: promotions beside boto3, the AWS CLI and skopeo")
+            tell("warm: promotions beside boto3, the AWS CLI, skopeo and oras")
             warmed = warm.measure(lab, tell=tell)
             tell("cold: fresh interpreters")
             cooled = cold.measure(lab, bundled.directory, tell=tell)
             tell("growth: events, callers, tags, records, rules")
             curves = growth.measure(lab, tell=tell)
-            tell(f"a burst of {burst.EVENTS:,} events against {burst.QUOTA} PutImage a second")
+            tell(f"burst: {burst.EVENTS:,} events against {burst.QUOTA} PutImage calls a second")
             drained = burst.measure(lab, tell=tell)
         finally:
             process.stop(directory)
     results = report.Results(warmed, cooled, bundled, curves, drained, seconds=time.monotonic() - began)
-    report.write(results, PROJECT / "docs" / "benchmarks.md")
-    tell("docs/benchmarks.md is written")
+    report.write(results, PROJECT / "docs" / "reference" / "benchmarks.md")
+    tell("docs/reference/benchmarks.md is written")
     return 0
 
 

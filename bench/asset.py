@@ -1,4 +1,4 @@
-"""The function's asset: what it weighs, and which parts weigh most."""
+"""The size of the function's asset, and of its largest parts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROJECT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Part:
-    """A package of the asset: its bytes unzipped, and zipped by itself."""
+    """A package of the asset: its size in bytes, unzipped and zipped alone."""
 
     name: str
     unzipped: int
@@ -26,7 +26,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Asset:
-    """The whole, and its ten largest parts."""
+    """The size of the asset in bytes, and its ten largest parts."""
 
     directory: Path
     unzipped: int
@@ -35,7 +35,7 @@ class Asset:
 
 
 def make(directory: Path) -> Path:
-    """Bundle as `cdk deploy` does, for this machine's processor."""
+    """Bundle the asset as `cdk deploy` does, for this machine's processor."""
     architecture = "x86_64" if platform.machine() in ("x86_64", "AMD64") else "arm64"
     policy = json.dumps(file.read(PROJECT / "promotions.yaml").compiled())
     build(directory, policy=policy, architecture=architecture)
@@ -43,7 +43,7 @@ def make(directory: Path) -> Path:
 
 
 def measure(directory: Path) -> Asset:
-    """Weigh the asset in the directory."""
+    """Measure the asset in the directory."""
     parts = sorted(
         (Part(path.name, size(path), zipped(path)) for path in directory.iterdir()),
         key=lambda part: part.zipped,
@@ -53,12 +53,12 @@ def measure(directory: Path) -> Asset:
 
 
 def size(path: Path) -> int:
-    """Return the bytes of a file, or of all files of a folder."""
+    """Return the size of a file, or of all files of a folder, in bytes."""
     return sum(each.stat().st_size for each in files(path))
 
 
 def zipped(path: Path) -> int:
-    """Return the bytes of a zip file of it."""
+    """Return the size of a zip file of the path, in bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for each in files(path):
@@ -67,5 +67,5 @@ def zipped(path: Path) -> int:
 
 
 def files(path: Path) -> list[Path]:
-    """Return the file itself, or all files of the folder."""
+    """Return the file, or all files of the folder, in a stable order."""
     return [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())

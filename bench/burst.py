@@ -1,28 +1,31 @@
-"""A burst: many scans finish at once, and ECR takes ten PutImage a second."""
+"""A burst: many scans finish at once, and Amazon ECR serves ten PutImage calls a second."""
 
 from __future__ import annotations
 
-import base64
 import json
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from bench.lab import Lab
-from promoter.aws.dynamodb import table
+from promoter.aws.dynamodb import keys
+from promoter.domain.limits import PUT_IMAGE_A_SECOND
 from promoter.domain.manifest import OCI_MANIFEST
 from promoter.domain.model import Repository
 
-EVENTS, QUOTA = 1_000, 10
+EVENTS, QUOTA = 1_000, PUT_IMAGE_A_SECOND
 DRAINED_WITHIN = 300  # seconds
 SENDERS = 8
 
 
 @dataclass(frozen=True)
 class Burst:
-    """How a burst drained: seconds since it began and promotions by then; how many of all were lost, and twice."""
+    """How the queue drained after a burst.
+
+    `drained` has the promotions that were done at each second since the beginning. `lost` counts tags that did not
+    move, `twice` tags that moved more than once, `failed` dead letters.
+    """
 
     events: int
     quota: int
@@ -33,27 +36,26 @@ class Burst:
 
     @property
     def seconds(self) -> float:
-        """Return when the last one was done."""
+        """How long all promotions took."""
         return self.drained[-1][0]
 
     @property
     def ideal(self) -> float:
-        """Return how long the quota alone takes."""
+        """How long the quota alone makes them take."""
         return self.events / self.quota
 
 
 def measure(lab: Lab, *, tell: Callable[[str], None]) -> Burst:
-    """Send the events to the deployed stack, watch the tags come, and count in the ledger."""
-    repository = f"burst/{uuid.uuid4().hex[:8]}"
-    lab.client("ecr").create_repository(repositoryName=repository)
+    """Finish the scans, count the target tags every second, and compare the ledger in the end."""
+    repository = lab.create_repository("burst")
     with ThreadPoolExecutor(SENDERS) as pool:
-        wanted = dict(pool.map(lambda number: pushed(lab, repository, number), range(EVENTS)))
+        wanted = dict(pool.map(lambda number: stored_image(lab, repository, number), range(EVENTS)))
         throttling = {"service": "ecr", "operation": "PutImage", "code": "ThrottlingException", "above": QUOTA}
         lab.local("faults", throttling | {"times": 1_000_000})
         try:
             began = time.monotonic()
-            list(pool.map(lambda digest: finish_scan(lab, repository, digest), wanted.values()))
-            drained = watched(lab, repository, began, tell)
+            list(pool.map(lambda digest: lab.finish_scan(repository, digest, announce=True), wanted.values()))
+            drained = watch_tags(lab, repository, began, tell)
         finally:
             lab.local("faults", method="DELETE")
     moves = heads(lab, repository)
@@ -63,12 +65,12 @@ def measure(lab: Lab, *, tell: Callable[[str], None]) -> Burst:
         drained=drained,
         lost=sum(moves.get(tag, ("", 0))[0] != digest for tag, digest in wanted.items()),
         twice=sum(version > 1 for _, version in moves.values()),
-        failed=waiting(lab, "PROMOTER_FAILED_EVENTS"),
+        failed=messages(lab, "PROMOTER_FAILED_EVENTS"),
     )
 
 
-def pushed(lab: Lab, repository: str, number: int) -> tuple[str, str]:
-    """Store an image; return the tag that it is to get, and its digest."""
+def stored_image(lab: Lab, repository: str, number: int) -> tuple[str, str]:
+    """Store an image; return its future target tag, and its digest."""
     manifest = {
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
@@ -79,23 +81,12 @@ def pushed(lab: Lab, repository: str, number: int) -> tuple[str, str]:
         },
         "layers": [],
     }
-    stored = {
-        "repositoryName": repository,
-        "manifestBase64": base64.b64encode(json.dumps(manifest).encode()).decode(),
-        "imageManifestMediaType": OCI_MANIFEST,
-        "imageTag": f"build-{number}",
-    }
-    return f"staging-{number}", lab.local("images", stored)["imageDigest"]
+    digest = lab.store_image(repository, json.dumps(manifest).encode(), [f"build-{number}"])
+    return f"staging-{number}", digest
 
 
-def finish_scan(lab: Lab, repository: str, digest: str) -> None:
-    """Finish the scan of an image; its event goes out."""
-    scan = {"repositoryName": repository, "imageDigest": digest, "scanner": "basic", "status": "COMPLETE"}
-    lab.local("scans", scan | {"findings": [], "announce": True})
-
-
-def watched(lab: Lab, repository: str, began: float, tell: Callable[[str], None]) -> list[tuple[float, int]]:
-    """Look every second until all target tags are there, or it takes too long."""
+def watch_tags(lab: Lab, repository: str, began: float, tell: Callable[[str], None]) -> list[tuple[float, int]]:
+    """Count the target tags every second until all of them exist, or for DRAINED_WITHIN."""
     pages = lab.client("ecr").get_paginator("list_images")
     drained = [(0.0, 0)]
     while drained[-1][1] < EVENTS and time.monotonic() - began < DRAINED_WITHIN:
@@ -113,7 +104,7 @@ def watched(lab: Lab, repository: str, began: float, tell: Callable[[str], None]
 
 
 def heads(lab: Lab, repository: str) -> Mapping[str, tuple[str, int]]:
-    """Return by tag where the ledger has it, and how often it was moved."""
+    """Return, by tag, its digest in the ledger and how often it was moved."""
     place = Repository(lab.aws.account_id, repository)
     pages = (
         lab.client("dynamodb")
@@ -121,7 +112,7 @@ def heads(lab: Lab, repository: str) -> Mapping[str, tuple[str, int]]:
         .paginate(
             TableName=lab.variables["PROMOTER_TABLE"],
             KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": table.head_key(place, "")["pk"]},
+            ExpressionAttributeValues={":pk": {"S": keys.heads(lab.aws.region, place)}},
             ConsistentRead=True,
         )
     )
@@ -133,8 +124,8 @@ def heads(lab: Lab, repository: str) -> Mapping[str, tuple[str, int]]:
     }
 
 
-def waiting(lab: Lab, queue: str) -> int:
-    """Return how many messages lie in a queue."""
+def messages(lab: Lab, queue: str) -> int:
+    """Return the number of messages in a queue."""
     name = "ApproximateNumberOfMessages"
     answer = lab.client("sqs").get_queue_attributes(QueueUrl=lab.variables[queue], AttributeNames=[name])
     return int(answer["Attributes"][name])

@@ -1,8 +1,7 @@
-"""Cold starts: a fresh interpreter that sees the asset and the SDK, from nothing to the first promotion."""
+"""Cold starts: from a fresh interpreter, with the asset and the SDK in its path, to the first promotion."""
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
@@ -19,11 +18,10 @@ from typing import Any
 
 from bench.lab import Lab, Samples, interleaved
 from local import pusher
-from promoter.domain.manifest import OCI_MANIFEST
 
 ROUNDS = 15
 SDK = ("boto3", "botocore", "s3transfer", "jmespath", "urllib3", "python-dateutil", "six")
-END = "\nimport os; os._exit(0)"  # Lambda keeps the process: taking it down is no part of a start
+END = "\nimport os; os._exit(0)"  # Lambda keeps the process, so a start does not include its shutdown
 BARE, EVENT, HTTP = "import boto3, client, two calls", "EventBridge", "HTTP"
 START = "import sys; sys.path[:] = {paths!r} + [path for path in sys.path if 'site-packages' not in path]\n"
 BASELINE = """
@@ -56,9 +54,10 @@ SERVED = 40  # warm invocations of one process
 
 @dataclass(frozen=True)
 class Cold:
-    """Wall and CPU time by way, and the imports that cost most on the event path: name and milliseconds.
+    """Wall and CPU time of each way, and the slowest imports of the event path by name, in milliseconds.
 
-    `warm` is what follows in the same process: wall and CPU of an event, in milliseconds, and the peak of MB.
+    `warm` has the figures of later events in the same process: wall and CPU time of one, in milliseconds, and the
+    peak of the process's memory in MB.
     """
 
     wall: dict[str, Samples]
@@ -68,7 +67,7 @@ class Cold:
 
 
 def measure(lab: Lab, asset: Path, *, tell: Callable[[str], None]) -> Cold:
-    """Time the baseline and both paths, each in a process of its own."""
+    """Time the baseline and both paths, each in its own process."""
     sdk = copied_sdk(lab.directory / "sdk")
     paths = [str(asset), str(sdk)]
     cpu = {name: Samples(name) for name in (BARE, EVENT, HTTP)}
@@ -95,26 +94,25 @@ def measure(lab: Lab, asset: Path, *, tell: Callable[[str], None]) -> Cold:
 
 
 def warm(scan: Callable[[], dict[str, Any]]) -> str:
-    """Return the program that serves many events in one process."""
+    """Return a program that serves many events in one process."""
     return FUNCTION.format(event=scan()) + WARM.format(events=[scan() for _ in range(SERVED)])
 
 
 def bare(lab: Lab) -> Callable[[], str]:
-    """Return the program of the two calls, on a tag that is new each time."""
+    """Return a maker of programs that make the two calls, each for a new tag."""
     repository = prepared(lab)
     return lambda: BASELINE.format(repository=repository, tag=uuid.uuid4().hex)
 
 
 def event(lab: Lab) -> Callable[[], dict[str, Any]]:
-    """Return what makes the event of a finished scan, of a source tag that is new each time."""
+    """Return a maker of events of a finished scan, each for a new source tag."""
     repository = prepared(lab)
     image = pusher.push_image(lab.aws.registry, repository, "build-1", seed=repository)
-    scan = {"repositoryName": repository, "imageDigest": image.digest, "scanner": "basic", "status": "COMPLETE"}
-    lab.local("scans", scan | {"findings": [], "announce": False})
+    lab.finish_scan(repository, image.digest)
 
     def finished() -> dict[str, Any]:
         tag = f"build-{uuid.uuid4().int % 10**9}"
-        lab.local("images", stored(repository, image.manifest, tag))
+        lab.store_image(repository, image.manifest, [tag])
         detail = {
             "scan-status": "COMPLETE",
             "repository-name": repository,
@@ -130,11 +128,10 @@ def event(lab: Lab) -> Callable[[], dict[str, Any]]:
 
 
 def http(lab: Lab) -> Callable[[], str]:
-    """Return the program that serves a pipeline's call, which names a new version each time."""
+    """Return a maker of programs that serve a pipeline's call, each for a new version."""
     repository = prepared(lab)
     image = pusher.push_image(lab.aws.registry, repository, "staging", seed=repository)
-    scan = {"repositoryName": repository, "imageDigest": image.digest, "scanner": "basic", "status": "COMPLETE"}
-    lab.local("scans", scan | {"findings": [], "announce": False})
+    lab.finish_scan(repository, image.digest)
 
     def program() -> str:
         body = {
@@ -162,25 +159,14 @@ def http(lab: Lab) -> Callable[[], str]:
 
 
 def prepared(lab: Lab) -> str:
-    """Make a repository that the project's own policy knows, with an image in it."""
-    repository = f"team/{uuid.uuid4().hex[:8]}"
-    lab.client("ecr").create_repository(repositoryName=repository)
+    """Create a repository that the project's own policy covers, with an image; return its name."""
+    repository = lab.create_repository("team")
     pusher.push_image(lab.aws.registry, repository, "build-1", seed=repository)
     return repository
 
 
-def stored(repository: str, manifest: bytes, tag: str) -> dict[str, Any]:
-    """Return what puts a further tag on a manifest, without an event."""
-    return {
-        "repositoryName": repository,
-        "manifestBase64": base64.b64encode(manifest).decode(),
-        "imageManifestMediaType": OCI_MANIFEST,
-        "imageTag": tag,
-    }
-
-
 def started(program: str, lab: Lab, *options: str) -> str:
-    """Run a program in a fresh interpreter, isolated, as Lambda's runtime would; return its stderr."""
+    """Run a program in a fresh, isolated interpreter, as Lambda does; return its stderr."""
     kept = {"PATH": os.environ["PATH"]}
     function = {
         "PROMOTER_REGISTRY_ID": lab.aws.account_id,
@@ -207,7 +193,7 @@ def started(program: str, lab: Lab, *options: str) -> str:
 
 
 def import_tree(lab: Lab, paths: list[str]) -> list[tuple[str, float]]:
-    """Return what the imports of the event path cost, the most expensive first, each with all it imports."""
+    """Return the times of the event path's imports, the slowest first; each includes what it imports."""
     printed = started(START.format(paths=paths) + "import promoter.handler", lab, "-X", "importtime")
     found = re.findall(r"import time:\s+\d+ \|\s+(\d+) \|\s+(\S+)", printed)
     costs = {name: int(micro) / 1000 for micro, name in found}
@@ -215,7 +201,7 @@ def import_tree(lab: Lab, paths: list[str]) -> list[tuple[str, float]]:
 
 
 def copied_sdk(directory: Path) -> Path:
-    """Copy boto3 and what it needs out of this environment, compiled, as Lambda's runtime has it."""
+    """Copy boto3 and its dependencies from this environment and compile them, as in Lambda's runtime."""
     directory.mkdir()
     for name in SDK:
         for file in metadata.distribution(name).files or []:

@@ -1,7 +1,8 @@
-"""What a promotion takes and costs at each memory size: worked out from the processor time that was measured.
+"""Time and price of a promotion at each memory size, calculated from the processor time that was measured.
 
-Lambda gives a function one processor at 1,769 MB and less or more in proportion (Lambda developer guide,
-"Configure Lambda function memory"). What is waited for is waited for at any size, and paid for.
+Lambda gives a function one processor at 1,769 MB, and a proportional share at other sizes (Lambda developer guide,
+"Configure Lambda function memory"). The time in which a function waits for AWS is the same at any size, and is
+billed too.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from bench.cold import Cold
 
 SIZES = (128, 256, 512, 1024, 1769)  # MB
 PROCESSOR = 1769  # MB
-CALLS, CALL = 6, 15  # of an event's promotion, and milliseconds that AWS is assumed to take for one
+CALLS, CALL = 6, 15  # calls of a promotion by event, and the milliseconds of each that are assumed
 GB_SECOND, MILLION = 0.0000133334, 0.20  # dollars, list prices of Lambda on arm64
 
 
 @dataclass(frozen=True)
 class Size:
-    """Milliseconds of the first and of each further promotion, and dollars for a million of the latter."""
+    """Milliseconds of the first and of each further promotion, and dollars for a million further ones."""
 
     megabytes: int
     first: float
@@ -29,14 +30,14 @@ class Size:
 
 
 def sizes(measured: Cold) -> Sequence[Size]:
-    """Return the table."""
+    """Return the figures for every size in SIZES."""
     _, warm, _ = measured.warm
     start = measured.cpu[cold.EVENT].median
     return [size(megabytes, start=start, warm=warm) for megabytes in SIZES]
 
 
 def size(megabytes: int, *, start: float, warm: float) -> Size:
-    """Return what follows for one size from milliseconds of processor time."""
+    """Return the figures for one size; `start` and `warm` are milliseconds of processor time."""
     slower = max(1.0, PROCESSOR / megabytes)
     waited = CALLS * CALL
     further = warm * slower + waited

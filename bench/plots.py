@@ -1,4 +1,4 @@
-"""The report's pictures."""
+"""The graphs of the report."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from bench import growth
 from bench.burst import Burst
 from bench.growth import Curve
+from bench.lab import BARE, LEDGER
 from bench.warm import Scenario
 
 INK, OURS, THEIRS = "#444444", "#1f6feb", "#9aa4b2"
@@ -23,7 +23,7 @@ mpl.rcParams |= {
     "font.size": 9,
     "savefig.facecolor": "white",
     "svg.fonttype": "none",
-    "svg.hashsalt": "ecr-promoter",  # the same figures are the same bytes
+    "svg.hashsalt": "ecr-promoter",  # the same figures give the same bytes
     "text.color": INK,
     "xtick.color": INK,
     "ytick.color": INK,
@@ -31,7 +31,7 @@ mpl.rcParams |= {
 
 
 def draw(folder: Path, scenarios: Sequence[Scenario], curves: Sequence[Curve], burst: Burst) -> None:
-    """Draw all of them into a folder."""
+    """Draw all graphs and write them to a folder."""
     folder.mkdir(exist_ok=True)
     saved(warm(scenarios[1]), folder / "warm.svg")
     saved(grown(curves), folder / "growth.svg")
@@ -39,7 +39,7 @@ def draw(folder: Path, scenarios: Sequence[Scenario], curves: Sequence[Curve], b
 
 
 def warm(scenario: Scenario) -> Figure:
-    """Draw how long each way takes, the processes that peers start included."""
+    """Draw how long each way takes, including the processes that other tools start."""
     figure = Figure(figsize=(7, 2.6), layout="constrained")
     axes = figure.subplots()
     names = list(reversed(scenario.samples))
@@ -53,11 +53,11 @@ def warm(scenario: Scenario) -> Figure:
 
 
 def grown(curves: Sequence[Curve]) -> Figure:
-    """Draw what a promotion costs at each size, beside the bare calls."""
+    """Draw how long a promotion takes at each size, beside the bare calls."""
     figure = Figure(figsize=(10, 2.6), layout="constrained")
     for axes, curve in zip(figure.subplots(1, len(curves)), curves, strict=True):
-        line(axes, curve, growth.PROMOTE, OURS)
-        line(axes, curve, growth.BARE, THEIRS)
+        line(axes, curve, LEDGER, OURS)
+        line(axes, curve, BARE, THEIRS)
         axes.set(xscale="log", xlabel=curve.name.lower(), ylim=(0, None))
     figure.axes[0].set_ylabel("milliseconds a promotion")
     figure.axes[0].legend(frameon=False, fontsize=7)
@@ -65,8 +65,8 @@ def grown(curves: Sequence[Curve]) -> Figure:
 
 
 def line(axes: Any, curve: Curve, way: str, color: str) -> None:
-    """Draw one way through the sizes, with its quartiles."""
-    samples = curve.promotion if way == growth.PROMOTE else curve.bare
+    """Draw one way at all sizes, with its quartiles."""
+    samples = curve.promotion if way == LEDGER else curve.bare
     sizes = list(samples)
     axes.plot(sizes, [samples[size].median for size in sizes], color=color, marker="o", markersize=3, label=way)
     low, high = zip(*(samples[size].spread for size in sizes), strict=True)
@@ -74,7 +74,7 @@ def line(axes: Any, curve: Curve, way: str, color: str) -> None:
 
 
 def drained(burst: Burst) -> Figure:
-    """Draw how a burst drains, beside what the quota allows."""
+    """Draw how the queue drains after a burst, beside what the quota allows."""
     figure = Figure(figsize=(7, 2.6), layout="constrained")
     axes = figure.subplots()
     seconds, done = zip(*burst.drained, strict=True)
@@ -86,5 +86,5 @@ def drained(burst: Burst) -> Figure:
 
 
 def saved(figure: Figure, file: Path) -> None:
-    """Write a picture, without the time of day."""
+    """Write a graph without the time at which it was made."""
     figure.savefig(file, metadata={"Date": None})

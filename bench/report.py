@@ -1,4 +1,4 @@
-"""docs/benchmarks.md, made of one run's results; never edited by hand."""
+"""docs/reference/benchmarks.md, made of one run's results; never edited by hand."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from importlib import metadata
 from pathlib import Path
 
 from bench import cold, memory, plots, warm
-from bench.asset import Asset
+from bench.asset import PROJECT, Asset
 from bench.burst import Burst
 from bench.cold import Cold
 from bench.growth import Curve
-from bench.lab import Samples, table
+from bench.lab import BARE, LEDGER, Samples, table
 from bench.warm import Scenario, Warm
 
-PROJECT = Path(__file__).parents[1]
 VERSIONS = ("boto3", "aws-lambda-powertools", "aws-cdk-lib", "ministack", "awscli")
 
 
 @dataclass(frozen=True)
 class Results:
-    """Everything that one run measured, and how long it took."""
+    """Everything that one run measured, and how many seconds the run took."""
 
     warm: Warm
     cold: Cold
@@ -35,7 +34,7 @@ class Results:
 
 
 def write(results: Results, file: Path) -> None:
-    """Write the page, and its pictures into a folder of the same name."""
+    """Write the page, and its graphs into a folder of the same name."""
     sections = [
         head(results),
         budgets(results),
@@ -51,7 +50,7 @@ def write(results: Results, file: Path) -> None:
 
 
 def head(results: Results) -> str:
-    """Say what ran where."""
+    """Return the title and the circumstances of the run."""
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=PROJECT, capture_output=True, text=True, check=False
     ).stdout.strip()
@@ -62,26 +61,26 @@ Written by `make bench` and not edited by hand: {datetime.now(UTC):%Y-%m-%d %H:%
 commit {commit or "unknown"}, {platform.processor() or platform.machine()} with {os.cpu_count()} processors, {platform.system()}
 {platform.release()}, Python {platform.python_version()}; {versions}.
 
-Everything runs on one machine, against the [local AWS](local-aws.md): a call costs about the same whatever it does, as it does not on
-AWS. Read the ratios of one table, not the milliseconds. In each table all ways take turns, so
-that a noisy machine hurts all alike; figures are medians, with the first and third quartile."""
+Everything runs on one machine, against the [local AWS](local-aws.md), where every call takes about the same time. On AWS calls differ.
+Compare the ratios within a table, not the milliseconds. The ways of a table take turns, so that a noisy machine slows all of them alike.
+Figures are medians, with the first and third quartile."""
 
 
 def budgets(results: Results) -> str:
-    """Hold the figures against what was promised."""
-    one, ten = results.warm.scenarios[0].samples, results.warm.scenarios[-1].traffic[warm.LEDGER]
-    traffic = results.warm.scenarios[0].traffic[warm.LEDGER]
+    """Return the table that compares the figures with their budgets."""
+    one, ten = results.warm.scenarios[0].samples, results.warm.scenarios[-1].traffic[LEDGER]
+    traffic = results.warm.scenarios[0].traffic[LEDGER]
     layers = sum(
-        scenario.traffic[way].layers for scenario in results.warm.scenarios for way in (warm.LEDGER, warm.HTTP)
+        scenario.traffic[way].layers for scenario in results.warm.scenarios for way in (LEDGER, warm.HTTP)
     )
     cold_wall = results.cold.wall
     lines = [
         budget("calls of ECR for a promotion", traffic.of_ecr, 2),
         budget("calls of ECR for ten tags", ten.of_ecr, 11),
-        budget("calls of ECR where there is nothing to do", results.warm.idle.of_ecr, 1),
-        budget("bytes of layers that move", layers, 0),
-        budget("warm promotion without ledger, over the two bare calls", ratio(one, warm.PLAIN, warm.BARE), 1.15),
-        budget("warm promotion with ledger, over the two bare calls", ratio(one, warm.LEDGER, warm.BARE), 1.8),
+        budget("calls of ECR for a promotion that moves nothing", results.warm.idle.of_ecr, 1),
+        budget("bytes of layers that are transferred", layers, 0),
+        budget("warm promotion without ledger, over the two bare calls", ratio(one, warm.PLAIN, BARE), 1.15),
+        budget("warm promotion with ledger, over the two bare calls", ratio(one, LEDGER, BARE), 1.8),
         budget(
             "cold start by an event, over `import boto3`, client, two calls",
             ratio(cold_wall, cold.EVENT, cold.BARE),
@@ -93,19 +92,20 @@ def budgets(results: Results) -> str:
     return "## Budgets\n\n" + table(["what", "budget at most", "measured", ""], lines) + "\n\n" + WHY_ABOVE
 
 
-WHY_ABOVE = """What is above its budget, where it is, and why:
+WHY_ABOVE = """Figures that may be above their budgets, and why:
 
-- **Warm, with ledger.** Two calls become four: `TransactWriteItems` before and after. Where every call costs the same, as here, nothing with
-  four calls can be under 2.0; the rest is the size of the transactions (two and three items with the record as JSON). The budget of
-  1.8 can only be met where a call of DynamoDB's costs less than one of ECR's. The more tags a promotion has, the less it weighs.
-- **Cold, by an event.** A second client (DynamoDB: its model is parsed at start), five more calls (deferred promotions, findings, freezes, two
-  transactions), the Powertools logger and metrics, and our own modules; the import tree below says how much each. What would bring
-  it under the budget is to leave boto3 and use its core, botocore, directly: about 50 ms less in a trial. boto3 is the SDK's public
-  face, so it stays."""
+- **Warm, with ledger.** The ledger adds two calls to the two of ECR: a `TransactWriteItems` before them and one after. Every call takes the
+  same time here, so four calls take at least 2.0 times as long as two. The size of the transactions adds the rest: two and three items with
+  the record as JSON. The budget of 1.8 can only be met where DynamoDB answers faster than ECR. The share of the ledger falls with the number
+  of tags.
+- **Cold, by an event.** A cold start adds a second client (DynamoDB, whose model boto3 parses), five more calls (deferred promotions,
+  findings, freezes, two transactions), Powertools' logger and metrics, and our own modules. The import tree below has the time of each.
+  Using botocore without boto3 would meet the budget: it took about 50 ms less in a trial. boto3 stays, because it is the SDK's public
+  interface."""
 
 
 def budget(what: str, measured: float, limit: float) -> list[str]:
-    """Return one line of the table of budgets."""
+    """Return one row of the table of budgets."""
     return [
         what,
         f"{limit:g}",
@@ -120,34 +120,34 @@ def ratio(samples: dict[str, Samples], way: str, base: str) -> float:
 
 
 def warm_section(results: Warm) -> str:
-    """Tell the warm promotions, a table a scenario."""
+    """Return the section on warm promotions, with a table for each scenario."""
     parts = ["## Warm\n\n![How long each way takes](benchmarks/warm.svg)"]
     if results.left_out:
-        parts.append(f"Not installed here, and left out: {', '.join(results.left_out)}.")
+        parts.append(f"Left out because they are not installed: {', '.join(results.left_out)}.")
     for scenario in results.scenarios:
         parts.append(f"### {scenario.name.capitalize()}\n\n{scenario_table(scenario)}{beside_skopeo(scenario)}")
     parts.append(COUNTED)
     return "\n\n".join(parts)
 
 
-COUNTED = """Requests and bytes are counted at the server for one promotion. Only `skopeo copy` asks for layers at all, and only whether they are
-there: no layer byte moves."""
+COUNTED = """The server counts requests and bytes of one promotion. Only `skopeo copy` asks for layers, and only whether they exist: no bytes of layers
+are transferred."""
 
 
 def beside_skopeo(scenario: Scenario) -> str:
-    """Say how a recorded and announced promotion compares with a copy."""
+    """Return a sentence that compares a recorded and announced promotion with a copy."""
     if warm.SKOPEO not in scenario.samples:
         return ""
-    ours, theirs = scenario.traffic[warm.LEDGER], scenario.traffic[warm.SKOPEO]
+    ours, theirs = scenario.traffic[LEDGER], scenario.traffic[warm.SKOPEO]
     return (
-        f"\n\nA promotion, recorded and announced, takes {ratio(scenario.samples, warm.LEDGER, warm.SKOPEO):.2f} of the time of `skopeo copy`, "
+        f"\n\nA promotion that is recorded and announced takes {ratio(scenario.samples, LEDGER, warm.SKOPEO):.2f} times as long as `skopeo copy`, "
         f"with {ours.requests} requests against {theirs.requests}."
     )
 
 
 def scenario_table(scenario: Scenario) -> str:
-    """Return one scenario's table."""
-    base = scenario.samples[warm.BARE].median
+    """Return the table of a scenario."""
+    base = scenario.samples[BARE].median
     rows = []
     for name, samples in scenario.samples.items():
         low, high = samples.spread
@@ -166,7 +166,7 @@ def scenario_table(scenario: Scenario) -> str:
 
 
 def cold_section(results: Cold) -> str:
-    """Tell the cold starts."""
+    """Return the section on cold starts."""
     rows = []
     for name, wall in results.wall.items():
         used = results.cpu[name]
@@ -174,43 +174,43 @@ def cold_section(results: Cold) -> str:
         rows.append([name, f"{wall.median:.0f}", f"{used.median:.0f}", f"{wall.median / base:.2f}"])
     imports = [[f"`{name}`", f"{cost:.1f}"] for name, cost in results.imports]
     return (
-        "## Cold\n\nA fresh, isolated interpreter with the packaged asset and the SDK beside it, both compiled: from nothing to the end of the "
-        "first promotion. An event: two calls of ECR, one for findings, and four of the table: deferred promotions, freezes, two transactions.\n\n"
-        + table(["from nothing to a promotion", "wall, ms", "CPU, ms", "times the baseline"], rows)
-        + "\n\nWhat the imports of the event path cost, each with all that it imports first:\n\n"
+        "## Cold\n\nThe time from the start of a fresh, isolated interpreter to the end of its first promotion. The asset and the SDK are "
+        "compiled. An event makes two calls of ECR, one for findings, and four of the table: deferred promotions, freezes, two transactions.\n\n"
+        + table(["first promotion", "wall, ms", "CPU, ms", "times the baseline"], rows)
+        + "\n\nImports of the event path; the time of a module includes what it imports first:\n\n"
         + table(["module", "ms"], imports)
     )
 
 
 def asset_section(results: Asset) -> str:
-    """Tell the asset's weight."""
+    """Return the section on the size of the asset."""
     rows = [[f"`{part.name}`", f"{part.zipped:,}", f"{part.unzipped:,}"] for part in results.parts]
     rows.append(["**all**", f"{results.zipped:,}", f"{results.unzipped:,}"])
     return "## Asset\n\n" + table(["part", "bytes zipped", "bytes unzipped"], rows)
 
 
 def memory_section(results: Cold) -> str:
-    """Tell what memory sizes come to, and which was chosen."""
+    """Return the section on memory sizes, and on the one that was chosen."""
     wall, cpu, peak = results.warm
     rows = [
         [f"{size.megabytes:,}", f"{size.first:,.0f}", f"{size.further:,.0f}", f"{size.dollars:.2f}"]
         for size in memory.sizes(results)
     ]
     return (
-        f"## Memory\n\nWorked out, not measured on AWS: the event path takes {results.cpu[cold.EVENT].median:.0f} ms of processor time at a cold "
+        f"## Memory\n\nCalculated, not measured on AWS. The event path takes {results.cpu[cold.EVENT].median:.0f} ms of processor time at a cold "
         f"start and {cpu:.1f} ms for each further promotion (of {wall:.1f} ms here), and {peak:.0f} MB at its peak. Lambda gives one processor at 1,769 MB, "
-        f"and in proportion; {memory.CALLS} calls of {memory.CALL} ms each are assumed to be waited for at any size. Prices are those of arm64.\n\n"
+        f"and a proportional share at other sizes. The table assumes {memory.CALLS} calls of {memory.CALL} ms each at any size, and the prices of arm64.\n\n"
         + table(["MB", "first promotion, ms", "each further, ms", "dollars a million"], rows)
-        + "\n\n`memory` is 512: half of it doubles a cold start to save cents; twice of it costs half as much again for a wait that nobody "
-        "notices at a finished scan. 128 leaves little above the peak, once Lambda's own runtime is in it."
+        + "\n\n`memory` is 512. With 256 a cold start takes twice as long and saves cents. With 1,024 a promotion costs half as much again, and nobody "
+        "notices the shorter wait after a scan. 128 leaves little room above the peak, because Lambda's own runtime needs memory too."
     )
 
 
 def growth_section(curves: list[Curve]) -> str:
-    """Tell what a promotion costs at each size of what it might depend on."""
+    """Return the section on growth: a table for each thing that a promotion's time could depend on."""
     head = (
-        "## Growth\n\nMilliseconds a promotion takes, with ledger, beside the two bare calls in the same repository at the same time.\n\n"
-        "![What a promotion costs at each size](benchmarks/growth.svg)"
+        "## Growth\n\nThe time of a promotion with ledger, beside the two bare calls in the same repository at the same time.\n\n"
+        "![How long a promotion takes at each size](benchmarks/growth.svg)"
     )
     parts = [head]
     for curve in curves:
@@ -238,18 +238,18 @@ def growth_section(curves: list[Curve]) -> str:
 
 
 WHY = {
-    "Events": "Each is a promotion of its own, and nothing is kept from one to the next.",
-    "Callers": "They share the processors of one machine with the server; what one waits for another uses. Tags of their own do not wait for each other.",
-    "Repositories": "A promotion names its tags; it lists nothing.",
-    "Histories": "It reads and writes items by their keys; only `GET /promotions` looks through a history, a page at a time.",
-    "Policies": "The rules are looked at one by one, some microseconds each: linear, and little of a promotion.",
+    "Events": "Each event is a promotion of its own, and the function keeps nothing between two of them.",
+    "Callers": "The callers share the processors of one machine with the server: while one waits, another computes. Promotions of different tags do not wait for each other.",
+    "Repositories": "A promotion reads the tags that it names, and lists none.",
+    "Histories": "A promotion reads and writes items by their keys. Only `GET /promotions` reads a history, a page at a time.",
+    "Policies": "The function checks the rules one by one, in some microseconds each: the time is linear, and a small part of a promotion.",
 }
 
 
 def burst_section(burst: Burst) -> str:
-    """Tell how a burst drained."""
+    """Return the section on a burst."""
     return (
-        f"## A burst\n\n{burst.events:,} scans finish within seconds, on the deployed stack, while ECR takes {burst.quota} PutImage a second and throttles the "
-        f"rest. All were promoted after **{burst.seconds:.0f} s**; the quota alone takes {burst.ideal:.0f} s. Lost: {burst.lost}. Moved twice: {burst.twice}. "
-        f"Dead letters: {burst.failed}.\n\n![How the burst drained](benchmarks/burst.svg)"
+        f"## A burst\n\n{burst.events:,} scans finish within seconds on the deployed stack, while ECR serves {burst.quota} PutImage calls a second and throttles the "
+        f"rest. All images were promoted after **{burst.seconds:.0f} s**; the quota alone makes it {burst.ideal:.0f} s. Lost: {burst.lost}. Moved twice: {burst.twice}. "
+        f"Dead letters: {burst.failed}.\n\n![How the queue drained](benchmarks/burst.svg)"
     )

@@ -1,4 +1,4 @@
-"""What somebody has to look at: alarms, and whom they tell. docs/operations.md has what to do about each."""
+"""What somebody has to look at: alarms, and whom they tell. docs/operations/runbooks says what to do."""
 
 from __future__ import annotations
 
@@ -16,35 +16,29 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from infra.metrics import own_metric
 from promoter.aws.dynamodb.table import INDEX
 from promoter.domain.model import Outcome, Trigger
+from promoter.domain.names import Metric
 
-NAMESPACE, SERVICE = "EcrPromoter", "ecr-promoter"  # promoter.telemetry's; importing it would start its logger
-RUNBOOK = "docs/operations.md"
+RUNBOOKS = "docs/operations/runbooks"  # a page for each `heading`
 MINUTE, SHORT, LONG = Duration.minutes(1), Duration.minutes(5), Duration.minutes(15)
 HOUR, DAY = 3600, 86_400  # seconds
 
-# What an alarm does while its metric has no data.
-FINE = cloudwatch.TreatMissingData.NOT_BREACHING  # for what is counted only when it happens
-UNCHANGED = cloudwatch.TreatMissingData.IGNORE  # for what is measured now and then, and holds in between
-WRONG = cloudwatch.TreatMissingData.BREACHING  # for what has to be there
-
-
-def own_metric(name: str, **dimensions: str) -> cloudwatch.Metric:
-    """Return a metric that the functions emit."""
-    return cloudwatch.Metric(
-        namespace=NAMESPACE, metric_name=name, dimensions_map={"service": SERVICE, **dimensions}
-    )
+# How an alarm treats missing data.
+FINE = cloudwatch.TreatMissingData.NOT_BREACHING  # for metrics that are emitted only when something happens
+UNCHANGED = cloudwatch.TreatMissingData.IGNORE  # for metrics that are emitted now and then: the last value holds
+WRONG = cloudwatch.TreatMissingData.BREACHING  # for metrics that must be emitted
 
 
 class Alarms(Construct):
-    """An alarm for everything that does not recover by itself, or has to too often.
+    """An alarm for everything that does not recover by itself, or that has to recover too often.
 
-    `topic` is the SNS topic that alarms notify, None without an e-mail address. Descriptions name their heading
-    in the runbook. No alarm uses metric math, which the local AWS lacks.
+    `topic` is the SNS topic that alarms notify, None without an e-mail address. Descriptions name their
+    page of the runbooks. No alarm uses metric math, because the local AWS does not support it.
     """
 
-    def __init__(  # noqa: PLR0913 - what is watched, each by its name
+    def __init__(  # noqa: PLR0913 - each watched resource by its name
         self,
         scope: Construct,
         construct_id: str,
@@ -78,18 +72,18 @@ class Alarms(Construct):
     def _watch_dead_letters(
         self, failed: sqs.IQueue, undelivered: sqs.IQueue, unannounced: sqs.IQueue, runs: sqs.IQueue
     ) -> None:
-        """Watch the queues, by two alarms each: one lasts while messages are there, one notifies of new ones.
+        """Watch each queue with two alarms: one lasts while the queue has messages, one notifies of new messages.
 
-        SQS stops reporting on a queue that nobody uses for hours, so that missing data leaves the first alarm as
-        it is. It does not notify of further messages, since actions are taken when the state changes (CloudWatch
-        user guide, "Using Amazon CloudWatch alarms"). The second one ends after a minute without new messages.
-        What SQS itself moves to `failed`, after time-outs, is not counted as sent (SQS developer guide, "Using
-        dead-letter queues in Amazon SQS"): then the alarm Errors notifies.
+        Missing data leaves the first alarm as it is, because SQS stops reporting on a queue that nobody uses for
+        hours. It does not notify of further messages: CloudWatch acts only when an alarm changes its state
+        (CloudWatch user guide, "Using Amazon CloudWatch alarms"). The second alarm ends after a minute without
+        new messages. SQS does not count messages as sent that it moves to `failed` itself, after time-outs (SQS
+        developer guide, "Using dead-letter queues in Amazon SQS"): for these the alarm Errors notifies.
         """
         for construct_id, queue, says, heading in (
-            ("FailedEvents", failed, "The function failed on an event for good.", "failed-events"),
-            ("UndeliveredEvents", undelivered, "EventBridge gave up on an event.", "undelivered-events"),
-            ("Unannounced", unannounced, "Outcomes could not be announced.", "unsent-announcements"),
+            ("FailedEvents", failed, "An event failed at its last try.", "failed-events"),
+            ("UndeliveredEvents", undelivered, "EventBridge could not deliver an event.", "undelivered-events"),
+            ("Unannounced", unannounced, "Outcomes could not be sent to EventBridge.", "unsent-announcements"),
             ("FailedRuns", runs, "A run of reconcile failed.", "failed-runs"),
         ):
             metric = queue.metric_approximate_number_of_messages_visible(period=SHORT, statistic="Maximum")
@@ -98,23 +92,23 @@ class Alarms(Construct):
             self._alarm(f"New{construct_id}", sent, says=says, heading=heading, tell_end=False)
 
     def _watch_events(self, events_queue: sqs.IQueue) -> None:
-        """Watch what waits: a burst does for minutes, and longer if the function fails or is turned away."""
+        """Watch the waiting events: in a burst they wait for minutes, and longer if the function fails."""
         self._alarm(
             "EventsLate",
             events_queue.metric_approximate_age_of_oldest_message(period=SHORT, statistic="Maximum"),
             threshold=int(LONG.to_seconds()),
-            says="An event has been waiting for a quarter of an hour.",
+            says="An event has been waiting in the queue for 15 minutes.",
             heading="late-events",
         )
 
     def _watch_function(self, function: lambda_.Function) -> None:
         if function.timeout is None:
-            raise ValueError("the function has no time-out to hold its duration against")
+            raise ValueError("the function has no time-out with which to compare its duration")
         self._alarm(
             "Errors",
             function.metric_errors(period=LONG),
-            threshold=4,  # the tries of one event; one error is retried, and is no news if that helps
-            says="The function fails, and retries do not help.",
+            threshold=4,  # the failed tries of one event before its last; a single error is retried
+            says="Invocations of the function fail, and retries do not help.",
             heading="function-errors",
         )
         self._alarm(
@@ -122,8 +116,8 @@ class Alarms(Construct):
             function.metric_duration(period=SHORT, statistic="Maximum"),
             threshold=int(function.timeout.to_milliseconds()) * 9 // 10,
             periods=12,
-            datapoints=2,  # twice in an hour: one slow answer of ECR is nothing to act on
-            says="Invocations take nearly as long as the time-out, which would cut them off.",
+            datapoints=2,  # twice in an hour: a single slow answer of ECR needs no action
+            says="Invocations take almost as long as the function's time-out.",
             heading="slow-function",
         )
 
@@ -132,18 +126,18 @@ class Alarms(Construct):
             self._alarm(
                 construct_id,
                 function.metric_throttles(period=SHORT),
-                periods=3,  # Lambda retries events itself: only throttling that lasts delays anything
-                says="Lambda has been turning calls of the function away for a quarter of an hour.",
+                periods=3,  # Lambda retries events by itself: only long throttling delays them
+                says="Lambda has been throttling the function for 15 minutes.",
                 heading="function-throttles",
             )
 
     def _watch_announcer(self, announcer: lambda_.IFunction) -> None:
-        """Watch the wait only: whatever is wrong with the announcer, its announcements wait."""
+        """Watch only how long announcements wait: every problem of the announcer makes them wait."""
         self._alarm(
             "AnnouncementsLate",
             announcer.metric("IteratorAge", period=SHORT, statistic="Maximum"),
             threshold=int(LONG.to_milliseconds()),
-            says="Outcomes have been waiting to be announced for a quarter of an hour.",
+            says="Outcomes have been waiting for 15 minutes to be sent to EventBridge.",
             heading="late-announcements",
         )
 
@@ -151,16 +145,16 @@ class Alarms(Construct):
         self._alarm(
             "ServerErrors",
             api.metric_server_error(period=LONG, statistic="Sum"),
-            threshold=3,  # a caller retries one
-            says="The API answered 5xx three times in a quarter of an hour.",
+            threshold=3,  # callers retry a single error
+            says="The API answered 5xx three times in 15 minutes.",
             heading="api-server-errors",
         )
 
     def _watch_table(self, table: dynamodb.ITableV2) -> None:
-        """Watch what DynamoDB does not do.
+        """Watch the calls that DynamoDB throttles or fails.
 
-        The index has throttle events of its own, which the table's leave out. System errors have a metric for
-        each operation: promotions are transactions.
+        Throttle events of the index are not in the table's metric. System errors have a metric for each
+        operation; promotions use TransactWriteItems.
         """
         name = {"TableName": table.table_name}
         for construct_id, metric_name, dimensions in (
@@ -171,7 +165,7 @@ class Alarms(Construct):
             self._alarm(
                 construct_id,
                 _of_dynamodb(metric_name, dimensions),
-                periods=2,  # the SDK rides out a peak
+                periods=2,  # the SDK's retries survive a short peak
                 says="DynamoDB has been throttling the table for ten minutes.",
                 heading="table-throttles",
             )
@@ -179,68 +173,72 @@ class Alarms(Construct):
             "TableErrors",
             _of_dynamodb("SystemErrors", {**name, "Operation": "TransactWriteItems"}),
             periods=2,
-            says="DynamoDB has been failing the promotions' transactions for ten minutes.",
+            says="Promotions' transactions have been failing in DynamoDB for ten minutes.",
             heading="table-errors",
         )
 
     def _watch_failures(self) -> None:
-        """Watch failures. Nobody else tells of a scan's promotion; who sent a request was answered."""
+        """Watch failed promotions: a request's caller gets an answer, a scan's promotion has no caller."""
         for trigger, period, threshold in ((Trigger.SCAN, SHORT, 1), (Trigger.REQUEST, LONG, 5)):
-            metric = own_metric("Promotions", trigger=trigger, outcome=Outcome.FAILED)
+            metric = own_metric(Metric.PROMOTIONS, trigger=trigger, outcome=Outcome.FAILED)
             self._alarm(
                 f"Failed{trigger.capitalize()}s",
                 metric.with_(period=period, statistic="Sum"),
                 threshold=threshold,
-                says=f"Promotions asked for by a {trigger} failed.",
+                says=f"Promotions triggered by a {trigger} failed.",
                 heading="failed-promotions",
             )
 
     def _watch_reconcile(self) -> None:
-        """Watch what reconcile finds: the alarm lasts until a later run finds nothing."""
+        """Watch the findings of reconcile: an alarm lasts until a later run finds nothing."""
         for name, says, heading in (
-            ("StaleIntents", "Promotions broke off in the middle and had to be settled.", "stale-intents"),
-            ("Drift", "A tag is not where this service put it: somebody else moved it.", "drift"),
+            (
+                Metric.STALE_INTENTS,
+                "Promotions were interrupted, and reconcile had to recover them.",
+                "stale-intents",
+            ),
+            (Metric.DRIFT, "Somebody else moved or deleted a tag that this service had put.", "drift"),
         ):
             metric = own_metric(name).with_(period=LONG, statistic="Maximum")
             self._alarm(name, metric, says=says, heading=heading, missing=UNCHANGED)
 
     def _watch_runs(self, minutes: int) -> None:
-        """Watch the runs of reconcile on schedule, over two of them: one may be late, or have bad luck.
+        """Watch the scheduled runs of reconcile, over two runs: a single run may be late or fail.
 
-        CloudWatch takes a day for periods below an hour, and a week for longer ones (API reference,
-        PutMetricAlarm): two runs are two days at most. Silence counts in short periods: before CloudWatch takes
-        any for missing, it looks at some more than an alarm names (user guide, "Configuring how CloudWatch alarms
-        treat missing data").
+        An alarm may evaluate one day with periods below an hour, and a week with longer ones (API reference,
+        PutMetricAlarm); two runs take two days at most. ReconcileMissing has short periods, because CloudWatch
+        looks at more periods than the alarm names before it treats one as missing (user guide, "Configuring how
+        CloudWatch alarms treat missing data").
         """
         period = Duration.minutes(minutes)
         silence = MINUTE if 2 * minutes * 60 <= DAY else Duration.hours(1)
         self._alarm(
             "ReconcileMissing",
-            own_metric("ReconcileRuns", trigger="schedule").with_(period=silence, statistic="Sum"),
+            own_metric(Metric.RECONCILE_RUNS, trigger="schedule").with_(period=silence, statistic="Sum"),
             below=True,
             periods=math.ceil(2 * minutes * 60 / silence.to_seconds()),
             missing=WRONG,
-            says="No run of reconcile on schedule has ended for twice its interval.",
+            says="No scheduled run of reconcile has ended for twice its interval.",
             heading="reconcile-does-not-run",
         )
         self._alarm(
             "ReconcileFailures",
-            own_metric("ReconcileFailures").with_(period=period, statistic="Maximum"),
+            own_metric(Metric.RECONCILE_FAILURES).with_(period=period, statistic="Maximum"),
             periods=2,
             missing=UNCHANGED,
-            says="Two runs of reconcile after each other could not do all of their work.",
+            says="Two consecutive runs of reconcile could not do all of their work.",
             heading="failures-of-reconcile",
         )
         self._alarm(
             "DriftChecksLate",
-            own_metric("LongestDriftCheckInterval").with_(period=LONG, statistic="Maximum"),
+            own_metric(Metric.LONGEST_DRIFT_CHECK_INTERVAL).with_(period=LONG, statistic="Maximum"),
             threshold=max(HOUR, 2 * minutes * 60),
             missing=UNCHANGED,
-            says="Tags that move were not compared with the registry for too long.",
+            says="Tags have not been compared with the registry for too long.",
             heading="late-drift-checks",
         )
 
-    def _alarm(  # noqa: PLR0913 - what alarms differ in, each by its name
+    def _alarm(  # noqa: PLR0913 - each difference between alarms by its name
         self,
         construct_id: str,
         metric: cloudwatch.Metric,
@@ -259,7 +257,7 @@ class Alarms(Construct):
             self,
             construct_id,
             metric=metric,
-            alarm_description=f"{says} What to do: {RUNBOOK}#{heading}",
+            alarm_description=f"{says} What to do: {RUNBOOKS}/{heading}.md",
             comparison_operator=operators.LESS_THAN_THRESHOLD
             if below
             else operators.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
@@ -275,11 +273,11 @@ class Alarms(Construct):
                 alarm.add_ok_action(action)
 
     def _topic(self, email: str) -> sns.Topic:
-        """Return a topic that only this account's alarms publish to, with one reader.
+        """Return a topic to which only this account's alarms may publish, with one subscriber.
 
-        A topic with a policy of its own, which TLS takes, has lost the one that lets the account's alarms in. It
-        is not encrypted at rest: alarms cannot use the key that AWS manages, a key of our own costs a dollar a
-        month, and what is said is in the mail anyway.
+        The policy that enforces TLS replaces the default one, which lets the account's alarms publish: so that
+        right is granted here. The topic is not encrypted at rest: alarms cannot use the key that AWS manages, a
+        key of our own costs a dollar a month, and the e-mail has the same text.
         """
         topic = sns.Topic(self, "Topic", display_name="ecr-promoter alarms", enforce_ssl=True)
         topic.add_subscription(subscriptions.EmailSubscription(email))

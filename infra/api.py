@@ -24,7 +24,8 @@ ROUTES = {
 }
 RECONCILE = "/reconcile"
 
-# API Gateway, "Customize HTTP API access logs": who called what, when, and how it ended; no bodies.
+# Who called which route, when, and with what result; no bodies (API Gateway developer guide, "Customize HTTP API
+# access logs").
 ACCESS_LOG = {
     name: f"$context.{variable}"
     for name, variable in {
@@ -81,7 +82,7 @@ class PromotionApi(Construct):
 
 
 def authorizer(settings: Settings) -> api.IHttpRouteAuthorizer:
-    """Return what guards every route: SigV4, or tokens of one issuer."""
+    """Return the authorizer of every route: SigV4 signatures, or tokens of one issuer."""
     if settings.authorization == "iam":
         return authorizers.HttpIamAuthorizer()
     return authorizers.HttpJwtAuthorizer("Jwt", settings.jwtIssuer or "", jwt_audience=settings.jwtAudience)

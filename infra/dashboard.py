@@ -1,4 +1,4 @@
-"""How it goes, on one page: what was promoted, what was refused, what waits for somebody."""
+"""The dashboard: promotions, refusals, waiting events, and the AWS services beneath."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.alarms import NAMESPACE, SERVICE, own_metric
+from infra.metrics import PERIOD, highest, own_metric, percentiles, search, total
 from promoter.aws.dynamodb.table import INDEX
+from promoter.domain.limits import PUT_IMAGE_A_SECOND
 from promoter.domain.model import Outcome, Trigger
+from promoter.domain.names import NAMESPACE, SERVICE, Metric
 
 WIDTH, HEIGHT = 8, 6  # three graphs in a row of 24
-PERIOD = Duration.minutes(5)
-INTERVAL = "LongestDriftCheckInterval"
-PERCENTILES = ("p50", "p90", "p99")
-PUT_IMAGE_QUOTA = cloudwatch.HorizontalAnnotation(value=600, label="PutImage: 10 a second")
+PUT_IMAGE_QUOTA = cloudwatch.HorizontalAnnotation(
+    value=60 * PUT_IMAGE_A_SECOND, label=f"PutImage: {PUT_IMAGE_A_SECOND} a second"
+)
 
 
 class Dashboard(Construct):
-    """One CloudWatch dashboard: what was promoted, what went wrong on the way, and the services beneath."""
+    """One CloudWatch dashboard: promotions by outcome, errors and delays, and the AWS services beneath."""
 
-    def __init__(  # noqa: PLR0913 - what is shown, each by its name
+    def __init__(  # noqa: PLR0913 - each shown resource by its name
         self,
         scope: Construct,
         construct_id: str,
@@ -57,7 +58,8 @@ class Dashboard(Construct):
                 ],
                 [
                     _graph(
-                        "Stale intents, drift", [_most(own_metric(name)) for name in ("StaleIntents", "Drift")]
+                        "Stale intents, drift",
+                        [highest(own_metric(name)) for name in (Metric.STALE_INTENTS, Metric.DRIFT)],
                     ),
                     _graph(
                         "Events that wait, dead letters",
@@ -71,19 +73,22 @@ class Dashboard(Construct):
                     _graph(
                         "Longest wait: announcements, milliseconds; events, seconds",
                         [
-                            _most(announcer.metric("IteratorAge")),
-                            _most(events_queue.metric_approximate_age_of_oldest_message()),
+                            highest(announcer.metric("IteratorAge")),
+                            highest(events_queue.metric_approximate_age_of_oldest_message()),
                         ],
                     ),
                 ],
                 [
                     _graph("Runs of reconcile", _runs()),
-                    _graph("Longest time between two drift checks, seconds", [_most(own_metric(INTERVAL))]),
+                    _graph(
+                        "Longest time between two drift checks, seconds",
+                        [highest(own_metric(Metric.LONGEST_DRIFT_CHECK_INTERVAL))],
+                    ),
                     _graph("Dead letters that came, tries of events that failed", _arrivals(queues)),
                 ],
                 [
-                    _graph("API: errors", [_sum(api.metric_client_error()), _sum(api.metric_server_error())]),
-                    _graph("API: latency, milliseconds", _percentiles(api.metric_latency())),
+                    _graph("API: errors", [total(api.metric_client_error()), total(api.metric_server_error())]),
+                    _graph("API: latency, milliseconds", percentiles(api.metric_latency())),
                     _graph("Table: throttled, conflicts", _table(table)),
                 ],
             ],
@@ -110,33 +115,35 @@ def _graph(
 
 def _promotions() -> list[cloudwatch.Metric]:
     return [
-        _sum(own_metric("Promotions", trigger=trigger, outcome=outcome)).with_(label=f"{outcome} ({trigger})")
+        total(own_metric(Metric.PROMOTIONS, trigger=trigger, outcome=outcome)).with_(
+            label=f"{outcome} ({trigger})"
+        )
         for outcome in Outcome
         for trigger in Trigger
     ]
 
 
 def _refusals() -> cloudwatch.SearchExpression:
-    """Return a line for every reason there is, also for those that come with later versions."""
-    return _search(f'{{{NAMESPACE},service,reason}} MetricName="Refusals" service="{SERVICE}"', "reason")
+    """Return a line for every reason that was emitted, including the reasons of later versions."""
+    return search(f'{{{NAMESPACE},service,reason}} MetricName="{Metric.REFUSALS}" service="{SERVICE}"', "reason")
 
 
 def _ecr_calls() -> cloudwatch.SearchExpression:
-    """Return what ECR counts against the account's quotas (Amazon ECR user guide, "Amazon ECR usage metrics").
+    """Return the calls that ECR counts against the account's quotas (user guide, "Amazon ECR usage metrics").
 
-    Searched for, not named: whether the metric has a dimension Class differs from service to service.
+    The metrics are searched for, because only some services give them the dimension Class.
     """
     calls = '(Resource="PutImage" OR Resource="BatchGetImage")'
     found = f'Namespace="AWS/Usage" MetricName="CallCount" Service="ECR" {calls}'
-    return _search(found, "Resource", period=Duration.minutes(1))
+    return search(found, "Resource", period=Duration.minutes(1))
 
 
 def _durations() -> list[cloudwatch.Metric]:
     return [
         metric
         for trigger in Trigger
-        for metric in _percentiles(
-            own_metric("Duration", trigger=trigger, outcome=Outcome.PROMOTED), suffix=f" ({trigger})"
+        for metric in percentiles(
+            own_metric(Metric.DURATION, trigger=trigger, outcome=Outcome.PROMOTED), suffix=f" ({trigger})"
         )
     ]
 
@@ -151,22 +158,22 @@ def _troubles(functions: Mapping[str, lambda_.IFunction]) -> list[cloudwatch.Met
 
 def _concurrencies(functions: Mapping[str, lambda_.IFunction]) -> list[cloudwatch.Metric]:
     return [
-        _most(function.metric("ConcurrentExecutions")).with_(label=name) for name, function in functions.items()
+        highest(function.metric("ConcurrentExecutions")).with_(label=name) for name, function in functions.items()
     ]
 
 
 def _runs() -> list[cloudwatch.Metric]:
-    """Return the runs by what asked for them, and what failed in them."""
+    """Return the runs by trigger, and their failures."""
     runs = [
-        _sum(own_metric("ReconcileRuns", trigger=trigger)).with_(label=f"runs ({trigger})")
+        total(own_metric(Metric.RECONCILE_RUNS, trigger=trigger)).with_(label=f"runs ({trigger})")
         for trigger in ("schedule", "request")
     ]
-    return [*runs, _most(own_metric("ReconcileFailures"))]
+    return [*runs, highest(own_metric(Metric.RECONCILE_FAILURES))]
 
 
 def _arrivals(queues: Mapping[str, sqs.IQueue]) -> list[cloudwatch.Metric]:
-    sent = [_sum(queue.metric_number_of_messages_sent()).with_(label=name) for name, queue in queues.items()]
-    return [*sent, _sum(own_metric("Retries", trigger=Trigger.SCAN))]
+    sent = [total(queue.metric_number_of_messages_sent()).with_(label=name) for name, queue in queues.items()]
+    return [*sent, total(own_metric(Metric.RETRIES, trigger=Trigger.SCAN))]
 
 
 def _waiting(**queues: sqs.IQueue) -> list[cloudwatch.Metric]:
@@ -177,32 +184,14 @@ def _waiting(**queues: sqs.IQueue) -> list[cloudwatch.Metric]:
 
 
 def _table(table: dynamodb.ITableV2) -> list[cloudwatch.Metric]:
-    """Return where DynamoDB made promotions wait; a conflict is two of them after one tag."""
+    """Return throttling and conflicts of the table; in a conflict two promotions lease the same tag."""
     index = {"TableName": table.table_name, "GlobalSecondaryIndexName": INDEX}
     return [
         *(
-            _sum(table.metric(name))
+            total(table.metric(name))
             for name in ("ReadThrottleEvents", "WriteThrottleEvents", "TransactionConflict")
         ),
-        _sum(table.metric("WriteThrottleEvents", dimensions_map=index)).with_(label="WriteThrottleEvents (index)"),
+        total(table.metric("WriteThrottleEvents", dimensions_map=index)).with_(
+            label="WriteThrottleEvents (index)"
+        ),
     ]
-
-
-def _sum(metric: cloudwatch.Metric) -> cloudwatch.Metric:
-    return metric.with_(statistic="Sum", period=PERIOD)
-
-
-def _most(metric: cloudwatch.Metric) -> cloudwatch.Metric:
-    return metric.with_(statistic="Maximum", period=PERIOD)
-
-
-def _percentiles(metric: cloudwatch.Metric, suffix: str = "") -> list[cloudwatch.Metric]:
-    return [metric.with_(statistic=p, period=PERIOD, label=f"{p}{suffix}") for p in PERCENTILES]
-
-
-def _search(found: str, dimension: str, *, period: Duration = PERIOD) -> cloudwatch.SearchExpression:
-    """Return a line for each metric that is found, named by one of its dimensions."""
-    seconds = int(period.to_seconds())
-    return cloudwatch.SearchExpression(
-        expression=f"SEARCH('{found}', 'Sum', {seconds})", label=f"${{PROP('Dim.{dimension}')}}", period=period
-    )

@@ -17,31 +17,18 @@ from constructs import Construct
 from infra.bundling import bundle
 from infra.nag import acknowledge
 from infra.policy.file import PolicyFile
-from infra.settings import Settings
+from infra.settings import RETENTION, Settings
+from promoter.domain.limits import LONGEST_CALL_SECONDS
 
-DAYS = logs.RetentionDays
-RETENTION = {
-    1: DAYS.ONE_DAY,
-    7: DAYS.ONE_WEEK,
-    14: DAYS.TWO_WEEKS,
-    30: DAYS.ONE_MONTH,
-    90: DAYS.THREE_MONTHS,
-    180: DAYS.SIX_MONTHS,
-    365: DAYS.ONE_YEAR,
-    731: DAYS.TWO_YEARS,
-    1827: DAYS.FIVE_YEARS,
-    3653: DAYS.TEN_YEARS,
-}
-
-# Seconds that the lease of a tag outlasts an invocation of the promoter: promoter.wiring's LONGEST_CALL, for a
-# PutImage with all its tries, and five more, so that it never overtakes the promotion that leases the tag next.
-MARGIN = 32
+# Seconds that a lease outlasts an invocation of the promoter: a PutImage call with all its tries, and five more.
+# A late PutImage then never overwrites the tag of the promotion that leases it next.
+LEASE_MARGIN = LONGEST_CALL_SECONDS + 5
 
 
 class PromoterFunction(Construct):
-    """A Lambda function of the service, its log and its role. All have the same code, and each its own handler."""
+    """A Lambda function of the service, its log and its role. The functions share the code, not the handler."""
 
-    def __init__(  # noqa: PLR0913 - what the functions differ in, each by its name
+    def __init__(  # noqa: PLR0913 - each difference between the functions by its name
         self,
         scope: Construct,
         construct_id: str,
@@ -76,14 +63,14 @@ class PromoterFunction(Construct):
             environment={**environment, "POWERTOOLS_LOG_LEVEL": settings.logLevel},
             log_group=self.log_group,
             tracing=lambda_.Tracing.ACTIVE,
-            # Lambda ends what looks like a loop after 16 invocations ("Use Lambda recursive loop detection").
+            # Lambda stops a loop after 16 invocations (developer guide, "Use Lambda recursive loop detection").
             recursive_loop=lambda_.RecursiveLoop.ALLOW if calls_itself else None,
         )
         acknowledge(
             self.role,
             "AwsSolutions-IAM5[Resource::*]",
             "xray:PutTraceSegments, xray:PutTelemetryRecords, inspector2:ListFindings and inspector2:ListCoverage "
-            "support no resource (Service Authorization Reference); nothing else is granted on *.",
+            "do not support resources (Service Authorization Reference); nothing else is granted on *.",
         )
         acknowledge(
             self.function,
@@ -92,39 +79,34 @@ class PromoterFunction(Construct):
         )
 
 
-def of_promotions(scope: Construct, settings: Settings, table: dynamodb.ITableV2) -> dict[str, str]:
-    """Return the variables of a function that carries out promotions."""
+def promotion_environment(scope: Construct, settings: Settings, table: dynamodb.ITableV2) -> dict[str, str]:
+    """Return the environment variables of a function that carries out promotions."""
     return {
         "PROMOTER_REGISTRY_ID": Stack.of(scope).account,
         "PROMOTER_TABLE": table.table_name,
-        "PROMOTER_LEASE_SECONDS": str(settings.timeout + MARGIN),
+        "PROMOTER_LEASE_SECONDS": str(settings.timeout + LEASE_MARGIN),
         "PROMOTER_HISTORY_DAYS": str(settings.historyDays),
         "PROMOTER_OPERATORS": json.dumps(settings.operators),
     }
 
 
 def log_group(scope: Construct, construct_id: str, settings: Settings) -> logs.LogGroup:
-    """Return a log group. Logs are audit records: they stay when the stack is deleted, until they expire."""
+    """Return a log group. Logs are audit records: they outlive the stack, until they expire."""
     local = settings.stage == "local"
     return logs.LogGroup(
         scope,
         construct_id,
-        retention=retention(settings),
+        retention=RETENTION[settings.logRetentionDays],
         removal_policy=RemovalPolicy.DESTROY if local else RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     )
 
 
 def runtime() -> lambda_.Runtime:
-    """Return the runtime of the Python that deploys: what was tested is what is shipped."""
+    """Return the runtime of the Python that deploys, because the tests ran on that version."""
     return lambda_.Runtime(f"python{sys.version_info[0]}.{sys.version_info[1]}", lambda_.RuntimeFamily.PYTHON)
 
 
 def architecture(settings: Settings) -> lambda_.Architecture:
-    """Return arm64, the cheaper one; the local AWS runs functions on this machine's own processor."""
+    """Return arm64, which is cheaper; the local AWS runs functions on this machine's processor."""
     local_intel = settings.stage == "local" and platform.machine() in ("x86_64", "AMD64")
     return lambda_.Architecture.X86_64 if local_intel else lambda_.Architecture.ARM_64
-
-
-def retention(settings: Settings) -> logs.RetentionDays:
-    """Return CDK's word for the days that logs are kept."""
-    return RETENTION[settings.logRetentionDays]

@@ -1,4 +1,4 @@
-"""How a cdk-nag finding is acknowledged: on the narrowest construct, with a reason a reviewer can check."""
+"""Acknowledges a cdk-nag finding: on the narrowest construct, with a reason that a reviewer can check."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from constructs import IConstruct
 
 
 def acknowledge(construct: IConstruct, finding: str, reason: str) -> None:
-    """Accept one finding of AwsSolutionsChecks, for the construct and what is in it."""
+    """Accept one finding of AwsSolutionsChecks for the construct and its children."""
     Validations.of(construct).acknowledge(Acknowledgment(id=f"AwsSolutions::{finding}", reason=reason))

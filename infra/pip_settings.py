@@ -1,9 +1,9 @@
-"""Tells uv what pip has been told about the network, because uv does not read pip's settings.
+"""Gives uv the network settings of pip, because uv does not read them.
 
-Who has a private index, a proxy or certificates of their own has told pip, in pip.conf or in PIP_* variables. uv
-gets the same in its own variables. What uv has been told itself is left as it is.
+A private index, a proxy or certificates may be set for pip, in pip.conf or in PIP_* variables. This file
+translates them to variables of uv, and leaves uv's variables that are set already as they are.
 
-The set-up runs this file as a script before anything is installed, so it needs nothing but Python:
+The set-up runs this file as a script before it installs anything, so the file needs only Python:
 `eval "$(python3 infra/pip_settings.py)"`. pip's documentation, "Configuration"; uv's, "Environment variables".
 """
 
@@ -29,7 +29,7 @@ def for_uv(environment: Mapping[str, str], files: Iterable[Path] | None = None) 
 
 
 def pip_files(environment: Mapping[str, str]) -> list[Path]:
-    """Return where pip looks for its settings; a later file overrides an earlier one."""
+    """Return the files in which pip looks for its settings; a later file overrides an earlier one."""
     named = environment.get("PIP_CONFIG_FILE", "")
     if named == os.devnull:
         return []
@@ -46,7 +46,7 @@ def pip_files(environment: Mapping[str, str]) -> list[Path]:
 
 
 def pip_options(environment: Mapping[str, str], files: Iterable[Path]) -> dict[str, str]:
-    """Return pip's options as `pip install` sees them: [global], over it [install], over it PIP_* variables."""
+    """Return pip's options: [install] overrides [global], and PIP_* variables override both."""
     parser = RawConfigParser()
     parser.read(files, encoding="utf-8")
     options: dict[str, str] = {}
@@ -60,32 +60,32 @@ def pip_options(environment: Mapping[str, str], files: Iterable[Path]) -> dict[s
 
 
 def indexes(options: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """Return where packages are. A folder that does not exist is left out, as pip does; uv would stop there."""
+    """Return the package indexes. Folders that do not exist are left out, as pip does; uv would fail."""
     found: dict[str, str] = {}
-    links = [link for link in options.get("find-links", "").split() if is_there(link)]
+    links = [link for link in options.get("find-links", "").split() if exists(link)]
     if links and "UV_FIND_LINKS" not in environment:
         found["UV_FIND_LINKS"] = ",".join(links)
     if any(name in environment for name in INDEXES):
         return found
     if options.get("index-url"):
         found["UV_DEFAULT_INDEX"] = options["index-url"]
-    extra = [index for index in options.get("extra-index-url", "").split() if is_there(index)]
+    extra = [index for index in options.get("extra-index-url", "").split() if exists(index)]
     if extra:
         found["UV_INDEX"] = " ".join(extra)
-        # pip takes the best version of all indexes, uv the first index that knows the name. Every pin has hashes,
-        # so that no index can put something else in the place of a package.
+        # pip takes the best version of all indexes, uv takes the first index that has the name. Every pin has
+        # hashes, so that no index can replace a package by another one.
         found |= {} if "UV_INDEX_STRATEGY" in environment else {"UV_INDEX_STRATEGY": "unsafe-best-match"}
     return found
 
 
-def is_there(place: str) -> bool:
-    """Tell whether a place is an address, or a folder or file of this machine that exists."""
+def exists(place: str) -> bool:
+    """Say whether a place is a URL, or an existing file or folder of this machine."""
     path = place.removeprefix("file://")
     return ("://" in path) or Path(path).expanduser().exists()
 
 
 def connection(options: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """Return how to get there: proxy, certificates, hosts that are trusted without, time-out in seconds."""
+    """Return the connection settings: proxy, certificates, trusted hosts, time-out in seconds."""
     found: dict[str, str] = {}
     if options.get("proxy") and not any(name in environment for name in PROXIES):
         found |= {"HTTPS_PROXY": options["proxy"], "HTTP_PROXY": options["proxy"]}
@@ -93,9 +93,8 @@ def connection(options: Mapping[str, str], environment: Mapping[str, str]) -> di
         if options.get("cert"):
             found["SSL_CERT_FILE"] = options["cert"]
         elif machine_has_certificates():
-            found["UV_SYSTEM_CERTS"] = (
-                "true"  # as pip since 24.2: a company's root is there and not in uv's own list
-            )
+            # As pip since 24.2: a company's root certificate is in this list and not in uv's.
+            found["UV_SYSTEM_CERTS"] = "true"
     timeout = options.get("timeout") or options.get("default-timeout")
     ours = (
         ("SSL_CLIENT_CERT", options.get("client-cert")),
@@ -106,7 +105,7 @@ def connection(options: Mapping[str, str], environment: Mapping[str, str]) -> di
 
 
 def machine_has_certificates() -> bool:
-    """Tell whether the machine's own list of roots is there; a bare Debian has none, uv always brings one."""
+    """Say whether the machine has a list of root certificates; a bare Debian has none, uv brings its own."""
     paths = ssl.get_default_verify_paths()
     return (
         sys.platform == "darwin" or bool(paths.cafile) or bool(paths.capath and any(Path(paths.capath).iterdir()))
@@ -118,4 +117,4 @@ if __name__ == "__main__":
         for variable, setting in for_uv(os.environ).items():
             sys.stdout.write(f"export {variable}={shlex.quote(setting)}\n")
     except (Error, UnicodeDecodeError) as error:
-        sys.exit(f"set-up: pip's settings cannot be read, correct them: {' '.join(str(error).split())}")
+        sys.exit(f"set-up: pip's settings cannot be read; correct them: {' '.join(str(error).split())}")

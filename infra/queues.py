@@ -1,4 +1,4 @@
-"""The queue in which events wait for the promoter, and the queues of what could not be done."""
+"""The queue in which events wait for the promoter, and the dead-letter queues."""
 
 from __future__ import annotations
 
@@ -13,29 +13,31 @@ from infra.nag import acknowledge
 from infra.settings import Settings
 
 KEPT = Duration.days(14)  # the longest that SQS keeps a message
-# A busy function may cost a try: AWS asks for five at least (Lambda developer guide, "Using Lambda with SQS").
+# A throttled function may use up a try: AWS recommends at least five (Lambda developer guide, "Using Lambda with
+# Amazon SQS").
 TRIES = 5
 
 
 class Queues(Construct):
-    """`events` that wait, and dead letters: `failed` events, those `undelivered`, outcomes `unannounced`, `runs`.
+    """The queue `events`, and four dead-letter queues.
 
-    In `runs` are runs of `reconcile` that failed.
+    `failed` has events that the promoter failed to carry out, `undelivered` events that EventBridge could not
+    deliver, `unannounced` outcomes that could not be announced, and `runs` failed runs of reconcile.
 
-    Events wait in a queue because a burst of them has to be taken at the pace at which ECR takes PutImage, which
-    is few a second for the whole account: docs/decisions/0009-events-wait-in-a-queue.md.
+    Events wait in a queue because ECR serves few PutImage calls a second for the whole account, and a burst of
+    events must not exceed that: docs/decisions/0009-events-wait-in-a-queue.md.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
         super().__init__(scope, construct_id)
-        self._at_once = settings.eventConcurrency
+        self._concurrency = settings.eventConcurrency
         self.undelivered = self._dead_letters("Undelivered")
         self.failed = self._dead_letters("Failed")
         self.unannounced = self._dead_letters("Unannounced")
         self.runs = self._dead_letters("FailedRuns")
         self.events = self._queue(
             "Events",
-            # Six times what the function may take: the same guide. What it hands back comes again sooner.
+            # Six times the function's time-out (the same guide). What the function hands back comes again sooner.
             visibility_timeout=Duration.seconds(6 * settings.timeout),
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.failed, max_receive_count=TRIES),
         )
@@ -43,10 +45,10 @@ class Queues(Construct):
             self._let_rules_send(queue)
 
     def _let_rules_send(self, queue: sqs.Queue) -> None:
-        """Let the stack's rules send, by one statement.
+        """Let the stack's rules send messages, with one statement of the queue's policy.
 
-        CDK would add one for each rule, and a queue's policy takes twenty (SQS developer guide, "Amazon SQS policy
-        quotas"): see `for_rules`.
+        CDK would add a statement for each rule, and a queue's policy may have twenty (SQS developer guide, "Amazon
+        SQS policy quotas"): see `as_rule_target`.
         """
         stack = Stack.of(self)
         rules = stack.format_arn(service="events", resource="rule", resource_name=f"{stack.stack_name}-*")
@@ -59,11 +61,13 @@ class Queues(Construct):
             )
         )
 
-    def serve_events_by(self, function: lambda_.Function, *, retry_seconds: int) -> None:
-        """Have the function take one event at a time, so many at once, and give it what it needs to fail well."""
-        function.add_event_source(sources.SqsEventSource(self.events, batch_size=1, max_concurrency=self._at_once))
+    def send_events_to(self, function: lambda_.Function, *, retry_seconds: int) -> None:
+        """Invoke the function for each event, with limited concurrency, and let it send to both queues."""
+        function.add_event_source(
+            sources.SqsEventSource(self.events, batch_size=1, max_concurrency=self._concurrency)
+        )
         self.failed.grant_send_messages(function)
-        self.events.grant_send_messages(function)  # what there was no time for
+        self.events.grant_send_messages(function)  # work that did not fit into one invocation
         for name, value in {
             "PROMOTER_EVENTS_QUEUE": self.events.queue_url,
             "PROMOTER_FAILED_EVENTS_QUEUE": self.failed.queue_url,
@@ -72,8 +76,8 @@ class Queues(Construct):
         }.items():
             function.add_environment(name, value)
 
-    def for_rules(self, queue: sqs.IQueue) -> sqs.IQueue:
-        """Return the queue as one whose policy is complete."""
+    def as_rule_target(self, queue: sqs.IQueue) -> sqs.IQueue:
+        """Return a reference to the queue to which CDK adds no further policy statements."""
         return sqs.Queue.from_queue_arn(self, f"{queue.node.id}ForRules", queue.queue_arn)
 
     def _dead_letters(self, construct_id: str) -> sqs.Queue:

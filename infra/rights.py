@@ -1,4 +1,4 @@
-"""What promoter and reconciler may do with images: made from the policy, never more than its rules need."""
+"""The rights of promoter and reconciler on images: made from the policy, and no more than its rules need."""
 
 from __future__ import annotations
 
@@ -8,52 +8,52 @@ from typing import Any
 from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 
+from infra.chunks import chunks
 from infra.nag import acknowledge
 from infra.policy.file import PolicyError, PolicyFile
-from infra.portions import portions
 
 # Amazon ECR, "Actions, resources, and condition keys". Nothing here reads a layer or deletes an image.
 PROMOTE = ("ecr:BatchGetImage", "ecr:PutImage")
-# What a gate needs beside; ListImageReferrers is authorized by BatchGetImage.
+# Further rights that a gate needs. BatchGetImage also authorizes ListImageReferrers.
 FINDINGS = ("ecr:DescribeImageScanFindings", "ecr:DescribeImages")
 SOAK = ("ecr:DescribeImages",)
 SIGNED = ("ecr:DescribeImageSigningStatus",)
 # DescribeImageScanFindings reads enhanced findings with the caller's rights on Amazon Inspector.
 ENHANCED = ("inspector2:ListCoverage", "inspector2:ListFindings")
 
-# CDK spreads statements over policies and does not divide one. A managed policy takes 6,144 characters, two
-# statements of these; a role ten of them, beside its own (IAM and AWS STS quotas). What CDK writes for a name that
-# is filled in at deployment counts too.
+# CDK distributes statements over managed policies, and does not split a statement. A managed policy has 6,144
+# characters at most, which is room for two of these statements; a role has ten of them, beside its own policy (IAM
+# and AWS STS quotas). References that CloudFormation resolves count too.
 ROOM, NAME_ROOM, STATEMENTS = 2_800, 50, 20
 
 
 def grant_images(role: iam.Role, policy: PolicyFile) -> None:
-    """Give the role what promotions and gates need, on the repositories of the rules that need it.
+    """Grant the rights that promotions and gates need, each on the repositories of the rules that need it.
 
-    Raises PolicyError for more repositories than IAM can name in a role.
+    Raises PolicyError if the policy names more repositories than the role's policies have room for.
     """
     granted = [
-        (named, portion)
+        (named, chunk)
         for arns, named in sorted(image_rights(policy, Stack.of(role)).items())
-        for portion in portions(arns, room=ROOM, size=lambda arn: len(readable(arn, role)) + NAME_ROOM)
+        for chunk in chunks(arns, room=ROOM, size=lambda arn: len(nag_text(arn, role)) + NAME_ROOM)
     ]
     if len(granted) > STATEMENTS:
         raise PolicyError("the policy names more repositories than the function's role can hold: use globs")
-    for named, portion in granted:
-        role.add_to_principal_policy(iam.PolicyStatement(actions=named, resources=portion))
+    for named, chunk in granted:
+        role.add_to_principal_policy(iam.PolicyStatement(actions=named, resources=chunk))
     if any(needs_findings(rule) for rule in policy.compiled()["rules"]):
         role.add_to_principal_policy(iam.PolicyStatement(actions=list(ENHANCED), resources=["*"]))
     for arn in repository_arns(policy.compiled()["rules"], Stack.of(role)):
         if "*" in arn:
             acknowledge(
                 role,
-                f"AwsSolutions-IAM5[Resource::{readable(arn, role)}]",
-                "A glob of promotions.yaml: the rule's own reach.",
+                f"AwsSolutions-IAM5[Resource::{nag_text(arn, role)}]",
+                "A glob of promotions.yaml: the rule covers these repositories.",
             )
 
 
 def image_rights(policy: PolicyFile, stack: Stack) -> dict[tuple[str, ...], list[str]]:
-    """Return the actions on images by the repository ARNs that they are needed on."""
+    """Return the actions on images, by the ARNs of the repositories on which rules need them."""
     needed: dict[str, set[str]] = {}
     for rule in policy.compiled()["rules"]:
         for action in actions(rule):
@@ -65,7 +65,7 @@ def image_rights(policy: PolicyFile, stack: Stack) -> dict[tuple[str, ...], list
 
 
 def actions(rule: Mapping[str, Any]) -> set[str]:
-    """Return what the function does with images for a (compiled) rule."""
+    """Return the actions on images that a compiled rule needs."""
     gate = rule["gate"] or {}
     return {
         *PROMOTE,
@@ -76,12 +76,12 @@ def actions(rule: Mapping[str, Any]) -> set[str]:
 
 
 def needs_findings(rule: Mapping[str, Any]) -> bool:
-    """Say whether the rule's gate looks at scans."""
+    """Say whether the rule's gate reads scan findings."""
     return rule["gate"] is not None and rule["gate"]["findings"] is not None
 
 
 def repository_arns(rules: Iterable[Mapping[str, Any]], stack: Stack) -> set[str]:
-    """Return the ARNs of the repositories that rules name; `*` means to IAM what it means to the policy."""
+    """Return the ARNs of the rules' repositories; `*` has the same meaning for IAM as in the policy."""
     return {
         stack.format_arn(
             service="ecr", account=rule["registry"] or stack.account, resource="repository", resource_name=glob
@@ -91,8 +91,8 @@ def repository_arns(rules: Iterable[Mapping[str, Any]], stack: Stack) -> set[str
     }
 
 
-def readable(arn: str, role: iam.Role) -> str:
-    """Return an ARN as cdk-nag writes it, with `<AWS::Region>` for what is known only at deployment."""
+def nag_text(arn: str, role: iam.Role) -> str:
+    """Return an ARN as cdk-nag writes it: `<AWS::Region>` stands for a value that CloudFormation fills in."""
     resolved = Stack.of(role).resolve(arn)
     if isinstance(resolved, str):
         return resolved

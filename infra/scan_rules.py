@@ -1,4 +1,4 @@
-"""EventBridge rules: scans and pushes in the policy's repositories reach the queue, and nothing else does."""
+"""EventBridge rules that send scans and pushes of the policy's repositories to the queue, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from infra.chunks import chunks
 from infra.policy import complexity
 from infra.policy.file import PolicyError, PolicyFile
-from infra.portions import portions
 
-# An event pattern has at most 2,048 characters (EventBridge quotas): so many are for repositories, and each
-# takes its name and about 80 for the ARN around it.
+# An event pattern has at most 2,048 characters (EventBridge quotas). 1,800 of them are for repositories. Each
+# takes its name, and about 80 characters for its ARN.
 ROOM, ARN_ROOM = 1800, 80
 
 
 class ScanRules(Construct):
     """Rules for both scanners and for pushes, in the repositories of the policy's scan rules.
 
-    More of them where the repositories are too many, or their wildcards too complex, for one event pattern.
+    Each kind of event has more than one rule if one event pattern has no room for all repositories, or if their
+    wildcards are too complex together.
     """
 
     def __init__(
@@ -39,17 +40,17 @@ class ScanRules(Construct):
         target = targets.SqsQueue(
             events_queue, dead_letter_queue=undelivered, max_event_age=Duration.hours(24), retry_attempts=185
         )
-        divided = portions(scanned(policy), room=ROOM, size=room_of, fit=is_simple)
-        for number, portion in enumerate(divided, start=1):
+        divided = chunks(scanned_repositories(policy), room=ROOM, size=size_of, fit=is_simple)
+        for number, chunk in enumerate(divided, start=1):
             suffix = "" if number == 1 else f"-{number}"
-            for scanner, pattern in patterns(portion, Stack.of(self)).items() if portion else ():
+            for scanner, pattern in patterns(chunk, Stack.of(self)).items() if chunk else ():
                 events.Rule(self, f"{scanner}{suffix}", event_pattern=pattern, targets=[target])
 
 
-def scanned(policy: PolicyFile) -> list[str]:
-    """Return the repository globs of the scan rules. Raises PolicyError for those of another account.
+def scanned_repositories(policy: PolicyFile) -> list[str]:
+    """Return the repository globs of the scan rules. Raises PolicyError for a rule of another account.
 
-    Their events do not come here; what is read for a deployment to a known account has none.
+    Events of other accounts do not arrive here. A policy that was read for this account has no such rule.
     """
     scans = [rule for rule in policy.rules if rule.on == "scan"]
     if foreign := [rule.name for rule in scans if rule.registry is not None]:
@@ -57,20 +58,20 @@ def scanned(policy: PolicyFile) -> list[str]:
     return sorted({complexity.simplest(glob) for rule in scans for glob in rule.repositories})
 
 
-def room_of(glob: str) -> int:
-    """Return how much of a pattern a repository takes."""
+def size_of(glob: str) -> int:
+    """Return the characters that a repository takes in a pattern."""
     return len(glob) + ARN_ROOM
 
 
 def is_simple(globs: Sequence[str]) -> bool:
-    """Say whether EventBridge takes the globs in one pattern; ARNs before them make no difference."""
+    """Say whether EventBridge accepts the globs in one pattern; the ARNs before them make no difference."""
     return complexity.of_globs(globs) <= complexity.SAFE
 
 
 def patterns(globs: list[str], stack: Stack) -> dict[str, events.EventPattern]:
     """Return the pattern for each kind of event. ECR names a repository by name, Inspector by ARN.
 
-    A push by tag matters because the tag, or the index, may come after the scan.
+    Pushes matter because a tag or an index may be pushed after the scan.
     """
     arns = [stack.format_arn(service="ecr", resource="repository", resource_name=glob) for glob in globs]
     names = [matcher(glob) for glob in globs]
@@ -102,9 +103,9 @@ def patterns(globs: list[str], stack: Stack) -> dict[str, events.EventPattern]:
 
 
 def matcher(glob: str) -> Any:
-    """Return EventBridge's simplest way to say a name: as it is, as a prefix, or with wildcards.
+    """Return the simplest matcher for a glob: a name, a prefix, or a wildcard.
 
-    Prefixes cost nothing where wildcards are counted.
+    Only wildcards count towards the complexity that EventBridge limits.
     """
     if "*" not in glob:
         return glob

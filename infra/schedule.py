@@ -1,4 +1,4 @@
-"""The schedule on which the reconciler puts right what events and crashes left behind."""
+"""The schedule of reconcile, which recovers interrupted promotions, retries deferred ones and looks for drift."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-LONGEST = 14 * 60  # seconds of a run: a minute less than Lambda allows
-SPARE = 60  # seconds between the end of a run and the next one
-PATIENCE_SECONDS = 3  # a promotion that has to wait for longer is tried again by the next run
+TIMEOUT = 15 * 60  # seconds, the longest that Lambda allows
+SPARE = 60  # seconds between the end of a run and the next run, or the time-out
+SHORT_PATIENCE_SECONDS = 3  # the next run retries a promotion that has to wait for longer
 LATEST = 6 * 60  # minutes that Lambda keeps an event at most (API reference, PutFunctionEventInvokeConfig)
 
 
-def of_runs(minutes: int) -> dict[str, str]:
-    """Return the variables of the reconciler: each run ends before the next one begins."""
+def run_environment(minutes: int) -> dict[str, str]:
+    """Return the environment variables with which each run ends before the next one begins."""
     return {
-        "PROMOTER_RECONCILE_SECONDS": str(min(LONGEST, minutes * 60 - SPARE)),
-        "PROMOTER_PATIENCE_SECONDS": str(PATIENCE_SECONDS),
+        "PROMOTER_RECONCILE_SECONDS": str(min(TIMEOUT, minutes * 60) - SPARE),
+        "PROMOTER_PATIENCE_SECONDS": str(SHORT_PATIENCE_SECONDS),
     }
 
 
 class Reconciliation(Construct):
-    """Runs `reconcile` every so many minutes. A run that fails lies in `failed`, and is not tried again."""
+    """Runs `reconcile` every `minutes`. A run that fails is sent to the queue `failed` and not retried."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Reconciliation(Construct):
         failed: sqs.IQueue,
     ) -> None:
         super().__init__(scope, construct_id)
-        # The next run does what this one could not: a run that is late is not worth waiting for.
+        # The next run does the work of one that failed or is late.
         function.configure_async_invoke(
             retry_attempts=0,
             max_event_age=Duration.minutes(min(minutes, LATEST)),

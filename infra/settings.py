@@ -1,4 +1,4 @@
-"""The deployment's settings: cdk.json's context, parsed once. docs/operations.md says what each means."""
+"""The deployment's settings: cdk.json's context, parsed once. docs/operations/settings.md says what each means."""
 
 from __future__ import annotations
 
@@ -8,24 +8,27 @@ import sys
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from aws_cdk.aws_logs import RetentionDays
 from constructs import Node
 
 from infra.policy.file import PolicyFile
 from infra.policy.values import CALLER_PREFIXES
+from promoter.domain.limits import PATIENCE_SECONDS
 
-RETENTION_DAYS = (1, 7, 14, 30, 90, 180, 365, 731, 1827, 3653)
-NUMBERS = (
-    "memory",
-    "timeout",
-    "concurrency",
-    "eventConcurrency",
-    "historyDays",
-    "reconcileMinutes",
-    "logRetentionDays",
-    "apiRate",
-    "apiBurst",
-)
-ROOM_FOR_OPERATORS = 3_000  # of the 4 KB that a function's variables may have (AWS Lambda quotas)
+RETENTION = {
+    1: RetentionDays.ONE_DAY,
+    7: RetentionDays.ONE_WEEK,
+    14: RetentionDays.TWO_WEEKS,
+    30: RetentionDays.ONE_MONTH,
+    90: RetentionDays.THREE_MONTHS,
+    180: RetentionDays.SIX_MONTHS,
+    365: RetentionDays.ONE_YEAR,
+    731: RetentionDays.TWO_YEARS,
+    1827: RetentionDays.FIVE_YEARS,
+    3653: RetentionDays.TEN_YEARS,
+}
+"""The days that logs may be kept, and CDK's name for each number of days."""
+ROOM_FOR_OPERATORS = 3_000  # characters, of the 4 KB for a function's environment variables (AWS Lambda quotas)
 OLDEST, NEWEST = (3, 11), (3, 14)  # of Lambda's Python runtimes
 
 
@@ -57,12 +60,14 @@ class Settings:
 
     @classmethod
     def read(cls, node: Node) -> Settings:
-        """Read the context. Raises SettingsError naming the setting, also for a Python no runtime matches."""
+        """Read the context. Raises SettingsError, naming the setting, or a Python without a Lambda runtime."""
         if not OLDEST <= sys.version_info[:2] <= NEWEST:
-            raise SettingsError("the function runs on the Python that deploys it: use 3.11, 3.12, 3.13 or 3.14")
+            known = " to ".join(f"{major}.{minor}" for major, minor in (OLDEST, NEWEST))
+            raise SettingsError(f"the function runs on the Python that deploys it: deploy with Python {known}")
         values = {field.name: node.try_get_context(field.name) for field in fields(cls)}
-        for name in NUMBERS:
-            values[name] = _number(name, values[name])
+        for field in fields(cls):
+            if str(field.type).startswith("int"):
+                values[field.name] = _number(field.name, values[field.name])
         values["jwtAudience"] = _words("jwtAudience", values["jwtAudience"])
         values["operators"] = _words("operators", values["operators"])
         settings = cls(**values)
@@ -71,54 +76,63 @@ class Settings:
 
     def _check(self) -> None:
         _one_of("stage", self.stage, ("aws", "local"))
-        _one_of("authorization", self.authorization, ("iam", "jwt"))
         _one_of("logLevel", self.logLevel, tuple(logging.getLevelNamesMapping()))
-        _one_of("logRetentionDays", self.logRetentionDays, RETENTION_DAYS)
+        _one_of("logRetentionDays", self.logRetentionDays, tuple(RETENTION))
         _between("memory", self.memory, 128, 10240)
-        # Two waits of 10 s, and the calls; API Gateway answers 504 after 30 s.
-        _between("timeout", self.timeout, 25, 29)
-        _positive("concurrency", self.concurrency)  # 0 would stop the function
-        _between("eventConcurrency", self.eventConcurrency, 2, 1000)  # what SQS event sources allow
-        if self.concurrency is not None and self.concurrency <= self.eventConcurrency:
-            raise SettingsError(
-                f"setting concurrency must be more than eventConcurrency, {self.eventConcurrency}, or events that "
-                "are turned away use up their tries"
-            )
-        _between("historyDays", self.historyDays, 1, 36_500)  # a century: its end has to be a date
+        # A promotion waits twice at most, and calls AWS. API Gateway answers 504 after 30 s.
+        _between("timeout", self.timeout, 2 * PATIENCE_SECONDS + 5, 29)
+        _between("historyDays", self.historyDays, 1, 36_500)  # a century: the end of a history has to be a date
         _between("reconcileMinutes", self.reconcileMinutes, 2, 1440)
         if self.alarmEmail is not None and "@" not in self.alarmEmail:
             raise SettingsError(f"setting alarmEmail must be an e-mail address, not {self.alarmEmail!r}")
         _positive("apiRate", self.apiRate)
         _positive("apiBurst", self.apiBurst)
+        self._check_concurrency()
+        self._check_authorization()
+        self._check_operators()
+
+    def _check_concurrency(self) -> None:
+        _positive("concurrency", self.concurrency)  # 0 would stop the function
+        _between("eventConcurrency", self.eventConcurrency, 2, 1000)  # the limits of SQS event sources
+        if self.concurrency is not None and self.concurrency <= self.eventConcurrency:
+            raise SettingsError(
+                f"setting concurrency must be more than eventConcurrency, {self.eventConcurrency}: events that "
+                "Lambda throttles use up their tries"
+            )
+
+    def _check_authorization(self) -> None:
+        _one_of("authorization", self.authorization, ("iam", "jwt"))
         if self.authorization == "jwt" and not (self.jwtIssuer and self.jwtAudience):
             raise SettingsError("authorization jwt needs jwtIssuer and jwtAudience")
         if self.authorization == "jwt" and not self.operators:
             raise SettingsError(
-                "authorization jwt lets in every token of the issuer: name in operators who may freeze"
-            )
-        if strange := [glob for glob in self.operators if not glob.startswith(CALLER_PREFIXES)]:
-            raise SettingsError(f"setting operators holds {strange[0]!r}: write an IAM ARN, github:… or jwt:…")
-        if len(json.dumps(self.operators)) > ROOM_FOR_OPERATORS:
-            raise SettingsError(
-                f"setting operators has more than {ROOM_FOR_OPERATORS} characters, which a function's variables "
-                "cannot hold: use globs"
+                "authorization jwt accepts every token of the issuer: set operators to the callers who may freeze"
             )
         if self.jwtIssuer and not self.jwtIssuer.startswith("https://"):
             raise SettingsError(f"setting jwtIssuer must be an https:// address, not {self.jwtIssuer!r}")
 
+    def _check_operators(self) -> None:
+        if unknown := [glob for glob in self.operators if not glob.startswith(CALLER_PREFIXES)]:
+            raise SettingsError(f"setting operators has {unknown[0]!r}: write an IAM ARN, github:… or jwt:…")
+        if len(json.dumps(self.operators)) > ROOM_FOR_OPERATORS:
+            raise SettingsError(
+                f"setting operators has more than {ROOM_FOR_OPERATORS} characters, and a function's environment "
+                "variables have no room for more: use globs"
+            )
+
 
 def check_callers(settings: Settings, policy: PolicyFile) -> None:
-    """Raise SettingsError for a rule that is open to everybody who can get a token."""
+    """Raise SettingsError for a request rule that every holder of a token may use."""
     if settings.authorization == "jwt":
         for rule in policy.rules:
             if rule.on == "request" and rule.callers is None:
                 raise SettingsError(
-                    f"authorization jwt lets in every token of the issuer: give rule {rule.name} callers"
+                    f"authorization jwt accepts every token of the issuer: give rule {rule.name} callers"
                 )
 
 
 def _number(name: str, value: Any) -> int | None:
-    """`cdk -c name=value` hands over text."""
+    """Return the number; `cdk -c name=value` passes it as text."""
     if value is None and name != "concurrency":
         raise SettingsError(f"setting {name} is missing from cdk.json")
     if value in (None, "", "null"):
@@ -130,7 +144,7 @@ def _number(name: str, value: Any) -> int | None:
 
 
 def _words(name: str, value: Any) -> list[str]:
-    """Return a list of texts; `cdk -c name=a,b` hands over one text."""
+    """Return a list of texts; `cdk -c name=a,b` passes one text."""
     words = value.split(",") if isinstance(value, str) else value or []
     if not isinstance(words, list) or not all(isinstance(word, str) and word.strip() for word in words):
         raise SettingsError(f"setting {name} must be a list of texts, not {value!r}")

@@ -1,31 +1,32 @@
-"""The stack: wires the constructs together and grants what the policy needs, nothing else."""
+"""The stack: connects the constructs and grants the rights that the policy needs, and no others."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from aws_cdk import CfnOutput, CliCredentialsStackSynthesizer, DefaultStackSynthesizer, Stack
+from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from infra import schedule
 from infra.alarms import Alarms
 from infra.api import PromotionApi
 from infra.dashboard import Dashboard
-from infra.function import PromoterFunction, of_promotions
+from infra.function import PromoterFunction, promotion_environment
 from infra.policy.file import PolicyFile
 from infra.queues import Queues
 from infra.rights import grant_images
 from infra.scan_rules import ScanRules
-from infra.schedule import Reconciliation, of_runs
 from infra.settings import Settings
 from infra.table import PromoterTable
 
-RECONCILER_TIMEOUT = 15 * 60  # seconds, the longest that Lambda allows
-# A batch of the stream is three calls of PutEvents. The function waits for them: it needs no processor.
+# A batch of the stream needs three PutEvents calls. The function waits for them, so a slow processor is enough.
 ANNOUNCER_TIMEOUT, ANNOUNCER_MEMORY = 60, 256  # seconds, MB
 
 
 class PromoterStack(Stack):
-    """Functions between EventBridge, an HTTP API and Amazon ECR: one each to promote, reconcile and announce."""
+    """Three functions that promote, reconcile and announce, with their table, queues, API, rules and alarms."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, policy: PolicyFile, settings: Settings, **kwargs: Any
@@ -40,65 +41,21 @@ class PromoterStack(Stack):
             description="Promotes container images in Amazon ECR under a policy",
             **kwargs,
         )
+        self._policy, self._settings = policy, settings
         queues = Queues(self, "Queues", settings=settings)
         ledger = PromoterTable(self, "Ledger", settings=settings)
-        of_ledger = of_promotions(self, settings, ledger.table)
-        promoter = PromoterFunction(
-            self,
-            "Promoter",
-            policy=policy,
-            settings=settings,
-            handler="lambda_handler",
-            description="Promotes container images in Amazon ECR",
-            timeout=settings.timeout,
-            memory=settings.memory,
-            concurrency=settings.concurrency,
-            calls_itself=True,  # what there is no time for goes back into its queue, less each time
-            environment=of_ledger,
-        )
-        reconciler = PromoterFunction(
-            self,
-            "Reconciler",
-            policy=policy,
-            settings=settings,
-            handler="reconcile_handler",
-            description="Puts right what events and crashes left behind, and looks for drift",
-            timeout=RECONCILER_TIMEOUT,
-            memory=settings.memory,
-            environment=of_ledger | of_runs(settings.reconcileMinutes),
-        )
-        announcer = PromoterFunction(
-            self,
-            "Announcer",
-            policy=policy,
-            settings=settings,
-            handler="announce_handler",
-            description="Announces what ends in the ledger",
-            timeout=ANNOUNCER_TIMEOUT,
-            memory=ANNOUNCER_MEMORY,
-            environment={},
-        )
+        environment = promotion_environment(self, settings, ledger.table)
+        promoter, reconciler = self._promoter(environment), self._reconciler(environment)
+        announcer = self._announcer()
         for each in (promoter, reconciler):
             ledger.grant(each.role)
             grant_images(each.role, policy)
-        ledger.announce_by(announcer.function, unannounced=queues.unannounced)
-        queues.serve_events_by(promoter.function, retry_seconds=1 if local else 60)
-        undelivered = queues.for_rules(queues.undelivered)
-        ScanRules(
-            self, "Scans", policy=policy, events_queue=queues.for_rules(queues.events), undelivered=undelivered
-        )
-        Reconciliation(
-            self,
-            "Reconciliation",
-            function=reconciler.function,
-            minutes=settings.reconcileMinutes,
-            undelivered=undelivered,
-            failed=queues.runs,
-        )
+        ledger.stream_to(announcer.function, unannounced=queues.unannounced)
+        queues.send_events_to(promoter.function, retry_seconds=1 if local else 60)
+        self._add_rules(queues, reconciler.function)
         api = PromotionApi(
             self, "Api", function=promoter.function, reconciler=reconciler.function, settings=settings
         )
-
         watched: dict[str, Any] = {
             "function": promoter.function,
             "reconciler": reconciler.function,
@@ -113,17 +70,75 @@ class PromoterStack(Stack):
         }
         Alarms(self, "Alarms", **watched, minutes=settings.reconcileMinutes, topic_email=settings.alarmEmail)
         Dashboard(self, "Dashboard", **watched)
+        self._add_outputs(
+            ApiUrl=api.url,
+            FunctionName=promoter.function.function_name,
+            LogGroup=promoter.log_group.log_group_name,
+            ReconcilerFunctionName=reconciler.function.function_name,
+            ReconcilerLogGroup=reconciler.log_group.log_group_name,
+            AnnouncerFunctionName=announcer.function.function_name,
+            AnnouncerLogGroup=announcer.log_group.log_group_name,
+            TableName=ledger.table.table_name,
+            EventsQueue=queues.events.queue_url,
+            FailedEventsQueue=queues.failed.queue_url,
+            UnannouncedQueue=queues.unannounced.queue_url,
+            UndeliveredEventsQueue=queues.undelivered.queue_url,
+            FailedRunsQueue=queues.runs.queue_url,
+        )
 
-        CfnOutput(self, "ApiUrl", value=api.url)
-        CfnOutput(self, "FunctionName", value=promoter.function.function_name)
-        CfnOutput(self, "LogGroup", value=promoter.log_group.log_group_name)
-        CfnOutput(self, "ReconcilerFunctionName", value=reconciler.function.function_name)
-        CfnOutput(self, "ReconcilerLogGroup", value=reconciler.log_group.log_group_name)
-        CfnOutput(self, "AnnouncerFunctionName", value=announcer.function.function_name)
-        CfnOutput(self, "AnnouncerLogGroup", value=announcer.log_group.log_group_name)
-        CfnOutput(self, "TableName", value=ledger.table.table_name)
-        CfnOutput(self, "EventsQueue", value=queues.events.queue_url)
-        CfnOutput(self, "FailedEventsQueue", value=queues.failed.queue_url)
-        CfnOutput(self, "UnannouncedQueue", value=queues.unannounced.queue_url)
-        CfnOutput(self, "UndeliveredEventsQueue", value=queues.undelivered.queue_url)
-        CfnOutput(self, "FailedRunsQueue", value=queues.runs.queue_url)
+    def _promoter(self, environment: Mapping[str, str]) -> PromoterFunction:
+        return PromoterFunction(
+            self,
+            "Promoter",
+            policy=self._policy,
+            settings=self._settings,
+            handler="lambda_handler",
+            description="Promotes container images in Amazon ECR",
+            timeout=self._settings.timeout,
+            memory=self._settings.memory,
+            concurrency=self._settings.concurrency,
+            calls_itself=True,  # it sends unfinished work back to its queue; each message has less left
+            environment=environment,
+        )
+
+    def _reconciler(self, environment: Mapping[str, str]) -> PromoterFunction:
+        return PromoterFunction(
+            self,
+            "Reconciler",
+            policy=self._policy,
+            settings=self._settings,
+            handler="reconcile_handler",
+            description="Recovers interrupted promotions, retries deferred ones, and looks for drift",
+            timeout=schedule.TIMEOUT,
+            memory=self._settings.memory,
+            environment={**environment, **schedule.run_environment(self._settings.reconcileMinutes)},
+        )
+
+    def _announcer(self) -> PromoterFunction:
+        return PromoterFunction(
+            self,
+            "Announcer",
+            policy=self._policy,
+            settings=self._settings,
+            handler="announce_handler",
+            description="Sends the outcomes of promotions, and drift, to EventBridge",
+            timeout=ANNOUNCER_TIMEOUT,
+            memory=ANNOUNCER_MEMORY,
+            environment={},
+        )
+
+    def _add_rules(self, queues: Queues, reconciler: lambda_.Function) -> None:
+        undelivered, events_queue = (queues.as_rule_target(each) for each in (queues.undelivered, queues.events))
+        ScanRules(self, "Scans", policy=self._policy, events_queue=events_queue, undelivered=undelivered)
+        schedule.Reconciliation(
+            self,
+            "Reconciliation",
+            function=reconciler,
+            minutes=self._settings.reconcileMinutes,
+            undelivered=undelivered,
+            failed=queues.runs,
+        )
+
+    def _add_outputs(self, **values: str) -> None:
+        for name, value in values.items():
+            CfnOutput(self, name, value=value)

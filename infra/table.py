@@ -1,4 +1,4 @@
-"""The functions' table: what they remember between invocations. docs/ledger.md has the items."""
+"""The functions' table: what they remember between invocations. docs/reference/ledger.md has the items."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from constructs import Construct
 
 from infra.settings import Settings
 from promoter.aws.dynamodb.table import INDEX
+from promoter.domain.names import SERVICE
 
-# Only what the code calls; a transaction needs the rights of its parts (DynamoDB developer guide, "IAM and
-# transactions").
+# Only the actions that the code calls. A transaction needs the rights of its parts (DynamoDB developer guide, "IAM
+# and transactions").
 RIGHTS = [
     "dynamodb:BatchGetItem",
     "dynamodb:BatchWriteItem",
@@ -24,16 +25,16 @@ RIGHTS = [
     "dynamodb:Query",
     "dynamodb:UpdateItem",
 ]
-# Not the histories, which have outcomes too.
+# Records only: rows of histories have outcomes too.
 ENDED = {"NewImage": {"sk": {"S": ["record"]}, "outcome": {"S": lambda_.FilterRule.exists()}}}
 DRIFTED = {"NewImage": {"drift": {"S": lambda_.FilterRule.exists()}}}
 
-# Of a batch of the stream, beside the first: more than an hour, where each ends with a time-out.
-TRIES = 200
+# Retries of a batch of the stream. They last more than an hour if each ends with a time-out.
+RETRIES = 200
 
 
 class PromoterTable(Construct):
-    """One on-demand table, encrypted, recoverable to any second of 35 days, and kept when the stack is deleted."""
+    """One encrypted on-demand table, recoverable to any second of 35 days, which outlives the stack."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
         super().__init__(scope, construct_id)
@@ -59,23 +60,23 @@ class PromoterTable(Construct):
         )
 
     def grant(self, role: iam.IRole) -> None:
-        """Give the role what promoter and reconciler do with the table and its index."""
+        """Grant the role the actions of promoter and reconciler on the table and its index."""
         arns = [self.table.table_arn, f"{self.table.table_arn}/index/{INDEX}"]
         role.add_to_principal_policy(iam.PolicyStatement(actions=RIGHTS, resources=arns))
 
-    def announce_by(self, function: lambda_.Function, *, unannounced: sqs.IQueue) -> None:
-        """Have the function announce what ends in the table, and put aside in the queue what it cannot announce.
+    def stream_to(self, function: lambda_.Function, *, unannounced: sqs.IQueue) -> None:
+        """Invoke the function for outcomes and drift; it sends to `unannounced` what it cannot announce.
 
-        Lambda itself gives up only where the function cannot even do that: after TRIES, or 20 hours. The stream
-        forgets after 24: what is given up then would be given up without a trace.
+        If the function cannot do that either, Lambda itself sends the batch to the queue, after RETRIES or 20
+        hours. The limit is below the 24 hours of the stream, after which records are lost without a trace.
         """
         function.add_event_source(
             sources.DynamoEventSource(
                 self.table,
                 starting_position=lambda_.StartingPosition.TRIM_HORIZON,
                 batch_size=25,
-                bisect_batch_on_error=True,  # finds the record that ends the function, and is no try by itself
-                retry_attempts=TRIES,
+                bisect_batch_on_error=True,  # isolates the record that fails; does not count as a retry
+                retry_attempts=RETRIES,
                 max_record_age=Duration.hours(20),
                 on_failure=sources.SqsDlq(unannounced),
                 filters=[
@@ -90,7 +91,7 @@ class PromoterTable(Construct):
             iam.PolicyStatement(
                 actions=["events:PutEvents"],
                 resources=[bus],
-                conditions={"ForAllValues:StringEquals": {"events:source": "ecr-promoter"}},
+                conditions={"ForAllValues:StringEquals": {"events:source": SERVICE}},
             )
         )
 

@@ -1,4 +1,4 @@
-"""`python -m local up|stop|demo|start`: AWS on this machine; `make local`, `make stop` and `make demo` call it."""
+"""`python -m local start|up|stop|demo`: AWS on this machine. `make local`, `make stop` and `make demo` call it."""
 
 from __future__ import annotations
 
@@ -7,42 +7,45 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from local import aws, demo, deploy, process
+from local import aws, deploy, process
+from local.demo import run
 
 
 def start(given: argparse.Namespace) -> int:
-    """Start an empty local AWS, or find the one that runs, and say how to reach it."""
+    """Start a local AWS without the stack, unless one runs in the directory already."""
     found = process.start(given.directory)
     path = aws.write_env(given.directory, {})
-    print(f"The local AWS answers at {found.endpoint_url}. Set your shell up with: . {path}")
+    print(f"The local AWS runs at {found.endpoint_url}. Set up your shell with: . {path}")
     return 0
 
 
 def up(given: argparse.Namespace) -> int:
-    """Start a local AWS and deploy the stack to it; once more deploys what has changed."""
-    print("1. The local AWS starts")
+    """Start a local AWS and deploy the stack to it. Run again, it deploys what has changed."""
+    print("1. Start the local AWS", flush=True)
     found = process.start(given.directory)
     print(f"   {found.endpoint_url}")
-    print(f"2. The stack is deployed with {given.policy} (about 20 s)")
+    print(f"2. Deploy the stack with the policy {given.policy} (about 20 s)", flush=True)
     variables = deploy.deploy(found, given.directory, given.policy)
     path = aws.write_env(given.directory, variables)
-    print(f"The API answers at {variables['PROMOTER_API_URL']}.")
-    print(f"Set your shell up with: . {path}  End it with: make stop")
+    print(f"The API runs at {variables['PROMOTER_API_URL']}.")
+    print(f"Set up your shell with: . {path}")
+    print("Stop the local AWS with: make stop")
     return 0
 
 
 def stop(given: argparse.Namespace) -> int:
-    """End the one of the directory."""
-    print("The local AWS has ended." if process.stop(given.directory) else "No local AWS runs here.")
+    """Stop the local AWS of the directory."""
+    stopped = process.stop(given.directory)
+    print("The local AWS is stopped." if stopped else f"No local AWS runs in {given.directory}.")
     return 0
 
 
-def tell(_: argparse.Namespace) -> int:
-    """Tell the whole story on a local AWS of its own."""
-    return demo.main()
+def demo(_: argparse.Namespace) -> int:
+    """Promote images step by step on a local AWS of its own, which is stopped at the end."""
+    return run.main()
 
 
-COMMANDS = {"start": start, "up": up, "stop": stop, "demo": tell}
+COMMANDS = {"start": start, "up": up, "stop": stop, "demo": demo}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,9 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="command")
     for name, command in COMMANDS.items():
         sub = commands.add_parser(name, help=command.__doc__)
-        sub.add_argument("--directory", type=Path, default=Path(".local"), help="where it lives (%(default)s)")
+        sub.add_argument("--directory", type=Path, default=Path(".local"), help="its folder (%(default)s)")
         sub.add_argument(
-            "--policy", type=Path, default=Path("promotions.yaml"), help="what `up` deploys (%(default)s)"
+            "--policy",
+            type=Path,
+            default=Path("promotions.yaml"),
+            help="the policy to deploy (%(default)s)",
         )
         sub.set_defaults(command=command)
     given = parser.parse_args(arguments)

@@ -1,9 +1,11 @@
-"""The running local AWS, as its callers see it."""
+"""How clients reach a running local AWS: its address, its credentials and its control routes."""
 
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,15 +14,20 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-# The account's root user; ministack knows it by these.
+# The credentials of the account's root user, as ministack is configured with them.
 ACCOUNT_ID = "123456789012"
 ACCESS_KEY_ID = "LOCALADMIN"
 SECRET_ACCESS_KEY = "local-admin-secret"
 
+LOOPBACK = "127.0.0.1"
+CONTROL_WITHIN = 30.0  # seconds for an answer of a control route
+# urllib's default would use the proxy that the environment names.
+WITHOUT_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
 
 @dataclass(frozen=True)
 class LocalAws:
-    """Where a local AWS is and how its administrator signs. `registry` is host:port for docker clients."""
+    """The address of a local AWS and its administrator's credentials. `registry` is host:port for docker."""
 
     endpoint_url: str
     registry: str
@@ -31,15 +38,15 @@ class LocalAws:
 
     @classmethod
     def load(cls, directory: Path) -> LocalAws:
-        """Return the one that was started in a directory. Raises FileNotFoundError if none was."""
+        """Return the local AWS that was started in a directory. Raises FileNotFoundError if there is none."""
         return cls(**json.loads((directory / "aws.json").read_text()))
 
     def save(self, directory: Path) -> None:
-        """Write what `load` reads."""
+        """Write the file that `load` reads."""
         (directory / "aws.json").write_text(json.dumps(asdict(self), indent=2))
 
     def client(self, service: str, **settings: Any) -> Any:
-        """Return a boto3 client signing as the administrator, or with the credentials given."""
+        """Return a boto3 client that signs as the administrator, or with the credentials in `settings`."""
         return boto3.client(  # type: ignore[call-overload]
             service,
             **{
@@ -52,8 +59,16 @@ class LocalAws:
             },
         )
 
+    def control(self, method: str, path: str, document: Any = None) -> Any:
+        """Call a control route, as `POST scans`, and return its JSON answer. Raises urllib.error.HTTPError."""
+        body = None if document is None else json.dumps(document).encode()
+        url, headers = f"{self.endpoint_url}/_local/{path}", {"content-type": "application/json"}
+        request = urllib.request.Request(url, body, headers, method=method)
+        with WITHOUT_PROXY.open(request, timeout=CONTROL_WITHIN) as response:
+            return json.load(response)
+
     def environment(self) -> dict[str, str]:
-        """Return the variables with which the AWS CLI, the SDKs and the CDK find it."""
+        """Return the environment variables that lead the AWS CLI, the SDKs and the CDK to this local AWS."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_REGION": self.region,
@@ -61,11 +76,19 @@ class LocalAws:
             "AWS_ACCESS_KEY_ID": self.access_key_id,
             "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
             "REGISTRY": self.registry,
+            **past_proxies(os.environ),
         }
 
 
+def past_proxies(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment's NO_PROXY with this machine added: no proxy can reach a local AWS."""
+    known = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    hosts = ",".join(dict.fromkeys([*filter(None, known.split(",")), LOOPBACK]))
+    return {"NO_PROXY": hosts, "no_proxy": hosts}
+
+
 def write_env(directory: Path, extra: Mapping[str, str]) -> Path:
-    """Write `env`, to be read with `.` by a shell: the variables of the local AWS in this directory, and more."""
+    """Write the file `env` for a shell to source: the variables of this directory's local AWS, and `extra`."""
     variables = LocalAws.load(directory).environment() | dict(extra)
     path = directory / "env"
     path.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))

@@ -1,4 +1,4 @@
-"""Deploys the real stack with the real CDK command line to the local AWS."""
+"""Deploys the stack to the local AWS with the AWS CDK command line."""
 
 from __future__ import annotations
 
@@ -14,21 +14,35 @@ from local.aws import LocalAws
 PROJECT = Path(__file__).parents[1]
 CDK = PROJECT / "node_modules" / ".bin" / "cdk"
 STACK = "EcrPromoter"
+OUTPUTS = {
+    "PROMOTER_FUNCTION": "FunctionName",
+    "PROMOTER_RECONCILER": "ReconcilerFunctionName",
+    "PROMOTER_RECONCILER_LOG_GROUP": "ReconcilerLogGroup",
+    "PROMOTER_ANNOUNCER": "AnnouncerFunctionName",
+    "PROMOTER_FAILED_RUNS": "FailedRunsQueue",
+    "PROMOTER_TABLE": "TableName",
+    "PROMOTER_LOG_GROUP": "LogGroup",
+    "PROMOTER_EVENTS": "EventsQueue",
+    "PROMOTER_FAILED_EVENTS": "FailedEventsQueue",
+    "PROMOTER_UNDELIVERED_EVENTS": "UndeliveredEventsQueue",
+    "PROMOTER_UNANNOUNCED": "UnannouncedQueue",
+}
+"""The environment variable for each output of the stack; the API's address is computed."""
 
 
 class DeployError(Exception):
-    """The CDK command line failed; the text holds what it printed."""
+    """The CDK command line failed; the text is the end of its output."""
 
 
 def deploy(aws: LocalAws, directory: Path, policy: Path, *, tell: Callable[[str], None] = print) -> dict[str, str]:
     """Bootstrap and deploy; return the variables that lead to the stack. Raises DeployError.
 
-    All that CDK writes goes into `directory`, so that two deployments do not meet.
+    The CDK writes only into `directory`, so that two deployments do not disturb each other.
     """
     environment = environment_for(aws)
     directory = directory.resolve()
     tell("   cdk bootstrap")
-    # Not in the project: beside a cdk.json, bootstrap would synthesize the app first, with another policy.
+    # Outside the project: where there is a cdk.json, bootstrap first synthesizes the app, with another policy.
     run(["bootstrap", f"aws://{aws.account_id}/{aws.region}"], environment, directory, cwd=directory)
     tell("   cdk deploy")
     outputs = directory / "outputs.json"
@@ -38,31 +52,19 @@ def deploy(aws: LocalAws, directory: Path, policy: Path, *, tell: Callable[[str]
         environment,
         directory,
     )
-    made = json.loads(outputs.read_text())[STACK]
-    return {
-        "PROMOTER_API_URL": plain_url(aws, made["ApiUrl"]),
-        "PROMOTER_FUNCTION": made["FunctionName"],
-        "PROMOTER_RECONCILER": made["ReconcilerFunctionName"],
-        "PROMOTER_RECONCILER_LOG_GROUP": made["ReconcilerLogGroup"],
-        "PROMOTER_ANNOUNCER": made["AnnouncerFunctionName"],
-        "PROMOTER_FAILED_RUNS": made["FailedRunsQueue"],
-        "PROMOTER_TABLE": made["TableName"],
-        "PROMOTER_LOG_GROUP": made["LogGroup"],
-        "PROMOTER_EVENTS": made["EventsQueue"],
-        "PROMOTER_FAILED_EVENTS": made["FailedEventsQueue"],
-        "PROMOTER_UNDELIVERED_EVENTS": made["UndeliveredEventsQueue"],
-        "PROMOTER_UNANNOUNCED": made["UnannouncedQueue"],
-    }
+    stack = json.loads(outputs.read_text())[STACK]
+    variables = {name: stack[output] for name, output in OUTPUTS.items()}
+    return {"PROMOTER_API_URL": plain_url(aws, stack["ApiUrl"]), **variables}
 
 
 def plain_url(aws: LocalAws, api_url: str) -> str:
-    """Return the API's address without a host name of its own, which no name server here would know."""
+    """Return the API's address by path: no name server here knows the host name that CloudFormation answers."""
     api_id = api_url.removeprefix("https://").partition(".")[0]
     return f"{aws.endpoint_url}/_aws/execute-api/{api_id}"
 
 
 def environment_for(aws: LocalAws) -> Mapping[str, str]:
-    """Return an environment in which AWS is the local one and nothing of the user's own is seen."""
+    """Return this process's environment with the local AWS in place of the user's own AWS settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return kept | aws.environment() | {"PATH": path, "CDK_DISABLE_VERSION_CHECK": "true"}

@@ -1,4 +1,4 @@
-"""Starts and ends a local AWS as a process of its own, which lives in one directory."""
+"""Starts and stops a local AWS: one process, whose files are all in one directory."""
 
 from __future__ import annotations
 
@@ -10,56 +10,59 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from local.aws import LocalAws
+from local.aws import LOOPBACK, LocalAws, past_proxies
+from local.waiting import wait_until
 
 __all__ = ["LocalAws", "NotStarted", "start", "stop"]
 
 ROOT = Path(__file__).resolve().parents[1]
 READY_WITHIN = 60.0
-ENDED_WITHIN = 10.0
+STOPPED_WITHIN = 10.0
 
-# Our own children, which stay until they are waited for. Another process may well end what this one has started.
+# The children of this process. Another process may stop them; they stay zombies until this one waits for them.
 _started: dict[int, subprocess.Popen[bytes]] = {}
 
 
 class NotStarted(Exception):
-    """The local AWS did not come up; the text ends with the tail of its log."""
+    """The local AWS did not start; the text ends with the last lines of its log."""
 
 
 def start(directory: Path, *, region: str = "us-east-1", retry_seconds: float | None = None) -> LocalAws:
-    """Start a local AWS on a free port and return when it answers; the one that already runs there is returned.
+    """Start a local AWS on a free port; return it once it answers. Return the one that the directory already has.
 
-    `retry_seconds`: how long Lambda waits before it tries an event again (and twice as long the second time); AWS
-    waits a minute, the default here is a second. The directory then holds `pid`, `log` and `aws.json`.
-    Raises NotStarted.
+    `retry_seconds`: how long Lambda waits before it retries an asynchronous event, and half of its wait before the
+    second retry. AWS waits one minute, the default here is one second.
+
+    The files `pid`, `log` and `aws.json` are in the directory afterwards. From then on this process and its
+    children use no proxy for 127.0.0.1. Raises NotStarted.
     """
+    os.environ.update(past_proxies(os.environ))
     directory = directory.resolve()
     if _running(directory):
         return LocalAws.load(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"{LOOPBACK}:{_free_port()}"
     aws = LocalAws(endpoint_url=f"http://{address}", registry=address, region=region)
     waits = {} if retry_seconds is None else {"LAMBDA_ASYNC_RETRY_BASE_SECONDS": str(retry_seconds)}
     process = _launch(directory, aws, os.environ | waits)
-    _within(READY_WITHIN, lambda: process.poll() is not None or _answers(aws, process.pid))
+    wait_until(lambda: process.poll() is not None or _answers(aws, process.pid), seconds=READY_WITHIN)
     if process.poll() is not None or not _answers(aws, process.pid):
-        _end(process.pid)
+        _stop(process.pid)
         tail = "\n".join((directory / "log").read_text(errors="replace").splitlines()[-20:])
-        raise NotStarted(f"The local AWS did not come up on {address}; the end of {directory / 'log'}:\n{tail}")
+        raise NotStarted(f"The local AWS did not start on {address}. The end of {directory / 'log'}:\n{tail}")
     aws.save(directory)
     return aws
 
 
 def stop(directory: Path) -> bool:
-    """End the local AWS of a directory and the functions it runs; say whether there was one."""
+    """Stop the local AWS of a directory and the functions that it runs; return whether one was running."""
     directory = directory.resolve()
     pid = _running(directory)
     if pid:
-        _end(pid)
+        _stop(pid)
     (directory / "pid").unlink(missing_ok=True)
     return bool(pid)
 
@@ -83,7 +86,7 @@ def _launch(directory: Path, aws: LocalAws, environment: Mapping[str, str]) -> s
 
 
 def _running(directory: Path) -> int | None:
-    """Return the process id if the process is still the one that was started for this directory."""
+    """Return the id of the directory's process if that process still runs."""
     try:
         pid = int((directory / "pid").read_text())
     except (FileNotFoundError, ValueError):
@@ -91,17 +94,17 @@ def _running(directory: Path) -> int | None:
     shown = subprocess.run(
         ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
-    # Process ids are used again: another process must never be taken for ours.
+    # The operating system reuses process ids: check that the process is the local AWS of this directory.
     return pid if f"-m local.server --directory {directory} " in shown.stdout else None
 
 
-def _end(pid: int) -> None:
-    """Ask the process to end; then end what is left of it and of what it has started, its process group."""
+def _stop(pid: int) -> None:
+    """Ask the process to exit, then kill what is left of its process group."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
-        _within(ENDED_WITHIN, lambda: not _alive(pid))
+        wait_until(lambda: not _alive(pid), seconds=STOPPED_WITHIN)
         os.killpg(pid, signal.SIGKILL)
-    _within(ENDED_WITHIN, lambda: not _alive(pid))
+    wait_until(lambda: not _alive(pid), seconds=STOPPED_WITHIN)
     _started.pop(pid, None)
 
 
@@ -126,18 +129,8 @@ def _answers(aws: LocalAws, pid: int) -> bool:
         connection.close()
 
 
-def _within(seconds: float, condition: Callable[[], bool]) -> bool:
-    """Wait until the condition holds; say whether it did in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 def _free_port() -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
         return port

@@ -1,13 +1,12 @@
-"""A small docker client: makes tiny real images and pushes them over the registry HTTP API.
+"""A small docker client: builds tiny images and pushes them over the registry HTTP API.
 
-Everything follows from the seed, so the same call makes the same digests.
+The content depends on the seed only: the same call pushes the same digests.
 """
 
 from __future__ import annotations
 
 import base64
 import gzip
-import hashlib
 import io
 import json
 import tarfile
@@ -20,19 +19,25 @@ from http.client import HTTPResponse
 from typing import Any
 from urllib.parse import quote
 
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
-OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
-DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+from local.aws import WITHOUT_PROXY
+from local.oci import (
+    DOCKER_CONFIG,
+    DOCKER_LAYER,
+    DOCKER_MANIFEST,
+    OCI_CONFIG,
+    OCI_EMPTY,
+    OCI_INDEX,
+    OCI_LAYER,
+    OCI_MANIFEST,
+    sha256,
+)
+
 TYPES = {OCI_MANIFEST: (OCI_CONFIG, OCI_LAYER), DOCKER_MANIFEST: (DOCKER_CONFIG, DOCKER_LAYER)}
 PLATFORMS = ("linux/amd64", "linux/arm64")
 
 
 class PushRefused(Exception):
-    """The registry did not take what was pushed; `status` is HTTP's, the text is the registry's."""
+    """The registry refused a request; `status` is the HTTP status, the text is the registry's answer."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(f"{status}: {text}")
@@ -41,7 +46,7 @@ class PushRefused(Exception):
 
 @dataclass(frozen=True)
 class PushedImage:
-    """What was pushed. An index has its images in `children`, by platform, and its attestations' digests."""
+    """A pushed image. An index has its images in `children`, by platform, and the digests of its attestations."""
 
     digest: str
     media_type: str
@@ -59,7 +64,7 @@ def push_image(
     media_type: str = OCI_MANIFEST,
     platform: str = PLATFORMS[0],
 ) -> PushedImage:
-    """Push an image of one platform with a layer of one file, by tag or, without one, by digest."""
+    """Push an image of one platform with one layer of one file. Without a tag it is pushed by digest."""
     config_type, layer_type = TYPES[media_type]
     tar = _tar("seed.txt", f"{seed} {platform}\n".encode())
     os_name, architecture = platform.split("/")
@@ -87,7 +92,7 @@ def push_index(
     platforms: tuple[str, ...] = PLATFORMS,
     attestations: bool = False,
 ) -> PushedImage:
-    """Push an image of several platforms as docker buildx does: children by digest first, then the index."""
+    """Push an image of several platforms as docker buildx does: its images by digest, then the index."""
     children = {name: push_image(registry, repository, None, seed=seed, platform=name) for name in platforms}
     entries = [
         _descriptor(child.manifest, OCI_MANIFEST) | {"platform": _platform(name)}
@@ -113,12 +118,12 @@ def push_referrer(
     artifact_type: str,
     annotations: Mapping[str, str] | None = None,
 ) -> PushedImage:
-    """Push an artifact that refers to an image, as a signature or an SBOM does (OCI image specification 1.1)."""
+    """Push an artifact whose `subject` is an image, as a signature or an SBOM (OCI image specification 1.1)."""
     manifest = {
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
         "artifactType": artifact_type,
-        "config": _pushed_blob(registry, repository, b"{}", "application/vnd.oci.empty.v1+json"),
+        "config": _pushed_blob(registry, repository, b"{}", OCI_EMPTY),
         "layers": [_pushed_blob(registry, repository, artifact_type.encode(), artifact_type)],
         "subject": _descriptor(subject.manifest, subject.media_type),
         **({"annotations": dict(annotations)} if annotations else {}),
@@ -129,7 +134,7 @@ def push_referrer(
 def push_manifest(
     registry: str, repository: str, manifest: bytes, media_type: str, tag: str | None
 ) -> PushedImage:
-    """Push the bytes as they are. Raises PushRefused."""
+    """Push a manifest without changing its bytes. Raises PushRefused."""
     digest = sha256(manifest)
     _call("PUT", f"http://{registry}/v2/{repository}/manifests/{tag or digest}", manifest, media_type)
     return PushedImage(digest, media_type, manifest)
@@ -143,23 +148,16 @@ def push_blob(registry: str, repository: str, blob: bytes) -> str:
     return digest
 
 
-def sha256(body: bytes) -> str:
-    """Return the digest of the bytes as registries write it."""
-    return f"sha256:{hashlib.sha256(body).hexdigest()}"
-
-
-def opened(
+def send(
     method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
 ) -> HTTPResponse:
-    """Return the registry's answer, to be closed by the caller. Raises PushRefused."""
+    """Send a request and return the registry's answer, which the caller closes. Raises PushRefused."""
     password = base64.b64encode(b"AWS:local").decode()
     request = urllib.request.Request(
         url, body, {"Authorization": f"Basic {password}", **(headers or {})}, method=method
     )
-    # Nothing on this machine is reached through a proxy.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        response: HTTPResponse = opener.open(request)
+        response: HTTPResponse = WITHOUT_PROXY.open(request)
     except urllib.error.HTTPError as error:
         with error:
             raise PushRefused(error.code, error.read().decode()) from error
@@ -201,5 +199,5 @@ def _tar(name: str, content: bytes) -> bytes:
 
 
 def _call(method: str, url: str, body: bytes, media_type: str = "application/octet-stream") -> Message:
-    with opened(method, url, body, {"Content-Type": media_type}) as response:
+    with send(method, url, body, {"Content-Type": media_type}) as response:
         return response.headers

@@ -3,7 +3,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 SECONDS=0
-code=(app.py bench infra lambda local tests)
+code=(app.py bench infra lambda local scripts tests)
 
 taken() {
     echo "$((SECONDS / 60)) min $((SECONDS % 60)) s"
@@ -29,6 +29,7 @@ lint() {
     step spelling .venv/bin/codespell
     step workflows ".venv/bin/zizmor --offline --quiet --persona pedantic .github"
     step "imports between packages" ".venv/bin/python .venv/bin/lint-imports --no-cache --no-logo"
+    step docs "make docs"
     step "types (15 s the first time)" ".venv/bin/python -m mypy"
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv and node_modules from the pins, with uv. Needs Python 3.11 to 3.14 and nothing else; run by make.
+# Installs the pins into .venv and node_modules with uv. Needs only Python 3.11 to 3.14; make runs it.
 set -euo pipefail
 python=${1:-python3}
 SECONDS=0
@@ -9,17 +9,17 @@ fail() {
     exit 1
 }
 
-# The lines of one package in requirements.txt, with its hashes.
+# Prints the lines of a package in requirements.txt, with its hashes.
 pin() {
     awk -v start="$1==" '/^[a-z]/ { on = index($0, start) == 1 } on && !/^ *#/' requirements.txt
 }
 
-# Debian ships what makes a virtual environment with pip in a package of its own.
+# Debian has the module ensurepip, which venv needs for pip, in a separate package.
 has_ensurepip() {
     "$python" -c 'import ensurepip' 2>/dev/null
 }
 
-# The pinned uv, checked by its hash, by whatever this machine can install with.
+# Installs the pinned uv, checked by its hash, with the uv or pip that this machine has.
 get_uv() {
     local install=(install --quiet --no-deps --require-hashes -r .venv/uv.txt)
     if uv --version >/dev/null 2>&1; then
@@ -31,7 +31,7 @@ get_uv() {
     fi
 }
 
-# uv's progress without the list of all packages, which only a terminal has room for.
+# Shows uv's progress; without a terminal it leaves out the list of all packages.
 briefly() {
     if [ -t 2 ]; then
         "$@"
@@ -41,13 +41,13 @@ briefly() {
 }
 
 for folder in .venv node_modules; do
-    [ ! -L $folder ] || fail "$folder is a link to $(readlink $folder), which others may use and which set-up would empty: rm $folder, then run this again"
+    [ ! -L $folder ] || fail "$folder is a link to $(readlink $folder), which set-up would empty although others may use it: rm $folder, then run this again"
 done
-command -v "$python" >/dev/null || fail "there is no $python: install Python 3.11 to 3.14, or name one: make PYTHON=/path/to/python3 ..."
+command -v "$python" >/dev/null || fail "there is no $python: install Python 3.11 to 3.14, or name it: make PYTHON=/path/to/python3 ..."
 "$python" - <<'PY' || exit 1
 import sys
 if not (3, 11) <= sys.version_info[:2] <= (3, 14):
-    sys.exit(f"set-up: Python 3.11 to 3.14 is needed, this is {sys.version.split()[0]}: make PYTHON=python3.12 ...")
+    sys.exit(f"set-up: Python 3.11 to 3.14 is needed, this is {sys.version.split()[0]}: name another one: make PYTHON=python3.12 ...")
 PY
 variables=$("$python" infra/pip_settings.py) || exit 1
 eval "$variables"
@@ -60,8 +60,8 @@ site=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"
 echo ../../../../lambda >"$site/ecr-promoter.pth"
 pin uv >.venv/uv.txt
 if ! uv --version >/dev/null 2>&1 && ! "$python" -m pip --version >/dev/null 2>&1 && ! has_ensurepip; then
-    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || fail "neither uv nor pip is here to begin with; on Debian: sudo apt-get install python3-venv"
-    echo "   Debian's python3-venv first, for its pip"
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || fail "this machine has neither uv nor pip; on Debian: sudo apt-get install python3-venv"
+    echo "   installing Debian's python3-venv, for its pip"
     { apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; } >/dev/null || fail "apt-get could not install python3-venv (above)"
 fi
 network="check the network; HTTPS_PROXY names a proxy, PIP_INDEX_URL or UV_DEFAULT_INDEX a private index; then run this again"

@@ -1,1 +1,1 @@
-"""promotions.yaml: its model, its checks, and what it would decide."""
+"""promotions.yaml: its model, its checks, and `make explain`."""

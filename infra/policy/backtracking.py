@@ -1,8 +1,9 @@
-"""How many steps Python's regular expressions can take for one tag: an upper bound, whatever the tag.
+"""An upper bound of the steps that Python's regular expressions take to match a tag, for every possible tag.
 
-Python tries one way through a pattern after the other, so the steps for a text are the ways to read each of its
-beginnings. They are counted for all tags at once: a context is the set of positions at which a matcher can be
-after some text, and each position has the highest count of ways that a text of this length and context has.
+Python tries the ways through a pattern one after the other. So the number of steps for a text is at most the
+number of ways to read all its prefixes. This module counts the ways for all tags at once: a context is the set of
+positions at which a matcher can be after some text. For each position of a context it keeps the highest number of
+ways that any text of the same length has.
 docs/decisions/0012-patterns-cost-a-bounded-number-of-steps.md says why that is enough.
 """
 
@@ -12,14 +13,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from re import _parser  # type: ignore[attr-defined]  # what re.compile reads patterns with
+from re import _parser  # type: ignore[attr-defined]  # the parser of re.compile
 from typing import Any
 
 from infra.policy.positions import Positions, TooLargeError, positions
+from promoter.domain.limits import LONGEST_TAG
 
-LONGEST = 128  # characters of a tag; a longer text is not matched
 MOST_STEPS = 100_000
-"""A few milliseconds: a step looks at one character, which takes 10 to 50 ns."""
+"""A step reads one character, which takes 10 to 50 ns: the limit is a few milliseconds."""
 MOST_CONTEXTS, MOST_EDGES = 1_000, 20_000
 
 Context = frozenset[int]
@@ -27,18 +28,18 @@ START: Context = frozenset({0})
 
 
 @dataclass(frozen=True)
-class Move:
-    """One kind of character is read in a context: where that leads; `edges` are position, next one and ways."""
+class Transition:
+    """Reading one kind of character in a context: the next context; `edges` are position, next position, ways."""
 
     to: Context
     edges: tuple[tuple[int, int, int], ...]
 
 
 @cache
-def most_steps(pattern: str, longest: int = LONGEST) -> int:
-    """Return a number of steps that no text of at most `longest` characters exceeds.
+def most_steps(pattern: str, longest: int = LONGEST_TAG) -> int:
+    """Return an upper bound of the steps for a text of at most `longest` characters.
 
-    Beyond MOST_STEPS it says no more than that. Raises TooLargeError for a pattern whose steps cannot be counted.
+    Counting stops above MOST_STEPS. Raises TooLargeError if the steps cannot be counted.
     """
     parsed = _parser.parse(pattern)
     try:
@@ -49,7 +50,7 @@ def most_steps(pattern: str, longest: int = LONGEST) -> int:
 
 @cache
 def has_small_automaton(pattern: str) -> bool:
-    """Say whether an automaton for exactly this pattern has few states. Names of groups may stand twice."""
+    """Say whether an exact automaton of the pattern has few states. Names of groups may repeat."""
     try:
         parsed = _parser.parse(re.sub(r"\(\?P<\w+>", "(?:", pattern))
         contexts(positions(parsed, parsed.state.flags, endless=False, inside=lambda *_: 0))
@@ -58,19 +59,19 @@ def has_small_automaton(pattern: str) -> bool:
     return True
 
 
-def contexts(places: Positions) -> Mapping[Context, list[Move]]:
-    """Return what can be read in each context that a text leads to. Raises TooLargeError beyond the limits."""
-    moves: dict[Context, list[Move]] = {}
+def contexts(places: Positions) -> Mapping[Context, list[Transition]]:
+    """Return the transitions from each reachable context. Raises TooLargeError beyond the limits."""
+    transitions: dict[Context, list[Transition]] = {}
     pending, edges = [START], 0
     while pending:
         context = pending.pop()
-        if context not in moves:
-            moves[context] = list(_moves(context, places))
-            pending += [move.to for move in moves[context]]
-            edges += sum(len(move.edges) for move in moves[context])
-        if len(moves) > MOST_CONTEXTS or edges > MOST_EDGES:
+        if context not in transitions:
+            transitions[context] = list(_transitions(context, places))
+            pending += [transition.to for transition in transitions[context]]
+            edges += sum(len(transition.edges) for transition in transitions[context])
+        if len(transitions) > MOST_CONTEXTS or edges > MOST_EDGES:
             raise TooLargeError
-    return moves
+    return transitions
 
 
 def _bound(parsed: Any, flags: int, longest: int, *, endless: bool) -> int:
@@ -81,24 +82,24 @@ def _bound(parsed: Any, flags: int, longest: int, *, endless: bool) -> int:
     return _walk(places, contexts(places), longest)
 
 
-def _moves(context: Context, places: Positions) -> Iterator[Move]:
+def _transitions(context: Context, places: Positions) -> Iterator[Transition]:
     leading: dict[int, list[tuple[int, int]]] = {}
     for at in context:
         for to, ways in places.after[at].first.items():
             leading.setdefault(to, []).append((at, ways))
     for reading in {kind.intersection(leading) for kind in places.kinds}:
         if reading:
-            yield Move(reading, tuple((at, to, ways) for to in reading for at, ways in leading[to]))
+            yield Transition(reading, tuple((at, to, ways) for to in reading for at, ways in leading[to]))
 
 
-def _walk(places: Positions, moves: Mapping[Context, list[Move]], longest: int) -> int:
-    """Sum up what the matcher can do after each number of characters."""
+def _walk(places: Positions, transitions: Mapping[Context, list[Transition]], longest: int) -> int:
+    """Return the sum of the highest costs after each number of characters."""
     ways: dict[Context, dict[int, int]] = {}
     changed: Mapping[Context, Mapping[int, int]] = {START: {0: 1}}
     costs: dict[Context, int] = {}
     total = places.after[0].cost
     for length in range(1, longest + 1):
-        changed = _read(changed, moves, ways)
+        changed = _read(changed, transitions, ways)
         for context, counts in changed.items():
             costs[context] = sum(count * places.after[at].cost for at, count in counts.items())
         most = max(costs.values(), default=0)
@@ -112,17 +113,17 @@ def _walk(places: Positions, moves: Mapping[Context, list[Move]], longest: int) 
 
 def _read(
     changed: Mapping[Context, Mapping[int, int]],
-    moves: Mapping[Context, list[Move]],
+    transitions: Mapping[Context, list[Transition]],
     ways: dict[Context, dict[int, int]],
 ) -> Mapping[Context, Mapping[int, int]]:
-    """Read one more character wherever the ways have become more; return where that makes them more."""
+    """Read one more character in the contexts whose ways have increased; return those where they increase now."""
     more: dict[Context, dict[int, int]] = {}
     for context, counts in changed.items():
-        for move in moves[context]:
+        for transition in transitions[context]:
             sums: dict[int, int] = {}
-            for at, to, times in move.edges:
+            for at, to, times in transition.edges:
                 sums[to] = sums.get(to, 0) + counts.get(at, 0) * times
-            best = more.setdefault(move.to, dict(ways.get(move.to, {})))
+            best = more.setdefault(transition.to, dict(ways.get(transition.to, {})))
             for to, count in sums.items():
                 best[to] = max(count, best.get(to, 0))
     more = {context: counts for context, counts in more.items() if counts != ways.get(context)}

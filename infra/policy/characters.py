@@ -1,21 +1,21 @@
-"""Which characters each place of a regular expression reads."""
+"""The characters that each position of a regular expression reads."""
 
 from __future__ import annotations
 
 import re
 import string
 from collections.abc import Iterator, Sequence
-from re import IGNORECASE, _constants  # type: ignore[attr-defined]  # the words of re's own parser
+from re import IGNORECASE, _constants  # type: ignore[attr-defined]  # the names of re's own parser
 from typing import Any
 
-OTHER = "\U0010ffff"  # stands for all characters that neither a tag nor the pattern has
+OTHER = "\U0010ffff"  # represents every character that neither a tag nor the pattern has
 LETTERS = frozenset(string.ascii_letters + string.digits + "_.-" + OTHER)
 
 
 def kinds(reads: Sequence[tuple[Any, Any, int]]) -> frozenset[frozenset[int]]:
-    """Return, for each kind of character, the numbers of the places that read it; they count from 1.
+    """Return, for each kind of character, the numbers of the positions that read it; they begin with 1.
 
-    A place is what re's parser returns for it, and the flags that hold there.
+    A position is given by the operation and argument of re's parser, and by the flags that apply to it.
     """
     letters = LETTERS.union(*(map(chr, _codes(op, argument)) for op, argument, _ in reads))
     readers: dict[str, set[int]] = {letter: set() for letter in letters}
@@ -31,7 +31,7 @@ def kinds(reads: Sequence[tuple[Any, Any, int]]) -> frozenset[frozenset[int]]:
 
 
 def _codes(op: Any, argument: Any) -> Iterator[int]:
-    """Yield the characters that a position names."""
+    """Yield the code points that a position names."""
     match op.name:
         case "LITERAL" | "NOT_LITERAL":
             yield argument
@@ -43,11 +43,11 @@ def _codes(op: Any, argument: Any) -> Iterator[int]:
 
 
 def _can_read(op: Any, argument: Any, letter: str, ignoring_case: bool) -> bool:
-    """Say whether a position reads a character; where case does not count, perhaps too often True."""
+    """Say whether a position may read a character; if case is ignored, sometimes True although it cannot."""
     if not ignoring_case:
         return _reads(op, argument, letter)
     if any(code > 127 for code in _codes(op, argument)):
-        return True  # some of these have a letter of ASCII for their other case
+        return True  # the other case of some of these is an ASCII letter
     variants = {letter, letter.lower(), letter.upper()}
     return any(_reads(op, argument, variant) for variant in variants if len(variant) == 1)
 

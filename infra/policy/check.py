@@ -15,7 +15,7 @@ from infra.policy.model import RuleModel
 
 
 def main(command_line: Sequence[str]) -> int:
-    """Print what the policy says, or all its mistakes; return the exit code."""
+    """Print a summary of the policy, or all its mistakes; return the exit code."""
     parser = argparse.ArgumentParser(prog="make policy", description="Checks a policy, without AWS.")
     parser.add_argument("file", nargs="?", default="promotions.yaml", type=Path)
     file = parser.parse_args(command_line).file
@@ -27,7 +27,7 @@ def main(command_line: Sequence[str]) -> int:
     for rule in policy.rules:
         print(summary(rule))
         if rule.on == "scan" and rule.registry is not None:
-            print(f"  deploys to account {rule.registry} only: other accounts' scans send no events there")
+            print(f"  deploys to account {rule.registry} only: scans of other accounts send no events there")
     for freeze in policy.freeze:
         print(f"freeze {written(freeze)}")
     print(f"{file}: {len(policy.rules)} rules, {len(policy.freeze)} freezes, no mistakes")
@@ -35,7 +35,7 @@ def main(command_line: Sequence[str]) -> int:
 
 
 def summary(rule: RuleModel) -> str:
-    """Return a rule on one line: what it puts on what, who may ask, what is demanded."""
+    """Return a rule on one line: trigger, sources, target tags, callers, gate."""
     tags = ", ".join([*rule.to, *(f"/{pattern}/" for pattern in rule.to_matching)])
     source = f"{', '.join(rule.repositories)} from {rule.from_ or 'any source'}"
     callers = f", callers {', '.join(rule.callers)}" if rule.callers else ""
@@ -44,7 +44,7 @@ def summary(rule: RuleModel) -> str:
 
 
 def written(part: BaseModel) -> str:
-    """Return a part of the policy as it may stand in the file, on one line."""
+    """Return a part of the policy on one line, as promotions.yaml could have it."""
     members = part.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return yaml.safe_dump(members, default_flow_style=True, sort_keys=False, width=sys.maxsize).strip()
 

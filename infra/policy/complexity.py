@@ -1,8 +1,8 @@
-"""How complex EventBridge finds the wildcards of one field of an event pattern.
+"""The complexity of the wildcards in one field of an event pattern, as EventBridge measures it.
 
-The measure is that of its matcher (aws/event-ruler on GitHub, MachineComplexityEvaluator): how many beginnings of
-wildcards one text can match at most. `a`, `a*` and `a*b` are beginnings of `a*b*c`; each counts for each wildcard
-that has it. Texts are matched with their quotation marks.
+EventBridge's matcher (aws/event-ruler on GitHub, MachineComplexityEvaluator) measures how many prefixes of
+wildcards a single text can match at most. `a`, `a*` and `a*b` are prefixes of `a*b*c`. A prefix counts once for
+each wildcard that begins with it. Texts are matched with their quotation marks.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 REFUSED_FROM = 11
-"""Three globs like `*:stack/NAME/*` score 9 and deploy, `*:*:*:*:*:event-bus/*` scores 11 and does not."""
+"""AWS accepted three globs like `*:stack/NAME/*`, which score 9, and refused `*:*:*:*:*:event-bus/*` with 11."""
 SAFE = 9
 
-STAR = ""  # a token of its own: no character
+STAR = ""  # the token of a star; other tokens are one character
 Group = Sequence[str]
-Beginning = tuple[int, int, int]
-"""Which group, which of its wildcards, and how many of its tokens."""
+Prefix = tuple[int, int, int]
+"""A prefix: the group, the wildcard in the group, and the number of its tokens."""
 
 
 def complexity(groups: Iterable[Group], *, most: int = REFUSED_FROM) -> int:
-    """Return the complexity of a field, or `most` where it is that or more.
+    """Return the complexity of a field, at most `most`.
 
-    A group is one wildcard, or those that one `anything-but` lists.
+    A group is a single wildcard, or the wildcards of one `anything-but`.
     """
     wildcards = [
         [_tokens(wildcard) for wildcard in dict.fromkeys(group)] for group in dict.fromkeys(map(tuple, groups))
     ]
     letters = {token for group in wildcards for tokens in group for token in tokens if token != STAR} | {None}
     start = frozenset(
-        beginning
+        prefix
         for number, group in enumerate(wildcards)
         for at in range(len(group))
-        for beginning in _with_star((number, at, 0), group[at])
+        for prefix in _with_star((number, at, 0), group[at])
     )
     highest, pending, met = 0, [start], {start}
     while pending:
@@ -50,32 +50,32 @@ def complexity(groups: Iterable[Group], *, most: int = REFUSED_FROM) -> int:
 
 
 def of_globs(globs: Iterable[str]) -> int:
-    """Return the complexity of repository globs in one field; what needs no wildcard costs nothing."""
+    """Return the complexity of repository globs in one field; names and prefixes need no wildcard and add none."""
     return complexity([[glob] for glob in map(simplest, globs) if "*" in glob[:-1]])
 
 
 def simplest(glob: str) -> str:
-    """Return the glob without `*` beside `*`, which EventBridge does not take."""
+    """Return the glob without adjacent stars, which EventBridge does not accept."""
     return re.sub(r"\*+", "*", glob)
 
 
 def _tokens(wildcard: str) -> tuple[str, ...]:
-    """Return the characters in their quotation marks; a backslash takes the meaning of the one behind it."""
+    """Return the tokens in quotation marks; a backslash makes the next character literal."""
     pieces = re.findall(r"\\.|[\s\S]", wildcard)
     return ('"', *(STAR if piece == "*" else piece[-1] for piece in pieces), '"')
 
 
-def _with_star(beginning: Beginning, tokens: Sequence[str]) -> Iterator[Beginning]:
-    """Yield a beginning and, where a star comes next, the one with the star, which may stand for nothing."""
-    yield beginning
-    group, at, length = beginning
+def _with_star(prefix: Prefix, tokens: Sequence[str]) -> Iterator[Prefix]:
+    """Yield a prefix and, if a star comes next, also the prefix with the star, which may match nothing."""
+    yield prefix
+    group, at, length = prefix
     if length < len(tokens) and tokens[length] == STAR:
         yield group, at, length + 1
 
 
 def _read(
-    reached: Iterable[Beginning], letter: str | None, wildcards: Sequence[Sequence[Sequence[str]]]
-) -> Iterator[Beginning]:
+    reached: Iterable[Prefix], letter: str | None, wildcards: Sequence[Sequence[Sequence[str]]]
+) -> Iterator[Prefix]:
     for group, at, length in reached:
         tokens = wildcards[group][at]
         if length and tokens[length - 1] == STAR:
@@ -84,8 +84,8 @@ def _read(
             yield from _with_star((group, at, length + 1), tokens)
 
 
-def _distinct(reached: Iterable[Beginning], wildcards: Sequence[Sequence[Sequence[str]]]) -> set[object]:
-    """Return what counts: the matcher shares beginnings up to the first star, and whole wildcards, in a group."""
+def _distinct(reached: Iterable[Prefix], wildcards: Sequence[Sequence[Sequence[str]]]) -> set[object]:
+    """Return the prefixes to count: a group shares prefixes without a star, and whole wildcards."""
     found: set[object] = set()
     for group, at, length in reached:
         tokens = wildcards[group][at]

@@ -1,4 +1,4 @@
-"""What is wrong between rules: names twice, two rules for one tag, circles of scan rules."""
+"""Mistakes between rules: repeated names, two rules for one tag, cycles of scan rules."""
 
 from __future__ import annotations
 
@@ -8,34 +8,35 @@ from graphlib import CycleError, TopologicalSorter
 
 from infra.policy import languages
 from infra.policy.languages import Language
-from infra.policy.model import Mistake, Place, RuleModel
+from infra.policy.model import RuleModel
+from infra.policy.shape import Mistake, Place
 from infra.policy.text import shown
 
 Rules = Mapping[int, RuleModel]
-"""The rules by their number in the file; one that cannot be read at all is left out."""
+"""The rules by their number in the file, without those that cannot be read at all."""
 
 
 def conflicts(rules: Rules, *, account: str | None) -> Iterator[Mistake]:
-    """Yield the mistakes between rules; `account` is what a rule without `registry` means, where that is known."""
+    """Yield the mistakes between rules. `account`, if known, is the registry of a rule without `registry`."""
     yield from same_names(rules)
     yield from same_tags(rules, account=account)
-    yield from circles(rules, account=account)
+    yield from cycles(rules, account=account)
 
 
 def same_names(rules: Rules) -> Iterator[Mistake]:
-    """Yield each name that stands for a second rule."""
+    """Yield each name that an earlier rule has."""
     seen: set[str] = set()
     for number, rule in rules.items():
         if rule.name in seen:
-            yield ("rules", number, "name"), f"another rule is named {rule.name}: names are unique"
+            yield ("rules", number, "name"), f"another rule is named {rule.name}: names must be unique"
         seen.add(rule.name)
 
 
 def same_tags(rules: Rules, *, account: str | None) -> Iterator[Mistake]:
-    """Yield each tag of a rule that an earlier rule of its trigger may put in a repository of both.
+    """Yield each tag of a rule that an earlier rule with the same trigger may put in a repository of both.
 
-    A tag has one rule, so that the policy says in one place what a tag stands for. At one trigger and in one
-    repository no order decides between two.
+    A tag has one rule for a trigger and repository, so that the policy says in one place what the tag means. The
+    order of rules never decides.
     """
     tags = {number: list(_tags(rule)) for number, rule in rules.items()}
     for number, rule in rules.items():
@@ -44,46 +45,49 @@ def same_tags(rules: Rules, *, account: str | None) -> Iterator[Mistake]:
         for place, text, language in tags[number]:
             for at, other in rivals:
                 if any(languages.meet(language, theirs) for _, _, theirs in tags[at]):
-                    message = f"rule {other.name} may put {shown(text)} too, in repositories of both"
-                    remedy = "a tag has one rule: join the rules, or name other tags"
+                    message = f"rule {other.name} may put {shown(text)} too, in repositories of both rules"
+                    remedy = "a tag has one rule: merge the rules, or use other tags"
                     yield ("rules", number, *place), f"{message}; {remedy}"
 
 
-def circles(rules: Rules, *, account: str | None) -> Iterator[Mistake]:
-    """Yield each circle of scan rules, once, at its first rule: every tag put would bring the next event."""
+def cycles(rules: Rules, *, account: str | None) -> Iterator[Mistake]:
+    """Yield each cycle of scan rules once, at its first rule: each tag would trigger the next rule without end."""
     scans = {number: rule for number, rule in rules.items() if rule.on == "scan"}
     follows = {
         number: {before for before, other in scans.items() if _feeds(other, rule, account)}
         for number, rule in scans.items()
     }
-    while circle := _circle(follows):
-        start = circle.index(min(circle))
-        names = [scans[number].name for number in [*circle[start:], *circle[: start + 1]]]
-        remedy = "put tags that the from of these rules does not match"
-        yield ("rules", circle[start], "to"), f"starts a circle without end, {' -> '.join(names)}: {remedy}"
-        follows[circle[0]].discard(circle[-1])
+    while cycle := _cycle(follows):
+        start = cycle.index(min(cycle))
+        names = [scans[number].name for number in [*cycle[start:], *cycle[: start + 1]]]
+        remedy = "put tags that from of these rules does not match"
+        yield ("rules", cycle[start], "to"), f"starts an endless cycle, {' -> '.join(names)}: {remedy}"
+        follows[cycle[0]].discard(cycle[-1])
 
 
-def unheard(rules: Rules, *, account: str | None, deploying: bool) -> Iterator[Mistake]:
-    """Yield the scan rules for accounts whose events do not reach this one; `make policy` does not know which.
+def unreachable(rules: Rules, *, account: str | None, deploying: bool) -> Iterator[Mistake]:
+    """Yield the scan rules for accounts whose events do not reach `account`, which `make policy` does not know.
 
-    The default event bus takes only its own account's events until its policy admits others, and rules there have
-    to forward them (Amazon EventBridge user guide, "Sending and receiving events between AWS accounts").
+    The default event bus receives only events of its own account. For others its policy must allow them, and a
+    rule in the other account must send them (Amazon EventBridge user guide, "Sending and receiving events between
+    AWS accounts").
     """
     for number, rule in rules.items():
         if rule.on == "request" or rule.registry in (None, account):
             continue
         if account is not None:
-            message = f"scans of account {rule.registry} send no events to {account}, so the rule would never fire"
+            message = (
+                f"scans of account {rule.registry} send no events to {account}, so the rule would never apply"
+            )
             remedy = "deploy there too, or use on: request"
             yield ("rules", number, "registry"), f"{message}: {remedy}"
         elif deploying:
-            message = "may not be the account to deploy to, and scans of other accounts send no events there"
-            remedy = "leave it out, or deploy with credentials, so that CDK_DEFAULT_ACCOUNT is set"
+            message = "might not be the account to deploy to, and scans of other accounts send no events there"
+            remedy = "leave registry out, or deploy with credentials, so that CDK_DEFAULT_ACCOUNT is set"
             yield ("rules", number, "registry"), f"{message}: {remedy}"
 
 
-def _circle(follows: Mapping[int, set[int]]) -> list[int]:
+def _cycle(follows: Mapping[int, set[int]]) -> list[int]:
     try:
         TopologicalSorter(follows).prepare()
     except CycleError as error:
@@ -99,7 +103,7 @@ def _feeds(rule: RuleModel, then: RuleModel, account: str | None) -> bool:
 
 
 def _tags(rule: RuleModel) -> Iterator[tuple[Place, str, Language]]:
-    """Yield the tags that a rule may put: where they are written, how, and what they can be."""
+    """Yield the tags that a rule may put: the place in the rule, the text there, and the possible tags."""
     for number, template in enumerate(rule.to):
         if not rule.unknown_names(template):
             yield ("to", number), template, languages.of_template(template, rule.from_, rule.repositories)

@@ -1,4 +1,4 @@
-"""promotions.yaml as YAML: its values, where each of them stands, and what YAML takes but a policy does not."""
+"""promotions.yaml as YAML: its values, their positions, and mistakes that YAML itself accepts."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 import yaml
 
-from infra.policy.model import Mistake, Place
+from infra.policy.shape import Mistake, Place
 from infra.policy.text import cut
 
-MOST_VALUES = 200_000  # of a whole policy, each alias (*name) counted with all that it stands for
+MOST_VALUES = 200_000  # of a whole policy, with each alias (*name) counted as all that it refers to
 
 
 class PolicyError(Exception):
-    """The policy cannot be deployed. Its text is one line a mistake: `file:line:column: place: what to write`."""
+    """The policy cannot be deployed. Each line of the text is a mistake: `file:line:column: place: remedy`."""
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's booleans only, so that the key `on` stays a word, as `yes`, `no` and `off` do.
+    """Reads the booleans of YAML 1.2 only, so that the key `on` is text, like `yes`, `no` and `off`.
 
-    What looks like a date or a number and is not one, as 2026-13-01, stays text: the model says what is wrong.
+    Text that only looks like a date or a number, such as 2026-13-01, stays text: the model reports the mistake.
     """
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
@@ -36,7 +36,7 @@ class _Loader(yaml.SafeLoader):
             return node.value
 
     def construct_unknown(self, node: yaml.Node) -> Any:
-        """Return the value without its tag, so that the other mistakes are told too."""
+        """Return the value without its tag, so that the other mistakes are reported too."""
         if isinstance(node, yaml.MappingNode):
             return self.construct_mapping(node, deep=True)
         if isinstance(node, yaml.SequenceNode):
@@ -53,7 +53,7 @@ _Loader.yaml_implicit_resolvers = {
 
 @dataclass(frozen=True)
 class Document:
-    """What the file holds. `mistakes` are those that YAML itself does not mind."""
+    """The content of the file. `mistakes` are those that YAML itself accepts."""
 
     path: Path
     root: yaml.Node | None
@@ -67,7 +67,7 @@ class Document:
 
 
 def parse(path: Path) -> Document:
-    """Read the file. Raises PolicyError, with the line, for what is no YAML."""
+    """Read the file. Raises PolicyError with the line if it is not YAML."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -76,38 +76,36 @@ def parse(path: Path) -> Document:
         loader = _Loader(text)
         root = loader.get_single_node()
         _check_size(path, root)
-        mistakes = tuple(_beside_yaml(root))
+        mistakes = tuple(_mistakes(root))
         return Document(path, root, loader.construct_document(root) if root else {}, mistakes)
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         line, column = before.count("\n") + 1, error.position - before.rfind("\n")
-        raise PolicyError(f"{path}:{line}:{column}: is no YAML: {error.reason}") from error
+        raise PolicyError(f"{path}:{line}:{column}: is not YAML: {error.reason}") from error
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else f"{path}"
-        raise PolicyError(f"{where}: is no YAML: {cut(str(getattr(error, 'problem', error)))}") from error
+        line, column = _line_and_column(getattr(error, "problem_mark", None))
+        problem = cut(str(getattr(error, "problem", error)))
+        raise PolicyError(f"{path}:{line}:{column}: is not YAML: {problem}") from error
     except RecursionError as error:
         raise PolicyError(
-            f"{path}: is nested too deeply: a policy has lists and mappings six deep at most"
+            f"{path}: is nested too deeply: a policy has at most six levels of lists and mappings"
         ) from error
 
 
 def _check_size(path: Path, root: yaml.Node | None) -> None:
-    """Refuse aliases that stand for so much that reading it would take all memory."""
+    """Refuse aliases that refer to so many values that reading them would use up the memory."""
     sizes: dict[int, int] = {}
 
     def size(node: yaml.Node) -> int:
         if id(node) not in sizes:
-            sizes[id(node)] = MOST_VALUES + 1  # until it is known: what refers to itself has no end
+            sizes[id(node)] = MOST_VALUES + 1  # until it is known: an alias within its own anchor has no end
             sizes[id(node)] = 1 + sum(size(part) for part in _parts(node))
             if sizes[id(node)] > MOST_VALUES:
-                line, column = node.start_mark.line + 1, node.start_mark.column + 1
+                line, column = _line_and_column(node.start_mark)
                 message = (
-                    f"holds more than {MOST_VALUES:,} values, each alias (*name) counted with all it stands for"
+                    f"has more than {MOST_VALUES:,} values, as each alias (*name) counts as all that it names"
                 )
-                raise PolicyError(
-                    f"{path}:{line}:{column}: policy: {message}: write it without aliases in aliases"
-                )
+                raise PolicyError(f"{path}:{line}:{column}: policy: {message}: do not use aliases within aliases")
         return sizes[id(node)]
 
     if root is not None:
@@ -120,8 +118,8 @@ def _parts(node: yaml.Node) -> Iterable[yaml.Node]:
     return node.value if isinstance(node, yaml.SequenceNode) else ()
 
 
-def _beside_yaml(root: yaml.Node | None) -> Iterator[Mistake]:
-    """Yield keys that stand twice, of which PyYAML would quietly take the last one, and tags that nobody knows."""
+def _mistakes(root: yaml.Node | None) -> Iterator[Mistake]:
+    """Yield repeated keys, of which PyYAML would silently use the last one, and unknown tags."""
     todo: list[tuple[Place, yaml.Node]] = [((), root)] if root is not None else []
     met: set[int] = set()
     while todo:
@@ -130,19 +128,19 @@ def _beside_yaml(root: yaml.Node | None) -> Iterator[Mistake]:
             continue
         met.add(id(node))
         if node.tag not in _Loader.yaml_constructors:
-            yield place, f"has the tag {cut(node.tag)}, which a policy does not know: take it out"
+            yield place, f"has the YAML tag {cut(node.tag)}, which a policy cannot use: remove it"
         if isinstance(node, yaml.SequenceNode):
             todo += [((*place, number), part) for number, part in enumerate(node.value)]
         elif isinstance(node, yaml.MappingNode):
             pairs = [(key.value, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)]
             keys = [key for key, _ in pairs]
             for key in {key for key in keys if keys.count(key) > 1}:
-                yield (*place, key), "stands here twice: keep one"
+                yield (*place, key), "is written twice: keep one"
             todo += [((*place, key), value) for key, value in pairs]
 
 
 def _position(node: yaml.Node | None, place: Place) -> tuple[int, int]:
-    """Return line and column, from 1, of the nearest node that stands in the file."""
+    """Return line and column, counted from 1, of the nearest node that the file has."""
     mark = node.start_mark if node else None
     for step in place:
         if isinstance(node, yaml.MappingNode):
@@ -156,6 +154,11 @@ def _position(node: yaml.Node | None, place: Place) -> tuple[int, int]:
             mark = node.start_mark
         else:
             break
+    return _line_and_column(mark)
+
+
+def _line_and_column(mark: yaml.Mark | None) -> tuple[int, int]:
+    """Return a position, counted from 1; without one, the beginning of the file."""
     return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 

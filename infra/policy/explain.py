@@ -5,27 +5,27 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from infra.policy import file
 from promoter.aws.ecr import scan_results
-from promoter.domain.errors import InvalidRequest, NotAllowed, PromoterError
+from promoter.domain.decision import Decision, by_rule, decide, judge, needing_digest
+from promoter.domain.errors import NotAllowed, PromoterError
 from promoter.domain.gate import Gate
 from promoter.domain.model import Evidence, ImageId, Promotion, Reason, Repository, Scan, Source, Subject, Trigger
-from promoter.domain.policy import Policy, Rule, load
-from promoter.promotion.preflight import refusal
+from promoter.domain.policy import Policy, load
 
 NAMELESS = "an image without a tag"
-OWN_ACCOUNT = "000000000000"  # stands for the function's, which a policy does not know
+OWN_ACCOUNT = "000000000000"  # in place of the function's account, which the policy does not name
 PROMOTES, REFUSES, WRONG_USE = 0, 1, 2
 
 
 @dataclass(frozen=True)
 class Question:
-    """A promotion, and what is known of its image; `signers` are the profiles by which ECR has signed it."""
+    """A promotion and the evidence on its image; `signers` are the profiles with which ECR signed the image."""
 
     promotion: Promotion
     evidence: Evidence
@@ -33,51 +33,63 @@ class Question:
     now: datetime
 
 
-def explain(policy: Policy, question: Question) -> Iterator[tuple[str, bool]]:
-    """Yield, for each decision, its text of some lines and whether tags would be put."""
-    try:
-        for promotion, rule, tags in decisions(policy, question.promotion):
-            yield verdict(policy, rule, tags, replace(question, promotion=promotion))
-    except (NotAllowed, InvalidRequest) as refused:
-        yield refusal_text(refused), False
+@dataclass(frozen=True)
+class Verdict:
+    """What the function would decide: by which rule and onto which tags, or why not."""
+
+    decision: Decision | None
+    refusal: PromoterError | None
+
+    def __str__(self) -> str:
+        if self.decision is None:
+            return _lines(self.refusal) if self.refusal else ""
+        rule, tags = self.decision.rule, ", ".join(self.decision.image_tags)
+        if self.refusal:
+            return f"rule {rule.name} applies and would refuse {tags}:\n{_lines(self.refusal)}"
+        gate = "has no gate" if rule.gate is None else "its gate passes"
+        return f"rule {rule.name} applies and {gate}: would put {tags}"
 
 
-def decisions(policy: Policy, promotion: Promotion) -> Iterator[tuple[Promotion, Rule, tuple[str, ...]]]:
-    """Yield the rules that would serve the promotion, with their tags: all of them for a scan, one for a request.
+def explain(policy: Policy, question: Question) -> Iterator[Verdict]:
+    """Yield what each rule that would serve a scan decides, or the one verdict on a request.
 
-    Raises ValueError where that takes the digest, which the function would look up.
+    The function itself decides by `decide` and `judge`. Raises ValueError where that takes the digest, which the
+    function would look up.
     """
-    needing = [rule.name for rule in policy.serving(promotion) if rule.needs_digest]
-    if needing and not promotion.source.image_digest:
-        raise ValueError(f"rule {needing[0]} makes a tag of the digest: add --digest")
-    if promotion.trigger is Trigger.REQUEST:
-        yield promotion, *policy.admit(promotion)
-        return
-    for rule in policy.serving(promotion):
-        own = replace(promotion, rule=rule.name)
-        yield own, *policy.admit(own)
-
-
-def verdict(policy: Policy, rule: Rule, tags: Sequence[str], question: Question) -> tuple[str, bool]:
-    """Return what one rule would decide."""
     try:
-        policy.check_not_frozen(rule, question.promotion, now=question.now)
-        if rule.gate is not None and (reasons := rule.gate.judge(evidence(rule.gate, question), now=question.now)):
-            raise refusal(reasons, question.promotion.trigger)
-    except PromoterError as refused:
-        return f"rule {rule.name} serves it, and would refuse {', '.join(tags)}:\n{refusal_text(refused)}", False
-    gate = "which has no gate" if rule.gate is None else "whose gate it passes"
-    return f"rule {rule.name} serves it, {gate}: would put {', '.join(tags)}", True
+        if rules := needing_digest(question.promotion, policy):
+            raise ValueError(f"rule {rules[0].name} makes a tag from the digest: add --digest")
+        for promotion in _promotions(question.promotion, policy):
+            yield verdict(policy, replace(question, promotion=promotion))
+    except NotAllowed as refusal:
+        yield Verdict(None, refusal)
+
+
+def _promotions(promotion: Promotion, policy: Policy) -> Iterable[Promotion]:
+    """Return what would be carried out: by each rule that serves a scan, by one rule for a request."""
+    return by_rule(promotion, policy) if promotion.trigger is Trigger.SCAN else [promotion]
+
+
+def verdict(policy: Policy, question: Question) -> Verdict:
+    """Return what the function would decide on one promotion."""
+    promotion, now = question.promotion, question.now
+    try:
+        decision = decide(promotion, policy, now=now)
+    except PromoterError as refusal:
+        return Verdict(None, refusal)
+    gate = decision.rule.gate
+    shown = evidence(gate, question) if gate else question.evidence
+    return Verdict(decision, judge(decision.rule, shown, promotion.trigger, now=now))
 
 
 def evidence(gate: Gate, question: Question) -> Evidence:
-    """Return what this gate would be shown: where it names signing profiles, only whether one of these signed."""
+    """Return the evidence for a gate: if it names signing profiles, only their signatures count."""
     if gate.signing_profiles:
         return replace(question.evidence, signed=not question.signers.isdisjoint(gate.signing_profiles))
     return question.evidence
 
 
-def refusal_text(refused: PromoterError) -> str:
+def _lines(refused: PromoterError) -> str:
     """Return a refusal with its code and all its reasons."""
     reasons = refused.reasons or (Reason(refused.code, refused.detail),)
     first = f"  {refused.code}: {refused.detail}"
@@ -86,7 +98,7 @@ def refusal_text(refused: PromoterError) -> str:
 
 
 def question(options: argparse.Namespace) -> Question:
-    """Return what the command line asks."""
+    """Return the question that the command line asks."""
     now, source = options.at, ImageId(options.tag, options.digest)
     pushed_at = now - options.age if options.age is not None else None
     images = [image(argument) for argument in options.findings] or [("the image", None, Scan(None))]
@@ -115,23 +127,25 @@ def question(options: argparse.Namespace) -> Question:
 
 
 def image(argument: str) -> tuple[str, str | None, Scan]:
-    """Read `[PLATFORM=]FILE`, as `aws ecr describe-image-scan-findings` prints it: platform, digest and scan."""
+    """Read `[PLATFORM=]FILE`, the output of `aws ecr describe-image-scan-findings`: platform, digest, scan."""
     platform, _, path = argument.rpartition("=")
     answer = json.loads(Path(path).read_text(encoding="utf-8"))
     try:
         return platform or "the image", answer.get("imageId", {}).get("imageDigest"), scan_results.read(answer)
     except (AttributeError, TypeError) as error:
-        raise ValueError(f"{path} is no answer of describe-image-scan-findings") from error
+        raise ValueError(f"{path} is not an output of aws ecr describe-image-scan-findings") from error
 
 
 def arguments(now: datetime) -> argparse.ArgumentParser:
-    """Return the command line; README and docs/policy.md show it."""
-    parser = argparse.ArgumentParser(prog="make explain", description="What the policy would decide, without AWS.")
+    """Return the command line; README and docs/reference/policy.md show it."""
+    parser = argparse.ArgumentParser(
+        prog="make explain", description="Says what the policy would decide, without AWS."
+    )
     parser.add_argument("--policy", default="promotions.yaml", type=Path, metavar="FILE")
-    parser.add_argument("--on", default="request", choices=[*Trigger], help="what asks (default: request)")
+    parser.add_argument("--on", default="request", choices=[*Trigger], help="the trigger (default: request)")
     parser.add_argument("--repository", required=True, metavar="[ACCOUNT:]NAME")
     parser.add_argument("--tag", help="the source tag")
-    parser.add_argument("--digest", help="the source's digest; needed where tags are made of it")
+    parser.add_argument("--digest", help="the source's digest, if tags are made from it")
     parser.add_argument("--put", action="append", default=[], metavar="TAG", help="a tag that the request names")
     parser.add_argument("--caller", help="the request's IAM ARN, github:… or jwt:…")
     parser.add_argument(
@@ -139,7 +153,7 @@ def arguments(now: datetime) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="[PLATFORM=]FILE",
-        help="what aws ecr describe-image-scan-findings printed; once for each platform",
+        help="output of aws ecr describe-image-scan-findings; one for each platform",
     )
     parser.add_argument("--signed", action="store_true", help="the image has a signature")
     parser.add_argument(
@@ -147,7 +161,7 @@ def arguments(now: datetime) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="ARN",
-        help="a signing profile by which ECR managed signing has signed the image",
+        help="a signing profile with which ECR managed signing has signed the image",
     )
     parser.add_argument("--age", type=_hours, metavar="HOURS", help="time since the push, for soak")
     parser.add_argument("--at", type=_time, default=now, metavar="TIME", help="ISO 8601; default: now")
@@ -155,22 +169,22 @@ def arguments(now: datetime) -> argparse.ArgumentParser:
 
 
 def main(command_line: Sequence[str]) -> int:
-    """Print each decision; return 0 if tags would be put, 1 if not, 2 if the question cannot be understood."""
+    """Print each decision; return 0 if the policy would promote, 1 if not, 2 for a wrong question."""
     now = datetime.now(UTC)
     options = arguments(now).parse_args(command_line)
-    as_of = min(options.at, now).astimezone(UTC).date()  # what will have expired still stands in the policy
+    as_of = min(options.at, now).astimezone(UTC).date()  # an exception that expires later is still in the policy
     try:
         policy = load(file.read(options.policy, today=as_of).compiled(), registry_id=OWN_ACCOUNT)
-        explained = list(explain(policy, question(options)))
+        verdicts = list(explain(policy, question(options)))
     except (file.PolicyError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return WRONG_USE
     source = f"{ImageId(options.tag, options.digest)}" or NAMELESS
-    asked = "a finished scan" if options.on == "scan" else f"a request of {options.caller or 'nobody named'}"
+    asked = "a finished scan" if options.on == "scan" else f"a request of {options.caller or 'an unnamed caller'}"
     print(f"{options.repository}, {source}, on {asked}:")
-    for text, _ in explained:
-        print(text)
-    return PROMOTES if any(puts for _, puts in explained) else REFUSES
+    for each in verdicts:
+        print(each)
+    return PROMOTES if any(each.refusal is None for each in verdicts) else REFUSES
 
 
 def _hours(text: str) -> timedelta:

@@ -1,4 +1,4 @@
-"""Reads promotions.yaml: every mistake at once, each with its line; and compiles it for the function."""
+"""Reads promotions.yaml, reports every mistake with its line, and compiles the policy for the function."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from infra.policy.conflicts import conflicts, unheard
+from infra.policy.conflicts import conflicts, unreachable
 from infra.policy.document import PolicyError, parse
-from infra.policy.model import ExpiredError, FreezeModel, Mistake, Place, PolicyModel, RuleModel
+from infra.policy.freeze import FreezeModel
+from infra.policy.gate import ExpiredError
+from infra.policy.model import PolicyModel, RuleModel
+from infra.policy.shape import Mistake, Place
 from infra.policy.text import shown
 
 __all__ = ["PolicyError", "PolicyFile", "read"]
@@ -20,7 +23,7 @@ __all__ = ["PolicyError", "PolicyFile", "read"]
 
 @dataclass(frozen=True)
 class PolicyFile:
-    """A policy without mistakes. `warnings` are lines about what is over, but does not stop a deployment."""
+    """A policy without mistakes. `warnings` are lines about expired exceptions, which do not stop a deployment."""
 
     model: PolicyModel
     warnings: tuple[str, ...] = ()
@@ -40,10 +43,10 @@ def read(
 ) -> PolicyFile:
     """Read and check a policy. Raises PolicyError with all mistakes.
 
-    `account` is the account to deploy to, where that is known; a rule that names it as `registry` is returned as
-    if it had left it out. `today` (UTC) decides which exceptions are over. That is a mistake, but only a warning
-    where the policy is read for a deployment (`deploying`): the function counts the finding again anyway, and a
-    rollback must not wait for a new policy.
+    `account` is the account to deploy to, if it is known. A rule that names it as `registry` is returned without
+    `registry`. `today` (UTC) decides which exceptions have expired. An expired exception is a mistake, but only a
+    warning for a deployment (`deploying`): the function counts the finding again anyway, and a rollback must not
+    wait for a new policy.
     """
     document = parse(path)
     mistakes: list[Mistake] = list(document.mistakes)
@@ -72,7 +75,7 @@ def _without_own_account(rule: RuleModel, account: str | None) -> RuleModel:
 def _beyond_shape(
     document: Any, damaged: list[Place], account: str | None, *, deploying: bool
 ) -> Iterator[Mistake]:
-    """Yield what the shapes alone do not show, of all entries that can be read at least in part."""
+    """Yield the mistakes beyond the shape of single values, for all entries that can be read at least in part."""
     if not isinstance(document, dict):
         return
     rules = _readable(document, "rules", RuleModel, damaged)
@@ -81,30 +84,30 @@ def _beyond_shape(
     found = [
         *((("rules", number, *place), text) for number, rule in rules.items() for place, text in rule.mistakes()),
         *conflicts(rules, account=account),
-        *unheard(rules, account=account, deploying=deploying),
+        *unreachable(rules, account=account, deploying=deploying),
         *(
             (("freeze", number, *place), text)
             for number, freeze in freezes.items()
             for place, text in freeze.mistakes(names)
         ),
     ]
-    # Where a key is wrong already, what follows from its absence is no news.
+    # A key that is wrong is reported once: its absence causes no further mistakes.
     yield from ((place, text) for place, text in found if not any(place[:3] == bad[:3] for bad in damaged))
 
 
 def _readable(
     document: dict[Any, Any], member: str, model: Callable[..., Any], damaged: list[Place]
 ) -> dict[int, Any]:
-    """Return, by number, the entries that a model takes, if need be without the keys that are wrong."""
+    """Return, by number, the entries that a model accepts, without their wrong keys if necessary."""
     readable = {}
     for number, entry in _entries(document, member).items():
         bad = {place[2] for place in damaged if place[:2] == (member, number) and len(place) > 2}
         if "from" in bad:
-            continue  # an entry without it would be another one
+            continue  # without it the entry would mean something else
         try:
             readable[number] = model(**{key: value for key, value in entry.items() if key not in bad})
         except (ValidationError, TypeError):
-            continue  # what it needs is among the keys that are wrong
+            continue  # a required key is wrong
     return readable
 
 
@@ -116,15 +119,15 @@ def _entries(document: dict[Any, Any], member: str) -> dict[int, dict[str, Any]]
 
 
 def _place(loc: tuple[str | int, ...]) -> Place:
-    """Pydantic adds a step of its own for a mapping's key."""
+    """Return the place without the step that Pydantic adds for the key of a mapping."""
     return tuple(step for step in loc if step != "[key]")
 
 
 def _sentence(item: Any) -> str:
-    """Say what to do about one of Pydantic's errors."""
+    """Return a sentence that says what to do about one of Pydantic's errors."""
     match item["type"]:
         case "extra_forbidden":
-            return "is not a key that a policy knows: check its spelling"
+            return "is not a key of a policy: check its spelling"
         case "missing":
             return "is missing: add it"
         case "value_error":

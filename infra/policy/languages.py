@@ -1,4 +1,4 @@
-"""What two patterns have in common, told exactly where that is possible and too generously where it is not."""
+"""Whether two patterns match a common text: exact if possible, and otherwise too often True."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from functools import cache
 from interegular import FSM, InvalidSyntax, Unsupported, parse_pattern
 
 from infra.policy.backtracking import has_small_automaton
-from promoter.domain import templates
+from promoter.domain import limits, templates
 
-# Constructs that the automata do not know, or get wrong: look-around, back-references, flags, atomic groups, a
-# bracket that begins its own class, anchors inside.
+# Constructs that the automata do not support, or read wrongly: look-around, back-references, flags, atomic groups,
+# classes that begin with a bracket, anchors inside a pattern.
 UNKNOWN = re.compile(r"\(\?(?!:|P<)|\(\?P=|\\[0-9AZbBuUN]|\[\^?\]|[*+?}]\+")
 BUILT_IN = {"digest": "[0-9a-f]{12}", "date": "[0-9]{8}"}
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """A set of texts: those that the regular expression `pattern` matches as a whole.
+    """The set of texts that the regular expression `pattern` matches as a whole.
 
-    `text` is set where it is this one text only. `exact` is False where the pattern cannot be compared: the set is
-    then taken for all texts there are.
+    `text` is set if the set has only this text. `exact` is False if the pattern cannot be compared: it counts as
+    the set of all texts.
     """
 
     pattern: str
@@ -32,7 +32,7 @@ class Language:
 
 
 def of(pattern: str) -> Language:
-    """Return what a pattern of the policy matches as a whole."""
+    """Return the texts that a pattern of the policy matches as a whole."""
     bare = re.sub(r"^(?:\^|\\A)", "", pattern)
     bare = re.sub(r"(?<!\\)((?:\\\\)*)(?:\$|\\Z)$", r"\1", bare)
     if UNKNOWN.search(bare) or not has_small_automaton(bare):
@@ -50,7 +50,7 @@ def of_text(text: str) -> Language:
 
 
 def of_glob(glob: str) -> Language:
-    """Return what a glob matches; only `*` has a meaning, as in IAM."""
+    """Return the texts that a glob matches; only `*` has a special meaning, as in IAM."""
     if "*" not in glob:
         return of_text(glob)
     return Language(".*".join(re.escape(part) for part in glob.split("*")))
@@ -67,7 +67,7 @@ def of_template(template: str, source: str | None, repositories: Iterable[str]) 
 
 @cache
 def meet(one: Language, other: Language) -> bool:
-    """Say whether a text is in both. Never wrongly False."""
+    """Say whether a text is in both languages. True may be wrong, False never is."""
     if one.text is not None and other.text is not None:
         return one.text == other.text
     for text, language in ((one.text, other), (other.text, one)):
@@ -82,9 +82,9 @@ def _automaton(pattern: str) -> FSM:
 
 
 def _values(source: str | None, repositories: Iterable[str]) -> Mapping[str, str]:
-    """Return, by the name that a template may use, a pattern of what it can become.
+    """Return, for each name that a template may use, a pattern of its values.
 
-    A group's own pattern says so only where nothing around it, as the flag (?i), changes what it matches.
+    The pattern of a group counts only if the rest of `from` is exact: a flag such as (?i) changes what it matches.
     """
     tags = of(source) if source is not None else EVERYTHING
     groups = {name: pattern if tags.exact else ".*" for name, pattern in _groups(source or "").items()}
@@ -97,7 +97,7 @@ def _values(source: str | None, repositories: Iterable[str]) -> Mapping[str, str
 
 
 def _groups(pattern: str) -> dict[str, str]:
-    """Return the named groups' own patterns; a group ends at the first bracket that makes it whole."""
+    """Return the patterns of the named groups; a group ends at the first bracket that completes its pattern."""
     groups = {}
     for match in re.finditer(r"\(\?P<(\w+)>", pattern):
         ends = (end for end in range(match.end(), len(pattern)) if pattern[end] == ")")
@@ -116,5 +116,4 @@ def _is_whole(pattern: str) -> bool:
 
 EVERYTHING = Language(".*", exact=False)
 TAG = Language(templates.TAG.pattern)
-# Amazon ECR API reference, CreateRepository, repositoryName.
-REPOSITORY = Language(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
+REPOSITORY = Language(limits.REPOSITORY_NAME)

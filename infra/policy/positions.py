@@ -1,11 +1,11 @@
-"""The places in a regular expression where a character is read; which can follow which, and in how many ways."""
+"""The positions at which a regular expression reads a character, their order, and the ways between them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from re import _constants  # type: ignore[attr-defined]  # the words of re's own parser
+from re import _constants  # type: ignore[attr-defined]  # the names of re's own parser
 from typing import Any, Literal
 
 from infra.policy.characters import kinds
@@ -19,10 +19,10 @@ class TooLargeError(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """What a matcher can do before it reads the next character.
+    """The choices of a matcher before it reads the next character.
 
-    `first`: the positions where it may read it, each with the number of ways to get there; `empty`: the number of
-    ways past all of them without reading; `cost`: the steps to try everything.
+    `first`: the positions that may read the character, each with the number of ways to get there; `empty`: the
+    number of ways past all positions without reading; `cost`: the steps to try all ways.
     """
 
     first: Mapping[int, int]
@@ -30,14 +30,14 @@ class Entry:
     cost: int
 
     def then(self, after: Entry) -> Entry:
-        """Return what can be done where `after` stands behind this."""
+        """Return the choices if `after` follows this part."""
         if not self.empty:
             return self
         first = _sum(self.first, after.first, self.empty)
         return Entry(first, self.empty * after.empty, self.cost + self.empty * after.cost)
 
     def otherwise(self, other: Entry) -> Entry:
-        """Return what can be done where this is tried first and `other` after it."""
+        """Return the choices if the matcher tries this part first, and then `other`."""
         return Entry(_sum(self.first, other.first, 1), self.empty + other.empty, self.cost + other.cost)
 
 
@@ -46,7 +46,7 @@ NOTHING = Entry({}, 1, 1)
 
 @dataclass(frozen=True)
 class Node:
-    """A part of a pattern, made of its parts."""
+    """A part of a pattern, with its own parts."""
 
     kind: Literal["position", "row", "choice", "loop"]
     entry: Entry
@@ -57,8 +57,8 @@ class Node:
 class Positions:
     """All positions of a pattern. Number 0 is its beginning.
 
-    `after`: what can be done once the character of a position was read. `kinds`: the characters that the same
-    positions read are of one kind, and this is what reads each kind.
+    `after`: the choices after the character of each position. `kinds`: characters that the same positions read
+    are of one kind; these are the positions that read each kind.
     """
 
     after: Sequence[Entry]
@@ -68,9 +68,9 @@ class Positions:
 def positions(parsed: Any, flags: int, *, endless: bool, inside: Callable[[Any, int], int]) -> Positions:
     """Return the positions of a parsed pattern. Raises TooLargeError beyond MOST_POSITIONS.
 
-    Whatever cannot be told exactly is taken for more: more characters, more ways, never fewer. `endless` takes
-    repetitions that have an end for such as have none, which needs fewer positions. `inside` bounds the steps of
-    the pattern in a look-around.
+    The result may have more characters and ways than the pattern, never fewer. `endless` treats a limited
+    repetition as an unlimited one, which needs fewer positions. `inside` returns a bound of the steps of the
+    pattern in a look-around.
     """
     reader = _Reader(endless, inside)
     root = reader.row(parsed, flags)
@@ -93,7 +93,7 @@ def positions(parsed: Any, flags: int, *, endless: bool, inside: Callable[[Any, 
 
 
 class _Reader:
-    """Makes nodes of what Python's parser returns, and numbers the positions."""
+    """Turns the output of Python's parser into nodes, and numbers the positions."""
 
     def __init__(self, endless: bool, inside: Callable[[Any, int], int]) -> None:
         self.reads: list[tuple[Any, Any, int]] = []
@@ -136,7 +136,7 @@ class _Reader:
         return Node("choice", reduce(Entry.otherwise, [part.entry for part in parts], Entry({}, 0, 1)), parts)
 
     def _loop(self, body: Node) -> Node:
-        """Return a body that comes any number of times; Python leaves a loop whose body read nothing."""
+        """Return a body that repeats any number of times; Python leaves the loop if its body reads nothing."""
         return Node("loop", Entry(body.entry.first, 1 + body.entry.empty, 1 + body.entry.cost), [body])
 
     def _repeat(self, least: int, most: int, items: Any, flags: int) -> Node:
@@ -151,7 +151,7 @@ class _Reader:
             loop = self._loop(copies.pop())
             if not least:
                 return loop
-            rest = Node("row", loop.parts[0].entry.then(loop.entry), [loop])  # once, and then any number of times
+            rest = Node("row", loop.parts[0].entry.then(loop.entry), [loop])  # once, then any number of times
         else:
             rest = Node("row", NOTHING)
             for copy in copies[least:]:

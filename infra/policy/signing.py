@@ -1,25 +1,19 @@
-"""What `signed` may say in promotions.yaml: whether, or by which signing profiles."""
+"""The key `signed` of promotions.yaml: true, false, or the signing profiles that count."""
 
 from __future__ import annotations
 
 import re
 from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    WithJsonSchema,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
+from infra.policy.shape import STRICT
 from infra.policy.text import shown
+from promoter.domain.limits import ACCOUNT_ID
 
-# SigningProfileArn, Amazon ECR API reference: what DescribeImageSigningStatus answers, to the letter. It names the
-# profile and never a version of it; ARNs are compared as they are.
-PROFILE = r"arn:aws(-[a-z]+)*:signer:[a-z0-9-]+:[0-9]{12}:/signing-profiles/[a-zA-Z0-9_]{2,}"
+# SigningProfileArn, Amazon ECR API reference. DescribeImageSigningStatus answers this ARN, which names the profile
+# without a version; ARNs are compared literally.
+PROFILE = rf"arn:aws(-[a-z]+)*:signer:[a-z0-9-]+:{ACCOUNT_ID}:/signing-profiles/[a-zA-Z0-9_]{{2,}}"
 LONGEST = 200
 
 
@@ -27,7 +21,9 @@ def _profile(text: str) -> str:
     if re.fullmatch(PROFILE, text) and len(text) <= LONGEST:
         return text
     if re.fullmatch(f"{PROFILE}/[a-zA-Z0-9]+", text):
-        raise ValueError(f"names a version: write {text.rpartition('/')[0]}, which is what Amazon ECR tells")
+        raise ValueError(
+            f"names a version: write {text.rpartition('/')[0]}, which is the ARN that Amazon ECR reports"
+        )
     raise ValueError(
         f"{shown(text)} is not the ARN of a signing profile: "
         "write it as arn:aws:signer:REGION:ACCOUNT:/signing-profiles/NAME"
@@ -35,7 +31,7 @@ def _profile(text: str) -> str:
 
 
 def _signed(value: Any) -> Any:
-    """Take `true` for a signature by whomever, and `false` for none."""
+    """Read `true` as a signature by anybody, and `false` as none."""
     if value is True:
         return Signed()
     if value is False:
@@ -47,9 +43,9 @@ def _signed(value: Any) -> Any:
 
 
 class Signed(BaseModel):
-    """That the image has to be signed: by one of these profiles through ECR managed signing, or by whomever."""
+    """The image must be signed: by one of these profiles through ECR managed signing, or by anybody."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = STRICT
 
     profiles: Annotated[
         list[Annotated[str, AfterValidator(_profile)]],
@@ -72,7 +68,7 @@ Signing = Annotated[
                             "type": "array",
                             "items": {"type": "string", "pattern": f"^{PROFILE}$"},
                             "minItems": 1,
-                            "description": "ARNs of AWS Signer profiles: ECR managed signing by one counts",
+                            "description": "ARNs of AWS Signer profiles, one of which must have signed the image",
                         }
                     },
                     "required": ["profiles"],

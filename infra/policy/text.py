@@ -1,4 +1,4 @@
-"""Values of the policy as messages show them: in quotes and cut, however long they are."""
+"""Values of the policy as messages show them: in quotes, and cut to 80 characters."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ MOST = 80
 
 
 def cut(text: str) -> str:
-    """Return the beginning of a text."""
+    """Return at most MOST characters of a text; a text that is cut ends with an ellipsis."""
     return text if len(text) <= MOST else f"{text[: MOST - 1]}…"
 
 
 def shown(value: object) -> str:
-    """Return a value as Python writes it, cut; a long or deep one is not written out first."""
+    """Return a value as Python writes it, cut. A large value is never written out as a whole."""
     return cut(_SHORT.repr(value[: MOST + 1] if isinstance(value, str) else value))
 
 

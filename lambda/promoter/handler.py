@@ -1,11 +1,11 @@
-"""The Lambda function: tells its callers apart, translates, calls, answers. Decides nothing."""
+"""The Lambda functions: they tell their callers apart, translate, call and answer. They decide nothing."""
 
 from __future__ import annotations
 
 import gc
 
-# Before anything else is loaded: what loading makes stays, and looking for garbage in it, again and again, takes a
-# tenth of a cold start. The default is 700 new objects.
+# This runs before the other imports: the objects that imports make stay, and searching them for garbage again and
+# again takes a tenth of a cold start. The default is 700 new objects.
 gc.set_threshold(200_000)
 
 import json
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 ENOUGH_TO_PROMOTE = 23_000
-"""Milliseconds that are left for one more promotion of an event: it may wait for others twice."""
+"""Milliseconds that an invocation must have left to begin another promotion, which may wait for others twice."""
 
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Serve the queue of events and the HTTP API: the promoter.
 
-    An event's promotions are all tried before the first retryable failure is raised: then the event comes
-    again, and what was done already is UNCHANGED.
+    All promotions of an event are tried before the first retryable failure is raised. Then the event comes again,
+    and promotions that were carried out before are UNCHANGED.
     """
     if "Records" in event:
         return serve_queue(event, context)
@@ -37,7 +37,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         return serve_event(event, context)
     if "requestContext" in event:
         return serve_http(event, context)
-    raise ValueError("this is not an event of SQS, EventBridge or API Gateway: see docs/architecture.md")
+    raise ValueError(
+        "This is not an event of SQS, EventBridge or API Gateway. See docs/explanation/architecture.md."
+    )
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -47,7 +49,9 @@ def reconcile_handler(event: dict[str, Any], context: LambdaContext) -> dict[str
         return serve_schedule()
     if "requestContext" in event:
         return serve_http(event, context)
-    raise ValueError("this is not the schedule's event, nor one of API Gateway: see docs/architecture.md")
+    raise ValueError(
+        "This is not the schedule's event, and not a request of API Gateway. See docs/explanation/architecture.md."
+    )
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -55,19 +59,19 @@ def announce_handler(event: dict[str, Any], context: LambdaContext) -> dict[str,
     """Serve the table's stream: the announcer."""
     if "Records" in event:
         return serve_stream(event)
-    raise ValueError("this is not an event of the table's stream: see docs/architecture.md")
+    raise ValueError("This is not an event of the table's stream. See docs/explanation/architecture.md.")
 
 
 def serve_http(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Serve a request of API Gateway."""
-    from promoter.entrypoints.http import routes  # what HTTP needs is not loaded for events
+    from promoter.entrypoints.http import routes  # events do not load what only HTTP needs
 
     logger.set_correlation_id(event["requestContext"]["requestId"])
     return routes.resolver().resolve(event, context)
 
 
 def serve_queue(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Serve the one event that waited in the queue; raises what stopped it, unless it was the last try."""
+    """Serve the one event of a queue message. What stops it is raised, unless it was the last try."""
     (message,) = event["Records"]
     try:
         return serve_event(json.loads(message["body"]), context)
@@ -80,10 +84,10 @@ def serve_queue(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]
 
 
 def serve_event(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Promote what a scan or a push asks for; raises the first answer that needs the event again, after all.
+    """Promote what a scan or a push asks for. The first failure that needs the event again is raised at the end.
 
-    What there is no time for is sent to the queue as an event of its own, and what failed before that as another.
-    Each names fewer sources than this one, so that there is an end, and each has all its tries.
+    Sources for which there is no time are sent to the queue as an event of their own, and those that failed before
+    as another. Both name fewer sources than this event, so that this ends, and both have all their tries.
     """
     logger.set_correlation_id(event.get("id"))
     settings = Settings.read()
@@ -110,13 +114,13 @@ def serve_event(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]
 
 
 def ignored(event: image_events.Ignored) -> dict[str, Any]:
-    """Tell why an event asks for nothing."""
+    """Log and answer why an event asks for nothing."""
     logger.info("event ignored", reason=event.reason)
     return {"outcome": "IGNORED", "reason": event.reason}
 
 
 def serve_stream(event: dict[str, Any]) -> dict[str, Any]:
-    """Announce what the table's stream tells of; raises if that fails, and the stream brings it again."""
+    """Announce what the table's stream reports. Raises if that fails; then the stream brings the records again."""
     from promoter.entrypoints import stream  # the other functions do not need it
 
     sent, unsent = wiring.announcer().announce(list(stream.read(event["Records"])))
@@ -127,7 +131,7 @@ def serve_stream(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def serve_schedule() -> dict[str, Any]:
-    """Put right what was left behind, as much as there is time for."""
+    """Reconcile for as long as there is time."""
     from promoter.entrypoints import reconcile_runs  # the other functions do not need it
 
     done = reconcile_runs.on_schedule()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from promoter.domain.limits import PATIENCE_SECONDS
+
 POLICY_FILE = Path(__file__).with_name("policy.json")
-PATIENCE_SECONDS = "10"
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Settings:
 
     `lease_duration` is how long a promotion may have its tags: longer than an invocation of the promoter, with
     the PutImage calls that it began. `history` is how long records are kept, `patience` how long a promotion waits
-    for others. `operators` are globs on callers; none: everyone whom API Gateway lets in operates.
+    for others. `operators` are globs on callers. If there are none, all whom API Gateway admits are operators.
     """
 
     registry_id: str
@@ -34,17 +34,17 @@ class Settings:
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> Settings:
-        """Read the settings. Raises RuntimeError naming the variable that is missing."""
-        with _missing_named():
-            return cls(
-                registry_id=environment["PROMOTER_REGISTRY_ID"],
-                region=environment["AWS_REGION"],
-                table=environment["PROMOTER_TABLE"],
-                lease_duration=timedelta(seconds=int(environment["PROMOTER_LEASE_SECONDS"])),
-                history=timedelta(days=int(environment["PROMOTER_HISTORY_DAYS"])),
-                patience=timedelta(seconds=int(environment.get("PROMOTER_PATIENCE_SECONDS", PATIENCE_SECONDS))),
-                operators=tuple(json.loads(environment["PROMOTER_OPERATORS"])),
-            )
+        """Read the settings. Raises RuntimeError, naming the variable that is missing or wrong."""
+        variables = _Variables(environment)
+        return cls(
+            registry_id=variables.text("PROMOTER_REGISTRY_ID"),
+            region=variables.text("AWS_REGION"),
+            table=variables.text("PROMOTER_TABLE"),
+            lease_duration=variables.seconds("PROMOTER_LEASE_SECONDS"),
+            history=timedelta(days=variables.number("PROMOTER_HISTORY_DAYS")),
+            patience=variables.seconds("PROMOTER_PATIENCE_SECONDS", default=PATIENCE_SECONDS),
+            operators=variables.texts("PROMOTER_OPERATORS"),
+        )
 
 
 @dataclass(frozen=True)
@@ -61,27 +61,26 @@ class EventSettings:
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> EventSettings:
-        """Read the settings. Raises RuntimeError naming the variable that is missing."""
-        with _missing_named():
-            return cls(
-                queue=environment["PROMOTER_EVENTS_QUEUE"],
-                failed_queue=environment["PROMOTER_FAILED_EVENTS_QUEUE"],
-                tries=int(environment["PROMOTER_EVENT_TRIES"]),
-                retry=timedelta(seconds=int(environment["PROMOTER_EVENT_RETRY_SECONDS"])),
-            )
+        """Read the settings. Raises RuntimeError, naming the variable that is missing or wrong."""
+        variables = _Variables(environment)
+        return cls(
+            queue=variables.text("PROMOTER_EVENTS_QUEUE"),
+            failed_queue=variables.text("PROMOTER_FAILED_EVENTS_QUEUE"),
+            tries=variables.number("PROMOTER_EVENT_TRIES"),
+            retry=variables.seconds("PROMOTER_EVENT_RETRY_SECONDS"),
+        )
 
 
 @dataclass(frozen=True)
 class AnnouncerSettings:
-    """Where the announcer puts aside what cannot be announced: the URL of a queue."""
+    """The URL of the queue in which the announcer puts aside what cannot be announced."""
 
     unannounced_queue: str
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> AnnouncerSettings:
-        """Read the settings. Raises RuntimeError naming the variable that is missing."""
-        with _missing_named():
-            return cls(unannounced_queue=environment["PROMOTER_UNANNOUNCED_QUEUE"])
+        """Read the settings. Raises RuntimeError, naming the variable that is missing."""
+        return cls(unannounced_queue=_Variables(environment).text("PROMOTER_UNANNOUNCED_QUEUE"))
 
 
 @dataclass(frozen=True)
@@ -92,16 +91,46 @@ class RunSettings:
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> RunSettings:
-        """Read the settings. Raises RuntimeError naming the variable that is missing."""
-        with _missing_named():
-            return cls(time=timedelta(seconds=int(environment["PROMOTER_RECONCILE_SECONDS"])))
+        """Read the settings. Raises RuntimeError, naming the variable that is missing or wrong."""
+        return cls(time=_Variables(environment).seconds("PROMOTER_RECONCILE_SECONDS"))
 
 
-@contextmanager
-def _missing_named() -> Iterator[None]:
-    try:
-        yield
-    except KeyError as error:
-        raise RuntimeError(
-            f"environment variable {error.args[0]} is not set; the stack and Lambda set it"
-        ) from error
+@dataclass(frozen=True)
+class _Variables:
+    """The variables of an environment. Reading one that is missing or wrong raises RuntimeError with its name."""
+
+    environment: Mapping[str, str]
+
+    def text(self, name: str) -> str:
+        """Return a variable as it is."""
+        try:
+            return self.environment[name]
+        except KeyError as error:
+            raise RuntimeError(
+                f"The environment variable {name} is not set. The stack sets it, or Lambda itself."
+            ) from error
+
+    def number(self, name: str, *, default: int | None = None) -> int:
+        """Return a variable that is an integer."""
+        if default is not None and name not in self.environment:
+            return default
+        text = self.text(name)
+        try:
+            return int(text)
+        except ValueError as error:
+            raise RuntimeError(f"The environment variable {name} is not an integer: {text}") from error
+
+    def seconds(self, name: str, *, default: int | None = None) -> timedelta:
+        """Return a variable that is a number of seconds."""
+        return timedelta(seconds=self.number(name, default=default))
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Return a variable that is a JSON list of texts."""
+        text = self.text(name)
+        try:
+            found = json.loads(text)
+        except ValueError as error:
+            raise RuntimeError(f"The environment variable {name} is not JSON: {text}") from error
+        if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+            raise RuntimeError(f"The environment variable {name} is not a JSON list of texts: {text}")
+        return tuple(found)

@@ -1,40 +1,58 @@
-"""What operators see: structured logs and metrics. No manifest bodies, no credentials."""
+"""What operators see: structured logs, and metrics beside them. No manifest bodies, no credentials."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
+from promoter import metrics
 from promoter.domain import documents
+from promoter.domain.answers import Answer, NotPromoted
 from promoter.domain.errors import PromoterError
 from promoter.domain.model import Outcome, Promoted, Promotion, Trigger
+from promoter.domain.names import SERVICE
 
 if TYPE_CHECKING:
     from promoter.domain.model import DeferredPromotion
     from promoter.promotion.reconcile import Reconciled
 
-SERVICE = "ecr-promoter"
-NAMESPACE = "EcrPromoter"
 MOST_LOGGED = 300
 """Tags of one record about drift: CloudWatch takes 256 KB of a record, and all of a repository may be gone."""
 
 logger = Logger(service=SERVICE)
 
 
-def report(
-    promotion: Promotion, answer: Promoted | PromoterError, *, milliseconds: float, waits: bool = False
-) -> None:
+def report(promotion: Promotion, answer: Answer, *, milliseconds: float, waits: bool = False) -> None:
     """Log how a promotion ended, and count it by outcome and trigger.
 
-    One that `waits` has not ended: that is logged, and it is counted when it ends. Nor has one of an event that
-    failed and may be tried again: the event comes again, or `reconcile` does it.
+    A promotion that `waits` has not ended: it is counted when it ends. A promotion of an event that failed and may
+    be retried has not ended either: the event comes again, or `reconcile` carries the promotion out.
     """
-    record: dict[str, Any] = {
+    record = _described(promotion, answer)
+    record |= {"outcome": "WAITING" if waits else answer.outcome, "milliseconds": round(milliseconds, 1)}
+    if answer.repeated:
+        logger.info("promotion repeated", **record)
+        return
+    if isinstance(answer, Promoted):
+        logger.info("promotion", **record, rule=answer.rule, digest=answer.manifest.digest)
+    else:
+        _log_not_promoted(answer, record | {"rule": promotion.rule}, waits=waits)
+        if waits:
+            return
+        if comes_again(promotion, answer.error):
+            metrics.count_retry(promotion.trigger)
+            return
+        if answer.outcome is Outcome.REFUSED:
+            metrics.count_refusals({each.code for each in answer.error.reasons} or {answer.error.code})
+    metrics.count_promotion(promotion.trigger, answer.outcome, milliseconds=milliseconds)
+
+
+def _described(promotion: Promotion, answer: Answer) -> dict[str, Any]:
+    """Return what every record about a promotion says."""
+    return {
         "promotion_id": promotion.promotion_id,
         "trigger": promotion.trigger,
-        "outcome": "WAITING" if waits else answer.outcome,
         "repository": promotion.repository.name,
         "registry_id": promotion.repository.registry_id,
         "source_tag": promotion.source.image_id.image_tag,
@@ -43,31 +61,21 @@ def report(
         "undoes": promotion.undoes,
         "override": promotion.override,
         "moves": [{"tag": m.image_tag, "outcome": m.outcome, "previous": m.previous_digest} for m in answer.moves],
-        "milliseconds": round(milliseconds, 1),
     }
-    if answer.repeated:
-        logger.info("promotion repeated", **record)
+
+
+def _log_not_promoted(answer: NotPromoted, record: dict[str, Any], *, waits: bool) -> None:
+    """Log why a promotion was not carried out, or waits; a failure is an error, a refusal a warning."""
+    record |= {
+        "code": answer.error.code,
+        "detail": documents.cut(answer.error.detail, documents.MOST_DETAIL),
+        "reasons": documents.fitting(answer.error.reasons, room=documents.MOST_BYTES),
+    }
+    if waits:
+        logger.info("promotion waits", **record)
         return
-    if isinstance(answer, Promoted):
-        logger.info("promotion", **record, rule=answer.rule, digest=answer.manifest.digest)
-    else:
-        record |= {
-            "rule": promotion.rule,
-            "code": answer.code,
-            "detail": documents.cut(answer.detail, documents.MOST_DETAIL),
-            "reasons": documents.fitting(answer.reasons, room=documents.MOST_BYTES),
-        }
-        if waits:
-            logger.info("promotion waits", **record)
-            return
-        log = logger.error if answer.outcome is Outcome.FAILED else logger.warning
-        log("promotion", **record)
-        if comes_again(promotion, answer):
-            count_retry(promotion.trigger)
-            return
-        if answer.outcome is Outcome.REFUSED:
-            count_reasons({each.code for each in answer.reasons} or {answer.code})
-    count(promotion.trigger, answer.outcome, milliseconds)
+    log = logger.error if answer.outcome is Outcome.FAILED else logger.warning
+    log("promotion", **record)
 
 
 def report_waiting(deferred: DeferredPromotion, awaited: str) -> None:
@@ -83,42 +91,15 @@ def report_waiting(deferred: DeferredPromotion, awaited: str) -> None:
     )
 
 
-def comes_again(promotion: Promotion, answer: PromoterError) -> bool:
-    """Say whether a failed promotion is tried again without anybody asking for it."""
-    return promotion.trigger is Trigger.SCAN and answer.outcome is Outcome.FAILED and answer.retryable
+def comes_again(promotion: Promotion, error: PromoterError) -> bool:
+    """Say whether a failed promotion is retried without anybody asking for it."""
+    return promotion.trigger is Trigger.SCAN and error.outcome is Outcome.FAILED and error.retryable
 
 
 def report_given_up(error: Exception) -> None:
-    """Count an event that failed at its last try, which `report` took for one that comes again."""
+    """Count an event that failed at its last try. `report` counted it as one that comes again."""
     if isinstance(error, PromoterError) and error.outcome is Outcome.FAILED:
-        count(Trigger.SCAN, Outcome.FAILED, milliseconds=0)
-
-
-def count_retry(trigger: str) -> None:
-    """Emit the metric Retries."""
-    metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
-    metrics.add_dimension("trigger", trigger)
-    metrics.add_metric(name="Retries", unit=MetricUnit.Count, value=1)
-    metrics.flush_metrics()
-
-
-def count_reasons(codes: set[str]) -> None:
-    """Emit the metric Refusals for each kind of reason."""
-    for code in sorted(codes):
-        metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
-        metrics.add_dimension("reason", code)
-        metrics.add_metric(name="Refusals", unit=MetricUnit.Count, value=1)
-        metrics.flush_metrics()
-
-
-def count(trigger: str, outcome: str, milliseconds: float) -> None:
-    """Emit the metrics Promotions and Duration (CloudWatch embedded metric format, one line)."""
-    metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
-    metrics.add_dimension("trigger", trigger)
-    metrics.add_dimension("outcome", outcome)
-    metrics.add_metric(name="Promotions", unit=MetricUnit.Count, value=1)
-    metrics.add_metric(name="Duration", unit=MetricUnit.Milliseconds, value=milliseconds)
-    metrics.flush_metrics()
+        metrics.count_promotion(Trigger.SCAN, Outcome.FAILED, milliseconds=0)
 
 
 def report_invalid(error: PromoterError, *, promotion_id: str, caller: str | None) -> None:
@@ -126,7 +107,7 @@ def report_invalid(error: PromoterError, *, promotion_id: str, caller: str | Non
     logger.warning(
         "invalid request", promotion_id=promotion_id, caller=caller, field=error.field, detail=error.detail
     )
-    count("request", error.outcome, milliseconds=0)
+    metrics.count_promotion(Trigger.REQUEST, error.outcome, milliseconds=0)
 
 
 def report_refused(error: PromoterError, *, route: str, caller: str | None) -> None:
@@ -151,17 +132,4 @@ def report_reconciled(done: Reconciled, *, trigger: str) -> None:
         failed=done.failed,
         unfinished=done.unfinished,
     )
-    metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
-    counts = {"StaleIntents": done.stale, "ReconcileFailures": done.failed}
-    if done.drifted or done.compared_all:  # a zero ends the alarm: it is said only by who has looked everywhere
-        counts["Drift"] = len(done.drifted)
-    for name, count_of in counts.items():
-        metrics.add_metric(name=name, unit=MetricUnit.Count, value=count_of)
-    if done.interval is not None:
-        seconds = done.interval.total_seconds()
-        metrics.add_metric(name="LongestDriftCheckInterval", unit=MetricUnit.Seconds, value=seconds)
-    metrics.flush_metrics()
-    runs = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
-    runs.add_dimension("trigger", trigger)
-    runs.add_metric(name="ReconcileRuns", unit=MetricUnit.Count, value=1)
-    runs.flush_metrics()
+    metrics.count_run(done, trigger=trigger)

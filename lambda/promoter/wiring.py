@@ -12,32 +12,32 @@ from botocore.config import Config
 
 from promoter.aws.dynamodb.deferred import DynamoDeferredPromotions
 from promoter.aws.dynamodb.freezes import DynamoFreezes
+from promoter.aws.dynamodb.heads import DynamoHeads
+from promoter.aws.dynamodb.history import DynamoHistory
 from promoter.aws.dynamodb.ledger import DynamoLedger
+from promoter.aws.dynamodb.table import Table
 from promoter.aws.ecr.image_facts import EcrImageFacts
 from promoter.aws.ecr.registry import EcrRegistry
+from promoter.domain.limits import CALL_TRIES, CONNECT_SECONDS, LONGEST_CALL_SECONDS, READ_SECONDS
 from promoter.domain.policy import Policy, load
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.evidence import SCANS_AT_ONCE
 from promoter.settings import AnnouncerSettings, EventSettings, Settings
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ecr import ECRClient
 
-    from promoter.aws.dynamodb.history import DynamoHistory
+    from promoter.aws.dynamodb.reconcile_runs import DynamoReconcileRuns
     from promoter.aws.event_bus import Announcer
     from promoter.aws.event_queue import EventQueue
 
-# API Gateway waits 30 s at most: three tries of a slow call have to fit in.
-CONNECT, READ, TRIES = 2, 6, 3
-PAUSES = 1 + 2  # seconds between the tries, at most (AWS SDKs reference guide, "Retry behavior")
 CLIENT = Config(
-    connect_timeout=CONNECT,
-    read_timeout=READ,
-    retries={"mode": "standard", "total_max_attempts": TRIES},
+    connect_timeout=CONNECT_SECONDS,
+    read_timeout=READ_SECONDS,
+    retries={"mode": "standard", "total_max_attempts": CALL_TRIES},
     max_pool_connections=SCANS_AT_ONCE,
 )
-LONGEST_CALL = timedelta(seconds=TRIES * (CONNECT + READ) + PAUSES)
+LONGEST_CALL = timedelta(seconds=LONGEST_CALL_SECONDS)
 """After that no part of a call is on its way."""
 
 
@@ -62,37 +62,46 @@ def image_facts() -> EcrImageFacts:
 
 @functools.cache
 def ledger() -> DynamoLedger:
-    """Connect to the function's table."""
+    """Lease and record in the function's table."""
     settings = Settings.read()
-    return DynamoLedger(
-        _dynamodb(), settings.table, lease_duration=settings.lease_duration, history=settings.history
-    )
+    return DynamoLedger(_table(), lease_duration=settings.lease_duration, history=settings.history)
 
 
 @functools.cache
 def dependencies() -> Dependencies:
     """Put together what a promotion touches."""
+    settings = Settings.read()
     return Dependencies(
         policy=policy(),
         registry=registry(),
         image_facts=image_facts(),
         ledger=ledger(),
-        patience=Settings.read().patience,
+        heads=DynamoHeads(_table()),
+        history=history(),
+        freezes=freezes(),
+        patience=settings.patience,
+        operators=settings.operators,
     )
 
 
 @functools.cache
 def history() -> DynamoHistory:
-    """Read the same table, for those who ask."""
-    from promoter.aws.dynamodb.history import DynamoHistory  # not loaded for events
-
-    return DynamoHistory(_dynamodb(), Settings.read().table)
+    """Read what was recorded."""
+    return DynamoHistory(_table())
 
 
 @functools.cache
 def freezes() -> DynamoFreezes:
-    """Write the same table, for those who press the stop button."""
-    return DynamoFreezes(_dynamodb(), Settings.read().table)
+    """Read the freezes, and set them for those who press the stop button: one object, which knows what it set."""
+    return DynamoFreezes(_table())
+
+
+@functools.cache
+def reconcile_runs() -> DynamoReconcileRuns:
+    """Remember how far reconcile has come; only the reconciler needs it."""
+    from promoter.aws.dynamodb.reconcile_runs import DynamoReconcileRuns
+
+    return DynamoReconcileRuns(_table())
 
 
 @functools.cache
@@ -122,8 +131,8 @@ def event_queue() -> EventQueue:
 
 @functools.cache
 def deferred_promotions() -> DynamoDeferredPromotions:
-    """Connect to the function's table; only events need it."""
-    return DynamoDeferredPromotions(_dynamodb(), Settings.read().table)
+    """Remember in the function's table what waits for a scan; only events need it."""
+    return DynamoDeferredPromotions(_table())
 
 
 @functools.cache
@@ -132,5 +141,6 @@ def _ecr() -> ECRClient:
 
 
 @functools.cache
-def _dynamodb() -> DynamoDBClient:
-    return boto3.client("dynamodb", config=CLIENT)
+def _table() -> Table:
+    settings = Settings.read()
+    return Table(boto3.client("dynamodb", config=CLIENT), settings.table, settings.region)

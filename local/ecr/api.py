@@ -1,4 +1,4 @@
-"""The JSON API of Amazon ECR: which operation is answered where. What is not here is ministack's."""
+"""The JSON API of Amazon ECR: the function for each operation. ministack answers all other operations."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OPERATIONS: Mapping[str, Operation] = {
 
 
 def call(operation: Operation, request: dict[str, Any]) -> emulator.Answer:
-    """Answer a request, errors included."""
+    """Return the answer to a request: the operation's result, or its error."""
     try:
         return emulator.answer(operation(request))
     except EcrError as error:
@@ -44,7 +44,7 @@ def call(operation: Operation, request: dict[str, Any]) -> emulator.Answer:
 
 
 async def serve(plain: Handler, *request: Any) -> emulator.Answer:
-    """Stand in for `plain`, ministack's own handler, which takes a method, a path, headers, a body and a query."""
+    """Replace `plain`, ministack's own handler, which takes a method, a path, headers, a body and a query."""
     _, _, headers, body, _ = request
     operation = OPERATIONS.get(headers.get("x-amz-target", "").rpartition(".")[2])
     if operation is None:

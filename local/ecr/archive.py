@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Struct, convert
-
 from local.ecr import events, values
 from local.ecr.errors import InvalidParameter
 from local.ecr.store import now, repository
@@ -13,15 +11,8 @@ from local.ecr.store import now, repository
 STORAGE_CLASSES = ("STANDARD", "ARCHIVE")
 
 
-class RestoreRequest(Struct, rename="camel", forbid_unknown_fields=True):
-    """The image whose restore, begun by UpdateImageStorageClass, is to be finished."""
-
-    repository_name: str
-    image_digest: str
-
-
 def update_storage_class(request: dict[str, Any]) -> dict[str, Any]:
-    """UpdateImageStorageClass. A restore takes up to 20 minutes in AWS; here until `finish_restore`."""
+    """UpdateImageStorageClass. AWS restores an image within 20 minutes; here `POST /_local/restores` does."""
     found = repository(request)
     image_id = values.required(request, "imageId")
     target = values.required(request, "targetStorageClass")
@@ -36,20 +27,7 @@ def update_storage_class(request: dict[str, Any]) -> dict[str, Any]:
     elif target == "STANDARD" and image.status == "ARCHIVED":
         image.status = "ACTIVATING"
     return {
-        "registryId": found.registry_id,
-        "repositoryName": found.name,
+        **found.identity,
         "imageId": {"imageDigest": image.manifest.digest, **image_id},
         "imageStatus": image.status,
     }
-
-
-def finish_restore(body: Any) -> dict[str, Any]:
-    """Do what AWS does by itself some minutes after a restore was asked for. Raises ValueError if none was."""
-    request = convert(body, RestoreRequest)
-    found = repository({"repositoryName": request.repository_name})
-    image = found.find({"imageDigest": request.image_digest})
-    if image.status != "ACTIVATING":
-        raise ValueError(f"{request.image_digest} is {image.status}, not ACTIVATING")
-    image.activate()
-    events.restored(found.name, image.manifest, image.activated_at)
-    return {"repositoryName": found.name, "imageDigest": image.manifest.digest, "imageStatus": image.status}

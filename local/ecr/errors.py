@@ -1,8 +1,8 @@
-"""The errors of Amazon ECR that the local one raises.
+"""The errors of Amazon ECR, with its codes and texts.
 
-EcrError                                an HTTP 400 with a code of the API reference and ECR's wording
+EcrError                                an HTTP 400 with a code of the API reference
 +- InvalidParameter                     a value that breaks a constraint
-+- RepositoryNotFound / ImageNotFound   what is named does not exist
++- RepositoryNotFound / ImageNotFound   the request names something that does not exist
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class EcrError(Exception):
 
 
 class InvalidParameter(EcrError):
-    """InvalidParameterException about one parameter, worded as ECR words it."""
+    """InvalidParameterException about one parameter."""
 
     def __init__(self, parameter: str, constraint: str) -> None:
         super().__init__(
@@ -30,7 +30,7 @@ class InvalidParameter(EcrError):
 
 
 class RepositoryNotFound(EcrError):
-    """RepositoryNotFoundException, naming the registry that was looked in."""
+    """RepositoryNotFoundException, which names the registry too."""
 
     def __init__(self, name: str, registry_id: str) -> None:
         super().__init__(
@@ -40,7 +40,7 @@ class RepositoryNotFound(EcrError):
 
 
 class ImageNotFound(EcrError):
-    """ImageNotFoundException, naming the image the way ECR prints an imageId."""
+    """ImageNotFoundException, which names the image."""
 
     def __init__(self, image_id: dict[str, str], name: str, registry_id: str) -> None:
         super().__init__(
@@ -51,6 +51,6 @@ class ImageNotFound(EcrError):
 
 
 def printed(image_id: dict[str, str]) -> str:
-    """Return an imageId as it stands in ECR's messages."""
+    """Return an imageId as ECR prints it in its messages."""
     digest, tag = image_id.get("imageDigest", "null"), image_id.get("imageTag", "null")
     return f"{{imageDigest:'{digest}', imageTag:'{tag}'}}"

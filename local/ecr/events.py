@@ -9,22 +9,22 @@ from local.ecr.manifests import Manifest
 
 
 def pushed(repository: str, manifest: Manifest, tag: str | None) -> None:
-    """Tell of an accepted manifest; a push by digest alone carries an empty tag."""
+    """Send the event of a push. A push by digest has an empty `image-tag`."""
     _image_action("PUSH", repository, manifest, {"image-tag": tag or ""})
 
 
 def deleted(repository: str, manifest: Manifest, tag: str | None) -> None:
-    """Tell of a tag, or an image without one, that is gone."""
+    """Send the event of a deleted tag, or of a deleted image without tags."""
     _image_action("DELETE", repository, manifest, {"image-tag": tag or ""})
 
 
 def archived(repository: str, manifest: Manifest) -> None:
-    """Tell of an image that went into the archive; its tags are not told."""
+    """Send the event of an archived image, which does not name the image's tags."""
     _image_action("UPDATE_STORAGE_CLASS", repository, manifest, {"target-storage-class": "ARCHIVE"})
 
 
 def restored(repository: str, manifest: Manifest, activated_at: float | None) -> None:
-    """Tell of an image that has come back from the archive."""
+    """Send the event of an image that was restored from the archive."""
     time = datetime.fromtimestamp(activated_at or 0, UTC).isoformat(timespec="milliseconds")
     members = {"target-storage-class": "STANDARD", "last-activated-at": time.replace("+00:00", "Z")}
     _image_action("UPDATE_STORAGE_CLASS", repository, manifest, members)

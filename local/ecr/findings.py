@@ -1,6 +1,6 @@
-"""What a scan found, and how ECR tells it: DescribeImageScanFindings (API reference) and the two events.
+"""Scan results as AWS reports them: DescribeImageScanFindings (ECR API reference) and the events of both scanners.
 
-Basic scans answer `findings`, enhanced ones (Amazon Inspector) `enhancedFindings`, each in its own shape.
+Basic scans answer `findings`, enhanced scans (Amazon Inspector) answer `enhancedFindings`, each in its own shape.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from local.ecr import values
 from local.ecr.errors import EcrError, printed
 from local.ecr.store import Image, Repository, repository
 
-# The statuses under which ECR shows what it found; all others say that it has nothing to show, or no longer.
+# The statuses with which ECR answers findings. With all others there are none to show, or none any longer.
 SHOWN = {"COMPLETE", "ACTIVE"}
 DESCRIPTIONS = {
     "COMPLETE": "The scan was completed successfully.",
     "ACTIVE": "Continuous scan is selected for image.",
 }
-# Amazon Inspector's event counts these and everything together; LOW and below are in TOTAL only.
+# Amazon Inspector's event counts these, and all findings in TOTAL. LOW and below are in TOTAL only.
 EVENT_SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM")
 
 
@@ -41,7 +41,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Scan:
-    """The newest scan of an image; without `completed_at` ECR does not show yet what it found."""
+    """The newest scan of an image. Without `completed_at` ECR does not answer the findings yet."""
 
     scanner: Literal["basic", "enhanced"]
     status: str
@@ -50,12 +50,12 @@ class Scan:
 
     @property
     def severities(self) -> Counter[str]:
-        """How many findings there are of each severity."""
+        """The number of findings of each severity."""
         return Counter(finding.severity for finding in self.findings)
 
 
 def describe(request: dict[str, Any]) -> dict[str, Any]:
-    """DescribeImageScanFindings. The counts cover all pages. Before the first scan: ScanNotFoundException."""
+    """DescribeImageScanFindings. Every page has the counts of all findings. Raises EcrError without a scan."""
     found = repository(request)
     image_id = values.required(request, "imageId")
     image = found.find(image_id)
@@ -66,31 +66,22 @@ def describe(request: dict[str, Any]) -> dict[str, Any]:
             f"Image scan does not exist for the image with '{printed(image_id)}'"
             f" in the repository with name '{found.name}' in the registry with id '{found.registry_id}'",
         )
-    listed = list(scan.findings) if scan.completed_at else []
-    shown, more = values.page(listed, request, default=100, most=1000)
-    answer: dict[str, Any] = {
-        "registryId": found.registry_id,
-        "repositoryName": found.name,
+    shown, more = values.page(list(scan.findings) if scan.completed_at else [], request, default=100, most=1000)
+    findings = {"imageScanFindings": _findings(found, image, scan, shown)} if scan.status in SHOWN else {}
+    return {
+        **found.identity,
         "imageId": {"imageDigest": image.manifest.digest, **image_id},
         "imageScanStatus": {
             "status": scan.status,
             "description": DESCRIPTIONS.get(scan.status, f"The status of the scan is {scan.status}."),
         },
+        **findings,
+        **more,
     }
-    if scan.status in SHOWN and scan.completed_at is None:
-        answer["imageScanFindings"] = {"findings": []}
-    elif scan.status in SHOWN:
-        answer["imageScanFindings"] = {
-            "imageScanCompletedAt": scan.completed_at,
-            "vulnerabilitySourceUpdatedAt": scan.completed_at,
-            "findingSeverityCounts": dict(scan.severities),
-            **_listed(found, image, scan, shown),
-        }
-    return answer | more
 
 
 def announce(found: Repository, image: Image, scan: Scan) -> None:
-    """Put the event on the bus that AWS sends for this status, if it sends one."""
+    """Send the event that AWS sends for this scanner and status, if there is one."""
     arn = found.settings["repositoryArn"]
     detail: dict[str, Any] = {
         "scan-status": scan.status,
@@ -113,10 +104,21 @@ def announce(found: Repository, image: Image, scan: Scan) -> None:
         emulator.emit("aws.inspector2", "Inspector2 Scan", detail, [arn])
 
 
-def _listed(found: Repository, image: Image, scan: Scan, shown: list[Finding]) -> dict[str, Any]:
-    if scan.scanner == "basic":
-        return {"findings": [_basic(finding) for finding in shown]}
-    return {"enhancedFindings": [_enhanced(found, image, finding) for finding in shown]}
+def _findings(found: Repository, image: Image, scan: Scan, shown: list[Finding]) -> dict[str, Any]:
+    """Return the page of findings with the counts of all. Without an end the scan has neither."""
+    if scan.completed_at is None:
+        return {"findings": []}
+    listed: dict[str, Any] = (
+        {"findings": [_basic(finding) for finding in shown]}
+        if scan.scanner == "basic"
+        else {"enhancedFindings": [_enhanced(found, image, finding) for finding in shown]}
+    )
+    return {
+        "imageScanCompletedAt": scan.completed_at,
+        "vulnerabilitySourceUpdatedAt": scan.completed_at,
+        "findingSeverityCounts": dict(scan.severities),
+        **listed,
+    }
 
 
 def _basic(finding: Finding) -> dict[str, Any]:
@@ -132,8 +134,8 @@ def _basic(finding: Finding) -> dict[str, Any]:
 
 
 def _enhanced(found: Repository, image: Image, finding: Finding) -> dict[str, Any]:
-    digest = image.manifest.digest
-    key = hashlib.md5(f"{digest} {finding.id} {finding.package} {finding.version}".encode()).hexdigest()
+    content = f"{image.manifest.digest} {finding.id} {finding.package} {finding.version}"
+    key = hashlib.md5(content.encode()).hexdigest()
     package = {"name": finding.package, "version": finding.version, "packageManager": "OS"}
     return {
         "awsAccountId": found.registry_id,
@@ -151,20 +153,21 @@ def _enhanced(found: Repository, image: Image, finding: Finding) -> dict[str, An
             "source": "NVD",
             "vulnerablePackages": [package | ({"fixedInVersion": finding.fixed_in} if finding.fixed_in else {})],
         },
-        "resources": [
-            {
-                "type": "AWS_ECR_CONTAINER_IMAGE",
-                "id": f"{found.settings['repositoryArn']}/{digest}",
-                "details": {
-                    "awsEcrContainerImage": {
-                        "registry": found.registry_id,
-                        "repositoryName": found.name,
-                        "imageHash": digest,
-                        "imageTags": list(image.tags),
-                        "pushedAt": image.pushed_at,
-                        "platform": "LINUX",
-                    }
-                },
-            }
-        ],
+        "resources": [_resource(found, image)],
+    }
+
+
+def _resource(found: Repository, image: Image) -> dict[str, Any]:
+    container = {
+        "registry": found.registry_id,
+        "repositoryName": found.name,
+        "imageHash": image.manifest.digest,
+        "imageTags": list(image.tags),
+        "pushedAt": image.pushed_at,
+        "platform": "LINUX",
+    }
+    return {
+        "type": "AWS_ECR_CONTAINER_IMAGE",
+        "id": f"{found.settings['repositoryArn']}/{image.manifest.digest}",
+        "details": {"awsEcrContainerImage": container},
     }

@@ -1,4 +1,4 @@
-"""PutImage and BatchGetImage (Amazon ECR API reference), and the rules of a push that the registry side shares."""
+"""PutImage and BatchGetImage (Amazon ECR API reference), and the rules of a push, which the registry shares."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TAGS_OF_AN_IMAGE = 1000
 
 
 def put(request: dict[str, Any]) -> dict[str, Any]:
-    """PutImage. The bytes are stored as they are and their digest is computed, never believed."""
+    """PutImage. Stores the bytes unchanged, and computes their digest instead of trusting the request's."""
     found = repository(request)
     text = values.required(request, "imageManifest")
     tag = values.tag(request["imageTag"]) if request.get("imageTag") is not None else None
@@ -30,7 +30,7 @@ def put(request: dict[str, Any]) -> dict[str, Any]:
             f" the digest that Amazon ECR calculated for the image: '{manifest.digest}'",
         )
     image = found.images.get(manifest.digest)
-    active = image and image.status == "ACTIVE"  # to push an archived image again restores it
+    active = image and image.status == "ACTIVE"  # a push of an archived image restores it
     if active and image and not (tag and (tag not in image.tags or is_immutable(found.settings, tag))):
         raise EcrError(
             "ImageAlreadyExistsException",
@@ -42,17 +42,17 @@ def put(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def push(found: Repository, manifest: Manifest, tag: str | None) -> Image:
-    """Store a manifest under ECR's rules and tell the event bus. Raises EcrError."""
+    """Store a manifest if ECR's rules allow it, and send the event. Raises EcrError."""
     known, tagged = found.images.get(manifest.digest), found.tagged(tag or "")
     restores = bool(known and known.status != "ACTIVE" and tagged is known)
     if tag and tagged and not restores and is_immutable(found.settings, tag):
-        # Also for the same digest: what is reported of immutable repositories (aws/containers-roadmap#2179).
+        # Refused for the same digest too, as users report of immutable repositories (aws/containers-roadmap#2179).
         raise EcrError(
             "ImageTagAlreadyExistsException",
             f"The image tag '{tag}' already exists in the '{found.name}' repository"
             " and cannot be overwritten because the tag is immutable.",
         )
-    if not known:  # what a stored image refers to was there when it was stored, and cannot have been deleted
+    if not known:  # the references of a stored image exist: ECR does not delete them before the image
         _require_references(found, manifest)
     if known and tag not in (None, *known.tags) and len(known.tags) >= TAGS_OF_AN_IMAGE:
         raise EcrError(
@@ -65,7 +65,7 @@ def push(found: Repository, manifest: Manifest, tag: str | None) -> Image:
 
 
 def batch_get(request: dict[str, Any]) -> dict[str, Any]:
-    """BatchGetImage: one answer or one failure for each id asked, in HTTP 200 either way."""
+    """BatchGetImage: an image or a failure for each id, in an HTTP 200 either way."""
     found = repository(request)
     accepted = request.get("acceptedMediaTypes") or []
     images, failures = [], []
@@ -76,15 +76,15 @@ def batch_get(request: dict[str, Any]) -> dict[str, Any]:
         image, tag = found.find(image_id), image_id.get("imageTag")
         text, media_type = image.manifest.text, image.manifest.media_type
         if not image_id.get("imageDigest"):
-            # ECR translates by tag only. The digest answered with it stays that of the stored image (unverified),
-            # so the bytes do not have it: the hazard that a caller has to notice.
+            # ECR translates by tag only. The answered digest is still that of the stored image (not verified with
+            # AWS), so it is not the digest of the answered bytes. A caller has to notice this.
             text, media_type = translated(image.manifest, accepted)
         images.append(_answer(found, image, tag, text, media_type))
     return {"images": images, "failures": failures}
 
 
 def failure_of(found: Repository, image_id: dict[str, str]) -> dict[str, str] | None:
-    """Return the failure code and reason for an id that leads to no image; None if it leads to one."""
+    """Return the failure of an id without an image; None if the image exists."""
     digest, tag = image_id.get("imageDigest"), image_id.get("imageTag")
     if not digest and not tag:
         return _failure("MissingDigestAndTag", "Invalid request parameters: both tag and digest cannot be null")
@@ -107,11 +107,11 @@ def failure_of(found: Repository, image_id: dict[str, str]) -> dict[str, str] | 
 
 
 def _unreadable(found: Repository, image_id: dict[str, str]) -> dict[str, str] | None:
-    """Return the failure of an id whose image is there and cannot be read."""
-    if asked := found.failures.get(image_id.get("imageTag", "")):
-        return _failure(asked, "Asked for by /_local/failures")
+    """Return the failure of an image that exists and cannot be read; None if it can be read."""
+    if code := found.failures.get(image_id.get("imageTag", "")):
+        return _failure(code, "Set by POST /_local/failures")
     if found.find(image_id).status != "ACTIVE":
-        # Which code it is nobody has documented; this one fits best of those that the service model has.
+        # The code is not documented. This is the closest one of the service model.
         return _failure("ImageInaccessible", "Requested image is archived")
     return None
 
@@ -122,8 +122,7 @@ def _failure(code: str, reason: str) -> dict[str, str]:
 
 def _answer(found: Repository, image: Image, tag: str | None, text: str, media_type: str) -> dict[str, Any]:
     return {
-        "registryId": found.registry_id,
-        "repositoryName": found.name,
+        **found.identity,
         "imageId": {"imageDigest": image.manifest.digest, **({"imageTag": tag} if tag else {})},
         "imageManifest": text,
         "imageManifestMediaType": media_type,

@@ -1,9 +1,8 @@
-"""Layers through the JSON API (Amazon ECR API reference), over the blobs that the registry side serves."""
+"""The layer operations of the JSON API (Amazon ECR API reference), on the blobs that the registry serves."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 import uuid
 from typing import Any
@@ -12,6 +11,7 @@ from local import emulator
 from local.ecr import values
 from local.ecr.errors import EcrError
 from local.ecr.store import Repository, repository
+from local.oci import sha256
 
 PART_BYTES = 10 * 1024 * 1024
 SMALLEST_PART = 5 * 1024 * 1024
@@ -40,7 +40,7 @@ def check_availability(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def download_url(request: dict[str, Any]) -> dict[str, Any]:
-    """GetDownloadUrlForLayer: an address that needs no signature, as the presigned one of AWS."""
+    """GetDownloadUrlForLayer: an address that needs no signature, like the presigned address of AWS."""
     found = repository(request)
     digest = values.required(request, "layerDigest")
     if digest not in found.blobs:
@@ -60,7 +60,7 @@ def initiate_upload(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def upload_part(request: dict[str, Any]) -> dict[str, Any]:
-    """UploadLayerPart: parts follow each other without a gap; an error says where the next one starts."""
+    """UploadLayerPart. A part starts where the last one ended; the error has the last byte received."""
     found = repository(request)
     parts = _upload(found, request)
     part = base64.b64decode(values.required(request, "layerPartBlob"))
@@ -70,22 +70,20 @@ def upload_part(request: dict[str, Any]) -> dict[str, Any]:
         raise EcrError(
             "InvalidLayerPartException",
             f"The layer part does not follow the last byte received: {received - 1}",
-            registryId=found.registry_id,
-            repositoryName=found.name,
+            **found.identity,
             uploadId=request["uploadId"],
             lastValidByteReceived=received - 1,
         )
     parts.append(part)
     return {
-        "registryId": found.registry_id,
-        "repositoryName": found.name,
+        **found.identity,
         "uploadId": request["uploadId"],
         "lastByteReceived": last,
     }
 
 
 def complete_upload(request: dict[str, Any]) -> dict[str, Any]:
-    """CompleteLayerUpload: the digest given must be that of the bytes received."""
+    """CompleteLayerUpload. One of the request's digests must be that of the bytes received."""
     found = repository(request)
     parts = _upload(found, request)
     asked = values.listed(request, "layerDigests", 100)
@@ -94,7 +92,7 @@ def complete_upload(request: dict[str, Any]) -> dict[str, Any]:
     if any(len(part) < SMALLEST_PART for part in parts[:-1]):
         raise EcrError("LayerPartTooSmallException", f"Layer parts must be at least {SMALLEST_PART} bytes in size")
     layer = b"".join(parts)
-    digest = f"sha256:{hashlib.sha256(layer).hexdigest()}"
+    digest = sha256(layer)
     if digest not in asked:
         raise EcrError("InvalidLayerException", f"The layer digest {digest} is none of {asked}")
     if digest in found.blobs:
@@ -106,8 +104,7 @@ def complete_upload(request: dict[str, Any]) -> dict[str, Any]:
     found.blobs[digest] = layer
     del found.uploads[request["uploadId"]]
     return {
-        "registryId": found.registry_id,
-        "repositoryName": found.name,
+        **found.identity,
         "uploadId": request["uploadId"],
         "layerDigest": digest,
     }

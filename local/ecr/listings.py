@@ -10,7 +10,7 @@ from local.ecr.store import Image, Repository, repository
 
 
 def describe_images(request: dict[str, Any]) -> dict[str, Any]:
-    """DescribeImages: the images asked for, or a page of all. Raises ImageNotFound."""
+    """DescribeImages: the images of the request's ids, or a page of all images. Raises ImageNotFound."""
     found = repository(request)
     if request.get("imageIds"):
         asked = [found.find(image_id) for image_id in values.listed(request, "imageIds", 100)]
@@ -33,20 +33,20 @@ def list_images(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def batch_delete(request: dict[str, Any]) -> dict[str, Any]:
-    """BatchDeleteImage: by tag the tag goes, and the image with its last one; by digest the image goes."""
+    """BatchDeleteImage. A tag is deleted, and the image with its last tag. A digest deletes the image."""
     found = repository(request)
-    gone, failures = [], []
+    deleted, failures = [], []
     for image_id in values.listed(request, "imageIds", 100):
         failure = failure_of(found, image_id) or _still_referenced(found, image_id)
         if failure:
             failures.append({"imageId": image_id, **failure})
         else:
-            gone += _delete(found, image_id)
-    return {"imageIds": gone, "failures": failures}
+            deleted += _delete(found, image_id)
+    return {"imageIds": deleted, "failures": failures}
 
 
 def list_referrers(request: dict[str, Any]) -> dict[str, Any]:
-    """ListImageReferrers: the manifests of the repository whose `subject` is the image."""
+    """ListImageReferrers: the manifests in the repository whose `subject` is the image."""
     found = repository(request)
     subject = values.required(values.required(request, "subjectId"), "imageDigest")
     types = (request.get("filter") or {}).get("artifactTypes") or []
@@ -60,20 +60,19 @@ def list_referrers(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def describe_signing_status(request: dict[str, Any]) -> dict[str, Any]:
-    """DescribeImageSigningStatus: a status for each profile that was to sign the image."""
+    """DescribeImageSigningStatus: a status for each signing profile of the image."""
     found = repository(request)
     image_id = values.required(request, "imageId")
     image = found.find(image_id)
     return {
-        "repositoryName": found.name,
-        "registryId": found.registry_id,
+        **found.identity,
         "imageId": image_id,
         "signingStatuses": list(found.signings.get(image.manifest.digest, {}).values()),
     }
 
 
 def _filtered(found: Repository, request: dict[str, Any]) -> list[Image]:
-    """Return the images with the asked tag status and image status, ACTIVE unless it is asked for."""
+    """Return the images with the request's tag status and image status, which is ACTIVE by default."""
     asked = request.get("filter") or {}
     status = asked.get("imageStatus", "ACTIVE")
     wanted = {"TAGGED": True, "UNTAGGED": False}.get(asked.get("tagStatus", "ANY"))
@@ -94,8 +93,7 @@ def _detail(found: Repository, image: Image) -> dict[str, Any]:
         "lastActivatedAt": image.activated_at,
     }
     return {
-        "registryId": found.registry_id,
-        "repositoryName": found.name,
+        **found.identity,
         "imageDigest": manifest.digest,
         "imageSizeInBytes": manifest.layer_bytes or len(manifest.body),
         "imagePushedAt": image.pushed_at,
@@ -118,7 +116,7 @@ def _referrer(image: Image) -> dict[str, Any]:
 
 
 def _still_referenced(found: Repository, image_id: dict[str, str]) -> dict[str, str] | None:
-    """Return ECR's refusal to delete what an index in the repository needs."""
+    """Return the failure of an image that an index in the repository refers to; None if there is no such index."""
     image = found.find(image_id)
     if image_id.get("imageTag") and len(image.tags) > 1:
         return None

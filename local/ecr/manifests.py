@@ -1,36 +1,42 @@
-"""What Amazon ECR reads in a manifest: its digest, its type, what it refers to. The bytes are never changed."""
+"""Reads a manifest as Amazon ECR does: digest, media type, references. The bytes never change."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from local.ecr.errors import InvalidParameter
+from local.oci import (
+    DOCKER_CONFIG,
+    DOCKER_LAYER,
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_LAYER,
+    OCI_MANIFEST,
+    sha256,
+)
 
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 SIGNED_SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+json"
 
-# ECR turns Docker schema 2 and OCI manifests into each other when one is asked for by tag (user guide, "Container
-# image manifest format support"); the other direction is the same table reversed.
+# ECR translates between Docker schema 2 and OCI manifests when an image is read by tag (user guide, "Container
+# image manifest format support").
 TO_OCI = {
     DOCKER_MANIFEST: OCI_MANIFEST,
-    "application/vnd.docker.container.image.v1+json": "application/vnd.oci.image.config.v1+json",
-    "application/vnd.docker.image.rootfs.diff.tar.gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
+    DOCKER_CONFIG: OCI_CONFIG,
+    DOCKER_LAYER: OCI_LAYER,
 }
 TO_DOCKER = {oci: docker for docker, oci in TO_OCI.items()}
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest's bytes and what ECR knows about them."""
+    """The bytes of a manifest, and what ECR reads in them."""
 
     body: bytes
     media_type: str
@@ -44,29 +50,29 @@ class Manifest:
 
     @property
     def text(self) -> str:
-        """The manifest as the JSON API carries it; bytes that are not UTF-8 cannot be carried unharmed."""
+        """The manifest as text, as the JSON API answers it. Bytes that are not UTF-8 are replaced."""
         return self.body.decode("utf-8", errors="replace")
 
 
 def parse(body: bytes, media_type: str | None = None) -> Manifest:
-    """Read a manifest. Raises InvalidParameter, worded as ECR words it, for what ECR does not take."""
+    """Read a manifest. Raises InvalidParameter, with ECR's text, for a manifest that ECR refuses."""
     document = _document(body)
     if document is None:
         raise InvalidParameter("ImageManifest", "Invalid JSON syntax")
     found = media_type or document.get("mediaType") or _schema_1(document)
     if not isinstance(found, str):
-        # Misleading, but what ECR says of a manifest that nobody gave a type.
+        # A misleading text, but ECR's own for a manifest without a media type.
         raise InvalidParameter("ImageManifest", "Invalid JSON syntax")
     return _read(body, document, found)
 
 
 def parse_anything(body: bytes, media_type: str) -> Manifest:
-    """Read bytes that ECR might refuse, for tests that put stored images in place."""
+    """Read any bytes, also those that ECR would refuse, for tests that store an image without a push."""
     return _read(body, _document(body) or {}, media_type)
 
 
 def translated(manifest: Manifest, accepted: Collection[str]) -> tuple[str, str]:
-    """Return the text and type answered for an image asked for by tag, in a type the caller accepts if ECR can."""
+    """Return the text and media type for a read by tag, translated to an accepted type if ECR can do so."""
     table = {DOCKER_MANIFEST: TO_OCI, OCI_MANIFEST: TO_DOCKER}.get(manifest.media_type, {})
     wanted = table.get(manifest.media_type)
     if wanted is None or not accepted or manifest.media_type in accepted or wanted not in accepted:
@@ -80,12 +86,12 @@ def translated(manifest: Manifest, accepted: Collection[str]) -> tuple[str, str]
 
 
 def digest_of(body: bytes) -> str:
-    """Return the sha256 digest; a signed schema 1 manifest's is that of its payload, without the signatures."""
+    """Return the digest. That of a signed schema 1 manifest is computed without the signatures."""
     document = _document(body)
     payload = body
     if document and document.get("schemaVersion") == 1 and document.get("signatures"):
         payload = _signed_payload(body, document) or body
-    return f"sha256:{hashlib.sha256(payload).hexdigest()}"
+    return sha256(payload)
 
 
 def _document(body: bytes) -> dict[str, Any] | None:
@@ -97,7 +103,7 @@ def _document(body: bytes) -> dict[str, Any] | None:
 
 
 def _schema_1(document: dict[str, Any]) -> str | None:
-    """Return the type of a schema 1 manifest, which has no member for it."""
+    """Return the media type of a schema 1 manifest, which has no member for it; None for other manifests."""
     if document.get("schemaVersion") != 1:
         return None
     return SIGNED_SCHEMA_1 if document.get("signatures") else SCHEMA_1
@@ -126,7 +132,7 @@ def _descriptors(found: Any) -> list[dict[str, Any]]:
 
 
 def _digests(descriptors: Iterable[dict[str, Any]]) -> tuple[str, ...]:
-    """Return each digest once; what a descriptor with `urls` names lies elsewhere: ECR does not look for it."""
+    """Return each digest once. A descriptor with `urls` is a blob stored elsewhere: ECR does not require it."""
     found = (entry.get("digest") for entry in descriptors if not entry.get("urls"))
     return tuple(dict.fromkeys(digest for digest in found if digest and isinstance(digest, str)))
 
@@ -137,7 +143,7 @@ def _schema_1_layers(document: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _signed_payload(body: bytes, document: dict[str, Any]) -> bytes | None:
-    """Return the signed part of a JWS-signed manifest: its first bytes and the tail the signature protects."""
+    """Return the signed bytes of a manifest with JWS signatures: its beginning and the tail in `protected`."""
     try:
         protected = json.loads(_base64url(document["signatures"][0]["protected"]))
         return body[: protected["formatLength"]] + _base64url(protected["formatTail"])

@@ -1,6 +1,6 @@
-"""The manifests of the registry HTTP API (OCI distribution specification), under the same rules as the JSON API.
+"""The manifest routes of the registry HTTP API (OCI distribution specification), with the rules of the JSON API.
 
-Layers and uploads are ministack's. Any credentials are accepted, and none.
+ministack serves layers and uploads. Requests are accepted with any credentials, and without.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import Any
 from local import emulator
 from local.ecr import events, images, values
 from local.ecr.errors import EcrError
-from local.ecr.manifests import OCI_INDEX, parse
+from local.ecr.manifests import parse
 from local.ecr.store import Image, Repository, open_repository
+from local.oci import OCI_INDEX
 
-# The codes of the distribution specification that ECR answers its own errors with.
+# The distribution specification's code for each error of ECR.
 CODES = {
     "ImageTagAlreadyExistsException": "TAG_INVALID",
     "ReferencedImagesNotFoundException": "MANIFEST_BLOB_UNKNOWN",
@@ -26,7 +27,7 @@ CODES = {
 
 
 def put_manifest(name: str, reference: str, headers: Mapping[str, str], body: bytes) -> emulator.Answer:
-    """PUT /v2/<name>/manifests/<reference>. To push again what is there changes nothing and succeeds."""
+    """PUT /v2/<name>/manifests/<reference>. A repeated push succeeds and changes nothing."""
     found = _repository(name)
     if found is None:
         return _unknown_name(name)
@@ -47,7 +48,7 @@ def put_manifest(name: str, reference: str, headers: Mapping[str, str], body: by
 
 
 def get_manifest(name: str, reference: str) -> emulator.Answer:
-    """GET /v2/<name>/manifests/<reference>, always in the stored type. What is archived is not found."""
+    """GET /v2/<name>/manifests/<reference>, always in the stored media type. Archived images are not found."""
     image = _image(name, reference)
     if image is None or image.status != "ACTIVE":
         return _unknown_manifest(name, reference)
@@ -67,7 +68,7 @@ def head_manifest(name: str, reference: str) -> emulator.Answer:
 
 
 def delete_manifest(name: str, reference: str) -> emulator.Answer:
-    """DELETE /v2/<name>/manifests/<reference>: a digest takes the image, a tag only itself."""
+    """DELETE /v2/<name>/manifests/<reference>. A digest deletes the image, a tag only the tag."""
     found, image = _repository(name), _image(name, reference)
     if found is None or image is None:
         return _unknown_manifest(name, reference)
@@ -95,7 +96,7 @@ def list_tags(name: str, query: Mapping[str, Any]) -> emulator.Answer:
 
 
 def refusal(status: int, code: str, message: str) -> emulator.Answer:
-    """Return an error document of the distribution specification."""
+    """Return an error as the distribution specification defines it."""
     document = {"errors": [{"code": code, "message": message, "detail": {}}]}
     return status, {"Content-Type": "application/json"}, json.dumps(document).encode()
 
@@ -112,7 +113,7 @@ def _image(name: str, reference: str) -> Image | None:
 
 
 def _media_type(headers: Mapping[str, str]) -> str | None:
-    """Return the type without its parameters: those are about the transfer, not the manifest."""
+    """Return the media type without its parameters, which describe the transfer and not the manifest."""
     return headers.get("content-type", "").partition(";")[0].strip() or None
 
 
@@ -129,7 +130,7 @@ def _unknown_manifest(name: str, reference: str) -> emulator.Answer:
 
 
 def list_referrers(name: str, digest: str, query: Mapping[str, Any]) -> emulator.Answer:
-    """GET /v2/<name>/referrers/<digest>: an index of the manifests with that subject, and that `artifactType`."""
+    """GET /v2/<name>/referrers/<digest>: an index of the manifests with that subject and `artifactType`."""
     found = _repository(name)
     if found is None:
         return _unknown_name(name)

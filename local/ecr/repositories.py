@@ -9,16 +9,16 @@ from typing import Any
 from local import emulator
 from local.ecr import values
 from local.ecr.errors import EcrError, InvalidParameter, RepositoryNotFound
-from local.ecr.store import Repository, repository
+from local.ecr.store import repository
 
 MUTABILITIES = ("MUTABLE", "IMMUTABLE", "IMMUTABLE_WITH_EXCLUSION", "MUTABLE_WITH_EXCLUSION")
 
 
 def is_immutable(settings: dict[str, Any], tag: str) -> bool:
-    """Say whether the tag, once put, stays: the setting, turned round where an exclusion filter matches."""
+    """Return whether the tag cannot be moved: the setting, or its opposite where an exclusion filter matches."""
     setting = settings.get("imageTagMutability", "MUTABLE")
     filters = settings.get("imageTagMutabilityExclusionFilters") or []
-    # Only `*` is a wildcard there; what else fnmatch knows cannot stand in a filter or a tag.
+    # Only `*` is a wildcard in a filter. fnmatch's other special characters are not valid in filters and tags.
     excluded = setting.endswith("_WITH_EXCLUSION") and any(fnmatchcase(tag, entry["filter"]) for entry in filters)
     return bool(setting.startswith("IMMUTABLE") != excluded)
 
@@ -59,7 +59,7 @@ def describe(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def delete(request: dict[str, Any]) -> dict[str, Any]:
-    """DeleteRepository, with all that lies in the repository."""
+    """DeleteRepository, with everything in it."""
     found = repository(request)
     if found.images and not request.get("force"):
         raise EcrError(
@@ -67,7 +67,7 @@ def delete(request: dict[str, Any]) -> dict[str, Any]:
             f"The repository with name '{found.name}' in registry with id '{found.registry_id}'"
             " cannot be deleted because it still contains images",
         )
-    emulator.forget(found.name)
+    emulator.delete_blobs(found.name)
     return {"repository": described(emulator.repositories().pop(found.name))}
 
 
@@ -78,16 +78,12 @@ def put_mutability(request: dict[str, Any]) -> dict[str, Any]:
     chosen = _mutability(request)
     found.settings.pop("imageTagMutabilityExclusionFilters", None)
     found.settings.update(chosen)
-    return {**_names(found), **chosen}
+    return {**found.identity, **chosen}
 
 
 def described(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return a repository as the API prints it: tags have an operation of their own."""
+    """Return a repository as the API answers it: without its resource tags, which another operation lists."""
     return {name: value for name, value in settings.items() if name != "tags"}
-
-
-def _names(found: Repository) -> dict[str, str]:
-    return {"registryId": found.registry_id, "repositoryName": found.name}
 
 
 def _mutability(request: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The images of every repository, as both sides of the registry see them."""
+"""The images of every repository, for the JSON API and for the registry HTTP API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from local.ecr.manifests import Manifest
 
 @dataclass
 class Image:
-    """An image as it lies in a repository; its tags in the order in which they came."""
+    """A stored image. Its tags are in the order in which they were put."""
 
     manifest: Manifest
     pushed_at: float
@@ -24,16 +24,16 @@ class Image:
     activated_at: float | None = None
 
     def activate(self) -> None:
-        """End an archived image's time in the archive."""
+        """Restore the image if it is archived."""
         if self.status != "ACTIVE":
             self.status, self.activated_at = "ACTIVE", now()
 
 
 @dataclass
 class Repository:
-    """What a repository holds.
+    """The content of a repository.
 
-    `scans` is the scanner's and `signings` the signer's, by digest; `failures` are BatchGetImage's, by tag.
+    `scans` and `signings` are by image digest. `failures` are BatchGetImage's failure codes, by tag.
     """
 
     name: str
@@ -46,12 +46,17 @@ class Repository:
     uploads: dict[str, list[bytes]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """The members with which answers name the repository."""
+        return {"registryId": self.registry_id, "repositoryName": self.name}
+
     def tagged(self, tag: str) -> Image | None:
-        """Return the image that the tag points at."""
+        """Return the image that has the tag; None if the tag does not exist."""
         return next((image for image in self.images.values() if tag in image.tags), None)
 
     def find(self, image_id: dict[str, str]) -> Image:
-        """Return the image with this digest, or this tag. Raises ImageNotFound, also if the two do not agree."""
+        """Return the image of an imageId. Raises ImageNotFound, also if tag and digest are of different images."""
         digest, tag = image_id.get("imageDigest"), image_id.get("imageTag")
         image = self.images.get(digest) if digest else self.tagged(tag or "")
         if image is None or (tag and tag not in image.tags):
@@ -59,7 +64,7 @@ class Repository:
         return image
 
     def add(self, manifest: Manifest, tag: str | None) -> Image:
-        """Store the manifest if it is new, out of the archive if it was there, and move the tag to it."""
+        """Store the manifest if it is new, restore it if it is archived, and move the tag to it."""
         image = self.images.setdefault(manifest.digest, Image(manifest, now()))
         image.activate()
         if tag and tag not in image.tags:
@@ -70,7 +75,7 @@ class Repository:
 
 
 def repository(request: dict[str, Any]) -> Repository:
-    """Return the repository that a request of the JSON API names. Raises RepositoryNotFound, InvalidParameter."""
+    """Return the repository of a JSON API request. Raises RepositoryNotFound and InvalidParameter."""
     name, account = values.repository_name(values.required(request, "repositoryName")), emulator.account_id()
     registry_id = request.get("registryId") or account
     if registry_id != account or name not in emulator.repositories():
@@ -79,17 +84,17 @@ def repository(request: dict[str, Any]) -> Repository:
 
 
 def open_repository(name: str) -> Repository:
-    """Return an existing repository of the account and Region in scope."""
+    """Return an existing repository of the request's account and Region."""
     opened: Repository | None = _contents.get(name)
     settings = emulator.repositories()[name]
     if opened is None or opened.settings is not settings:
-        # A repository of this name that was deleted and made anew starts empty.
+        # The repository is new, or was deleted and created again: it is empty.
         opened = _contents[name] = Repository(name, emulator.account_id(), settings, emulator.blobs(name))
     return opened
 
 
 class _Clock:
-    """Times in seconds, each later than the one before by a millisecond at least, so that order is never lost."""
+    """Times in seconds. Each is at least one millisecond later than the one before, to keep their order."""
 
     def __init__(self) -> None:
         self._last = 0

@@ -1,6 +1,6 @@
-"""What ministack's blob transfers lack of the OCI distribution specification 1.1.
+"""Adds to ministack's blob transfers what the OCI distribution specification 1.1 requires and ministack lacks.
 
-Chunks must arrive in order, and a part of a blob can be asked for.
+Chunks must arrive in order, and a client can read a range of a blob.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ async def serve(
     body: bytes,
     query: Mapping[str, str],
 ) -> emulator.Answer:
-    """Stand in for `plain`, ministack's own handler of the registry HTTP API."""
+    """Replace `plain`, ministack's own handler of the registry HTTP API."""
     kind, name, reference = parse(path) or ("", "", "")
     if kind == UPLOAD and method in {"PATCH", "PUT"} and (place := headers.get("content-range")):
         emulator.act_for(name)
@@ -41,7 +41,7 @@ async def serve(
 
 
 def _out_of_order(name: str, upload: str, place: str, size: int) -> emulator.Answer | None:
-    """Return the refusal of a chunk that does not begin where the upload ends, or is not as long as it says."""
+    """Return a 416 for a chunk with a wrong start or length; None for a chunk that continues the upload."""
     received = emulator.uploaded(name, upload)
     if received is None or place == f"{received}-{received + size - 1}":
         return None
@@ -55,7 +55,7 @@ def _out_of_order(name: str, upload: str, place: str, size: int) -> emulator.Ans
 
 
 def _part(answer: emulator.Answer, asked: str) -> emulator.Answer:
-    """Return one range of bytes of a blob (RFC 9110, section 14.2); any other range is ignored, as it may be."""
+    """Return the requested range of a blob (RFC 9110, section 14.2); the whole blob for other kinds of ranges."""
     found = re.fullmatch(r"bytes=(\d*)-(\d*)", asked)
     if not found or not any(found.groups()):
         return answer
@@ -70,7 +70,7 @@ def _part(answer: emulator.Answer, asked: str) -> emulator.Answer:
 
 
 def _bounds(first: str, last: str, size: int) -> tuple[int, int]:
-    """Return the first and last byte; without a first one, `last` counts from the end."""
+    """Return the first and last byte of a range. Without `first`, `last` is the number of bytes at the end."""
     if not first:
         return max(size - int(last), 0), size - 1
     return int(first), min(int(last), size - 1) if last else size - 1

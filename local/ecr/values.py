@@ -1,4 +1,4 @@
-"""The values that requests of the ECR API carry, with the limits of the service model."""
+"""Reads the members of ECR API requests, with the limits of the service model."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ T = TypeVar("T")
 
 
 def required(request: dict[str, Any], name: str) -> Any:
-    """Return a member that must be there. Raises InvalidParameter."""
+    """Return a required member. Raises InvalidParameter."""
     if request.get(name) in (None, ""):
         raise InvalidParameter(name, "Member must not be null")
     return request[name]
 
 
 def matching(value: str, pattern: str, parameter: str) -> str:
-    """Return the value if all of it matches the pattern. Raises InvalidParameter."""
+    """Return the value if the whole value matches the pattern. Raises InvalidParameter."""
     if not re.fullmatch(pattern, value):
         raise InvalidParameter(parameter, f"must satisfy regular expression '{pattern}'")
     return value
@@ -52,7 +52,7 @@ def listed(request: dict[str, Any], name: str, most: int) -> list[Any]:
 
 
 def page(items: list[T], request: dict[str, Any], *, default: int, most: int) -> tuple[list[T], dict[str, str]]:
-    """Return the page that `maxResults` and `nextToken` ask for, and the `nextToken` member if more follow."""
+    """Return the page for the request's `maxResults` and `nextToken`, and the `nextToken` of the next page."""
     size = request.get("maxResults") or default
     if not 1 <= size <= most:
         raise InvalidParameter("maxResults", f"must be between 1 and {most}")

@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
@@ -17,10 +16,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from local.aws import LocalAws
 from promoter.aws.dynamodb.freezes import DynamoFreezes
 from promoter.aws.dynamodb.history import DynamoHistory
-from promoter.aws.dynamodb.ledger import DynamoLedger
+from promoter.aws.dynamodb.table import Table
 from promoter.domain import rollback
+from promoter.domain.answers import Answer, NotPromoted
 from promoter.domain.errors import Frozen, InvalidRequest, TagChanged
-from promoter.domain.model import ImageId, Outcome, Promotion, Repository, Source, Trigger
+from promoter.domain.model import ImageId, Outcome, Promoted, Promotion, Repository, Source, Trigger
 from promoter.domain.policy import Freeze
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.promote import promote
@@ -31,6 +31,7 @@ from tests.adapters.test_ledger import Clock
 from tests.support.ledgers import dependencies
 from tests.support.policies import ACCOUNT
 from tests.support.registries import InMemoryRegistry, manifest
+from tests.support.tables import dynamo_roles
 
 IMAGES = {f"image-{number}": manifest(f'{{"image": {number}}}') for number in range(4)}
 TAGS = ("a", "b")
@@ -41,25 +42,19 @@ TAG_SETS = st.sets(st.sampled_from(TAGS), min_size=1).map(sorted).map(tuple)
 class Stage:
     """One run, in a table of its own."""
 
-    client: Any
-    table: str
+    table: Table
     clock: Clock = field(default_factory=lambda: Clock(datetime.now(UTC)))
     place: Repository = field(default_factory=lambda: Repository(ACCOUNT, "team/web"))
     registry: InMemoryRegistry = field(default_factory=lambda: InMemoryRegistry(dict(IMAGES)))
 
     def dependencies(self) -> Dependencies:
-        ledger = DynamoLedger(
-            self.client,
-            self.table,
-            lease_duration=timedelta(seconds=30),
-            history=timedelta(days=1),
-            now=self.clock,
+        return replace(
+            dependencies(ANY_TAG, self.registry, now=self.clock), **dynamo_roles(self.table, self.clock)
         )
-        return dependencies(ANY_TAG, self.registry, ledger=ledger, now=self.clock)
 
     @property
     def history(self) -> DynamoHistory:
-        return DynamoHistory(self.client, self.table)
+        return DynamoHistory(self.table)
 
 
 class Interleavings(RuleBasedStateMachine):
@@ -85,26 +80,26 @@ class Interleavings(RuleBasedStateMachine):
             fingerprint=uuid.uuid4().hex,
         )
 
-    def carry_out(self, promotion: Promotion) -> Outcome:
-        """Promote; a freeze, and nothing else, refuses. Return how it ended.
+    def carry_out(self, promotion: Promotion, *, may_have_changed: bool = False) -> Answer:
+        """Promote; a freeze, and nothing else, refuses, unless the tags `may_have_changed`. Return how it ended.
 
         A freeze holds back moves, not answers: a promotion that ended before gets its first answer.
         """
         before = dict(self.at.registry.tags)
-        try:
-            answer = promote(promotion, self.at.dependencies())
-        except Frozen:
-            assert self.frozen
+        answer = promote(promotion, self.at.dependencies())
+        if isinstance(answer, Promoted) and answer.repeated:
             assert self.at.registry.tags == before
-            return Outcome.REFUSED
-        if answer.repeated:
+            return answer
+        if isinstance(answer, NotPromoted):
+            changed = may_have_changed and isinstance(answer.error, TagChanged)
+            assert changed or (self.frozen and isinstance(answer.error, Frozen)), answer.error
             assert self.at.registry.tags == before
-            return answer.outcome
+            return answer
         assert not self.frozen
         assert all(self.at.registry.tags[move.image_tag] == answer.manifest_of(move) for move in answer.moves)
         assert {move.image_tag for move in answer.moves} == set(promotion.image_tags or ())
         self.promoted.append(promotion.promotion_id)
-        return answer.outcome
+        return answer
 
     @rule(image=st.sampled_from(sorted(IMAGES)), tags=TAG_SETS)
     def promote(self, image: str, tags: tuple[str, ...]) -> None:
@@ -119,11 +114,13 @@ class Interleavings(RuleBasedStateMachine):
             return
         promotion = self.promotion(image, tags)
         try:
-            promote(promotion, replace(living, **ports))
+            answer = promote(promotion, replace(living, **ports))
         except Killed:
             self.interrupted, self.crashed = True, promotion
-        except Frozen:
-            assert self.frozen
+        else:
+            if isinstance(answer, NotPromoted):
+                assert self.frozen
+                assert isinstance(answer.error, Frozen)
 
     @rule(number=st.integers(min_value=0))
     def roll_back(self, number: int) -> None:
@@ -136,18 +133,17 @@ class Interleavings(RuleBasedStateMachine):
             heads = {head.image_tag: head for head in self.at.history.heads(self.at.place).entries}
             last = [heads[tag] for tag in undo.images]
             may = all(record.promotion_id in (head.promotion_id, head.undoes) for head in last)
-            try:
-                ended = self.carry_out(undo)
-            except TagChanged:
+            answer = self.carry_out(undo, may_have_changed=True)
+            if isinstance(answer, NotPromoted) and isinstance(answer.error, TagChanged):
                 assert not may
                 assert self.at.registry.tags == before
             else:
-                assert may or ended is Outcome.REFUSED
+                assert may or answer.outcome is Outcome.REFUSED
 
     @rule(on=st.booleans())
     def freeze(self, *, on: bool) -> None:
         stop = Freeze(self.at.clock.time, None, "stop", None, (self.at.place.name,), by="me")
-        store = DynamoFreezes(self.at.client, self.at.table)
+        store = DynamoFreezes(self.at.table)
         if on:
             store.put(stop)
         else:
@@ -160,8 +156,8 @@ class Interleavings(RuleBasedStateMachine):
         if self.crashed is None:
             return
         self.at.clock.time += timedelta(seconds=31)
-        ended = self.carry_out(self.crashed)
-        if not self.frozen or ended is Outcome.PROMOTED:
+        answer = self.carry_out(self.crashed)
+        if not self.frozen or answer.outcome is Outcome.PROMOTED:
             self.interrupted, self.crashed = False, None
 
     @rule()
@@ -185,11 +181,11 @@ class Interleavings(RuleBasedStateMachine):
         """Each recorded move of a tag begins where the one before ended, and the head is the last of them."""
         heads = {head.image_tag: head for head in self.at.history.heads(self.at.place).entries}
         for tag in TAGS:
-            records = self.at.history.promotions(self.at.place, image_tag=tag, limit=100).entries
+            entries = self.at.history.promotions(self.at.place, image_tag=tag, limit=100).entries
             found = [
-                (record.promotion_id, record.digest_of(move), move)
-                for record in reversed(records)
-                for move in record.moves
+                (entry.promotion_id, entry.digest_of(move), move)
+                for entry in reversed(entries)
+                for move in entry.moves
                 if move.image_tag == tag and move.outcome is Outcome.PROMOTED
             ]
             # A later record of the same promotion repeats what an earlier try has put, however late it comes.
@@ -217,7 +213,7 @@ def explore(local_aws: LocalAws, number: int, *, examples: int) -> None:
     client = local_aws.client("dynamodb")
 
     class Here(Interleavings):
-        stage = staticmethod(lambda: Stage(client, new_table(local_aws)))
+        stage = staticmethod(lambda: Stage(Table(client, new_table(local_aws), local_aws.region)))
 
     run_state_machine_as_test(
         seed(number)(Here),

@@ -19,17 +19,19 @@ import pytest
 from local.aws import LocalAws
 from promoter.aws.dynamodb.history import DynamoHistory
 from promoter.aws.dynamodb.ledger import DynamoLedger
+from promoter.aws.dynamodb.table import Table
 from promoter.aws.ecr.registry import EcrRegistry
 from promoter.domain.model import ImageId, Outcome, Promoted, Promotion, Repository, Source, Trigger
 from promoter.promotion.dependencies import Dependencies
-from promoter.promotion.promote import promote
 from promoter.promotion.reconcile import Reconciler
 from tests.adapters.killing import POINTS, Killed, mortal
 from tests.adapters.test_ledger import Clock
 from tests.support.announced import entries_of
-from tests.support.ledgers import dependencies
+from tests.support.answers import nobody, promote
+from tests.support.ledgers import InMemoryRuns, dependencies
 from tests.support.policies import policy, rule
 from tests.support.registries import REPOSITORY, InMemoryDeferredPromotions, InMemoryRegistry, manifest
+from tests.support.tables import dynamo_roles
 
 OLD, NEW, NEXT = manifest('{"old": 1}'), manifest('{"new": 1}'), manifest('{"next": 1}')
 ANY_TAG = policy(rule(to_matching=[".*"]))
@@ -43,7 +45,7 @@ def promotion(source: str, **members: Any) -> Promotion:
 
 
 @dataclass
-class Table:
+class Kept:
     """The ledger in a table of its own, and what can be seen of it."""
 
     aws: LocalAws
@@ -51,18 +53,22 @@ class Table:
     clock: Clock
 
     @property
+    def table(self) -> Table:
+        return Table(self.aws.client("dynamodb"), self.name, self.aws.region)
+
+    @property
+    def roles(self) -> dict[str, Any]:
+        """The ledger's roles, as a process of its own has them."""
+        return dynamo_roles(self.table, self.clock)
+
+    @property
     def ledger(self) -> DynamoLedger:
-        return DynamoLedger(
-            self.aws.client("dynamodb"),
-            self.name,
-            lease_duration=timedelta(seconds=30),
-            history=timedelta(days=1),
-            now=self.clock,
-        )
+        found: DynamoLedger = self.roles["ledger"]
+        return found
 
     @property
     def history(self) -> DynamoHistory:
-        return DynamoHistory(self.aws.client("dynamodb"), self.name)
+        return DynamoHistory(self.table)
 
     def announced(self) -> list[tuple[str, str]]:
         """Return promotionId and outcome of all that the table's stream has announced."""
@@ -80,8 +86,8 @@ class Table:
 
 
 @pytest.fixture
-def kept(local_aws: LocalAws, table: str) -> Table:
-    return Table(local_aws, table, Clock(datetime.now(UTC)))
+def kept(local_aws: LocalAws, table: str) -> Kept:
+    return Kept(local_aws, table, Clock(datetime.now(UTC)))
 
 
 @pytest.fixture
@@ -89,8 +95,8 @@ def registry() -> InMemoryRegistry:
     return InMemoryRegistry({"a": OLD, "new": NEW, "next": NEXT})
 
 
-def living(kept: Table, registry: Any) -> Dependencies:
-    return dependencies(ANY_TAG, registry, ledger=kept.ledger, now=kept.clock)
+def living(kept: Kept, registry: Any) -> Dependencies:
+    return replace(dependencies(ANY_TAG, registry, now=kept.clock), **kept.roles)
 
 
 def next_promotion(dependencies: Dependencies) -> None:
@@ -100,13 +106,20 @@ def next_promotion(dependencies: Dependencies) -> None:
 
 def reconcile(dependencies: Dependencies) -> None:
     """Recover by the schedule."""
-    Reconciler(dependencies, InMemoryDeferredPromotions(), lambda _: (), lambda _: None, lambda _: True).run()
+    Reconciler(
+        dependencies=dependencies,
+        runs=InMemoryRuns(dependencies.now),
+        deferred_promotions=InMemoryDeferredPromotions(),
+        promotions=lambda _: (),
+        promote=nobody,
+        in_time=lambda _: True,
+    ).run()
 
 
 @pytest.mark.parametrize("recover", [next_promotion, reconcile])
 @pytest.mark.parametrize("point", POINTS, ids=str)
 def test_after_a_crash_at_any_step_everything_agrees(
-    kept: Table, registry: InMemoryRegistry, point: tuple[int, str], recover: Callable[[Dependencies], None]
+    kept: Kept, registry: InMemoryRegistry, point: tuple[int, str], recover: Callable[[Dependencies], None]
 ) -> None:
     """Once the lease is over: no tag without its record, no record without its announcement, no lease held."""
     crashed = promotion("new")
@@ -136,7 +149,7 @@ def test_after_a_crash_at_any_step_everything_agrees(
 
 @pytest.mark.parametrize("point", POINTS, ids=str)
 def test_a_crashed_promotion_that_is_sent_again_is_carried_out_once(
-    kept: Table, registry: InMemoryRegistry, point: tuple[int, str]
+    kept: Kept, registry: InMemoryRegistry, point: tuple[int, str]
 ) -> None:
     """As Lambda does with an event, and a pipeline with its Idempotency-Key."""
     crashed = promotion("new")
@@ -155,13 +168,14 @@ def test_a_crashed_promotion_that_is_sent_again_is_carried_out_once(
 
 def _carry_out(aws: LocalAws, table: str, repository: Repository) -> None:
     """Promote `new` to `a`, in a process of its own."""
-    ledger = DynamoLedger(
-        aws.client("dynamodb"), table, lease_duration=timedelta(seconds=1), history=timedelta(days=1)
-    )
-    promote(
-        promotion("new", promotion_id="killed", image_tags=("a",), repository=repository),
-        dependencies(ANY_TAG, EcrRegistry(aws.client("ecr")), ledger=ledger),
-    )
+    here = replace(dependencies(ANY_TAG, EcrRegistry(aws.client("ecr"))), **short_leases(aws, table))
+    promote(promotion("new", promotion_id="killed", image_tags=("a",), repository=repository), here)
+
+
+def short_leases(aws: LocalAws, table: str) -> dict[str, Any]:
+    """Return the ledger's roles, with leases of a second."""
+    kept = Table(aws.client("dynamodb"), table, aws.region)
+    return dynamo_roles(kept, lambda: datetime.now(UTC), lease_duration=timedelta(seconds=1))
 
 
 @pytest.fixture
@@ -199,10 +213,8 @@ def test_a_process_that_is_really_killed(
     """With kill -9, in the middle of a call: the next promotion finds the truth."""
     push("new", seed="new")
     push("next", seed="next")
-    history = DynamoHistory(local_aws.client("dynamodb"), table)
-    ledger = DynamoLedger(
-        local_aws.client("dynamodb"), table, lease_duration=timedelta(seconds=1), history=timedelta(days=1)
-    )
+    roles = short_leases(local_aws, table)
+    history, ledger = roles["history"], roles["ledger"]
     faults(**fault)
     process.start()
     _until(lambda: control("GET", "/faults")[1] == {"faults": []})  # the call is under way
@@ -211,9 +223,8 @@ def test_a_process_that_is_really_killed(
     process.join()
 
     registry = EcrRegistry(local_aws.client("ecr"))
-    answer = promote(
-        promotion("next", image_tags=("a",), repository=place), dependencies(ANY_TAG, registry, ledger=ledger)
-    )
+    here = replace(dependencies(ANY_TAG, registry), **roles)
+    answer = promote(promotion("next", image_tags=("a",), repository=place), here)
 
     assert isinstance(answer, Promoted)
     (head,) = history.heads(place).entries

@@ -12,7 +12,8 @@ import pytest
 
 from local.aws import LocalAws
 from promoter.aws.dynamodb.deferred import DynamoDeferredPromotions
-from promoter.aws.dynamodb.table import DEFERRED_SHARDS
+from promoter.aws.dynamodb.keys import DEFERRED_SHARDS
+from promoter.aws.dynamodb.table import Table
 from promoter.domain.errors import LedgerError
 from promoter.domain.model import DeferredPromotion, ImageId, Repository
 from promoter.domain.ports import DeferredPromotions
@@ -24,7 +25,7 @@ A, B, INDEX = ("sha256:" + letter * 64 for letter in "abc")
 
 @pytest.fixture
 def deferred_promotions(local_aws: LocalAws, table: str) -> DynamoDeferredPromotions:
-    return DynamoDeferredPromotions(local_aws.client("dynamodb"), table)
+    return DynamoDeferredPromotions(Table(local_aws.client("dynamodb"), table, local_aws.region))
 
 
 @pytest.fixture(params=["memory", "dynamodb"])

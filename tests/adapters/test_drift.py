@@ -5,24 +5,25 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from local.aws import LocalAws
 from promoter import telemetry
-from promoter.aws.dynamodb.history import DynamoHistory
-from promoter.aws.dynamodb.ledger import DynamoLedger
-from promoter.aws.dynamodb.table import head_key
+from promoter.aws.dynamodb import keys
+from promoter.aws.dynamodb.table import Table
 from promoter.domain.model import ImageId, Promotion, Source, Trigger
 from promoter.entrypoints.http import views
 from promoter.promotion.drift_checks import read_tags
-from promoter.promotion.promote import promote
 from promoter.promotion.reconcile import Reconciler
 from tests.support.announced import entries_of
-from tests.support.ledgers import dependencies
+from tests.support.answers import nobody, promote
+from tests.support.ledgers import InMemoryRuns, dependencies
 from tests.support.policies import policy, rule
 from tests.support.registries import REPOSITORY, InMemoryDeferredPromotions, InMemoryRegistry, manifest
+from tests.support.tables import dynamo_roles
 
 IMAGE, OTHER = manifest('{"image": 1}'), manifest('{"image": 2}')
 
@@ -46,22 +47,29 @@ def test_answers_event_and_log_agree_on_where_the_registry_has_a_tag(
     """`GET /heads`, `POST /reconcile`, the announcement and the log: null for a tag that is gone."""
     client, stream = local_aws.client("dynamodb"), io.StringIO()
     monkeypatch.setattr(telemetry.logger.registered_handler, "stream", stream)
-    ledger = DynamoLedger(client, table, lease_duration=timedelta(seconds=30), history=timedelta(days=1))
+    roles = dynamo_roles(Table(client, table, local_aws.region), lambda: datetime.now(UTC))
     registry = InMemoryRegistry({"build-1": IMAGE})
-    here = dependencies(policy(rule()), registry, ledger=ledger)
+    here = replace(dependencies(policy(rule()), registry), **roles)
     promote(Promotion("p-1", Trigger.REQUEST, REPOSITORY, Source(ImageId("build-1")), ("prod",)), here)
-    key = {"TableName": table, "Key": head_key(REPOSITORY, "prod")}
+    key = {"TableName": table, "Key": keys.head(local_aws.region, REPOSITORY, "prod")}
     before = client.get_item(**key)["Item"]
     change(registry)
 
-    done = Reconciler(here, InMemoryDeferredPromotions(), lambda _: (), lambda _: None, lambda _: True).run()
+    done = Reconciler(
+        dependencies=here,
+        runs=InMemoryRuns(),
+        deferred_promotions=InMemoryDeferredPromotions(),
+        promotions=lambda _: (),
+        promote=nobody,
+        in_time=lambda _: True,
+    ).run()
 
     telemetry.report_reconciled(done, trigger="schedule")
     changed = {"dynamodb": {"NewImage": client.get_item(**key)["Item"], "OldImage": before}}
     (event,) = (json.loads(entry["Detail"]) for entry in entries_of([changed]))
     (logged,) = (line for line in map(json.loads, stream.getvalue().splitlines()) if "drifted" in line)
     (answered,) = views.reconciled(done)["drifted"]
-    (head,) = views.compared(read_tags(DynamoHistory(client, table).heads(REPOSITORY).entries, registry))
+    (head,) = views.compared(read_tags(roles["history"].heads(REPOSITORY).entries, registry))
 
     assert answered == {
         "registryId": REPOSITORY.registry_id,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from local.aws import LocalAws
 from local.pusher import PushedImage, push_index
 from promoter.aws.ecr.registry import EcrRegistry
-from promoter.domain.errors import PromoterError, RegistryError, RepositoryNotFound, TagImmutable, Throttled
+from promoter.domain.errors import Failure, RegistryError, RepositoryNotFound, TagImmutable, Throttled
 from promoter.domain.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, digest_of
 from promoter.domain.model import ImageId, Manifest, Repository
 from promoter.domain.ports import Missing
@@ -235,7 +235,7 @@ def test_what_a_failed_put_may_still_do(
     for fault in tries:
         faults("ecr", "PutImage", times=1, **fault)
 
-    with pytest.raises(PromoterError) as failed:
+    with pytest.raises(Failure) as failed:
         registry.put(place, image, "prod")
 
     assert failed.value.unanswered is unanswered

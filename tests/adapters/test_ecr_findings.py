@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from local.aws import LocalAws
-from local.pusher import OCI_MANIFEST, PushedImage, push_blob, push_manifest
+from local.oci import OCI_MANIFEST
+from local.pusher import PushedImage, push_blob, push_manifest
 from promoter.aws.ecr.image_facts import EcrImageFacts
 from promoter.domain.errors import RegistryError, SourceNotFound, Throttled
 from promoter.domain.model import Finding, Repository, Scan

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from local.aws import LocalAws
-from promoter.aws.dynamodb.history import FILTERED_PAGE, READS, DynamoHistory, Filter
+from promoter.aws.dynamodb.deferred import DynamoDeferredPromotions
+from promoter.aws.dynamodb.heads import DynamoHeads
+from promoter.aws.dynamodb.history import DynamoHistory
 from promoter.aws.dynamodb.ledger import DynamoLedger
+from promoter.aws.dynamodb.listing import FILTERED_PAGE, READS
+from promoter.aws.dynamodb.table import Table
+from promoter.domain import documents
 from promoter.domain.errors import InvalidRequest
+from promoter.domain.history import Filter, document, entry_of
 from promoter.domain.model import ImageId, Lease, Outcome, Record, Repository, TagMove, Trigger
 
 PLACE = Repository("123456789012", "team/web")
@@ -21,15 +28,18 @@ ANN, BOB = (f"arn:aws:sts::123456789012:assumed-role/deployer/{name}" for name i
 
 
 @pytest.fixture
-def ledger(local_aws: LocalAws, table: str) -> DynamoLedger:
-    return DynamoLedger(
-        local_aws.client("dynamodb"), table, lease_duration=timedelta(seconds=30), history=timedelta(days=400)
-    )
+def kept(local_aws: LocalAws, table: str) -> Table:
+    return Table(local_aws.client("dynamodb"), table, local_aws.region)
 
 
 @pytest.fixture
-def history(local_aws: LocalAws, table: str) -> DynamoHistory:
-    return DynamoHistory(local_aws.client("dynamodb"), table)
+def ledger(kept: Table) -> DynamoLedger:
+    return DynamoLedger(kept, lease_duration=timedelta(seconds=30), history=timedelta(days=400))
+
+
+@pytest.fixture
+def history(kept: Table) -> DynamoHistory:
+    return DynamoHistory(kept)
 
 
 def ended(number: int, **members: Any) -> Record:
@@ -55,7 +65,7 @@ def pages(history: DynamoHistory, wanted: Filter, **query: Any) -> Iterator[list
     token = None
     while True:
         page = history.promotions(PLACE, wanted=wanted, next_token=token, **query)
-        yield [record.promotion_id for record in page.entries]
+        yield [entry.promotion_id for entry in page.entries]
         if not (token := page.next_token):
             return
 
@@ -110,9 +120,7 @@ def test_a_rollback_onto_several_images_is_found_by_each(ledger: DynamoLedger, h
         assert list(pages(history, Filter(image_digest=digest))) == [["p-0"]]
 
 
-def test_a_filter_looks_at_so_many_and_hands_the_rest_on(
-    local_aws: LocalAws, table: str, ledger: DynamoLedger, history: DynamoHistory
-) -> None:
+def test_a_filter_looks_at_so_many_and_hands_the_rest_on(ledger: DynamoLedger, history: DynamoHistory) -> None:
     """A page may be empty and still have a next one: no call reads a whole history."""
     for number in range(READS * FILTERED_PAGE + 1):
         ledger.record(ended(number, caller=BOB if number == 0 else ANN))
@@ -157,3 +165,120 @@ def test_one_head_is_found_by_its_tag(ledger: DynamoLedger, history: DynamoHisto
     first = history.heads(PLACE, limit=2)
     assert [head.image_tag for head in first.entries] == ["prod", "v1"]
     assert [head.image_tag for head in history.heads(PLACE, next_token=first.next_token).entries] == ["v2"]
+
+
+REFUSED = {
+    "outcome": Outcome.REFUSED,
+    "code": "gate_refused",
+    "detail": "no",
+    "trigger": Trigger.SCAN,
+    "caller": None,
+}
+ROLLBACK = {
+    "outcome": Outcome.PROMOTED,
+    "undoes": "p-9",
+    "source": ImageId(None, ONE),
+    "image_tags": ("prod", "v1"),
+    "moves": (
+        TagMove("prod", Outcome.PROMOTED, OTHER),
+        TagMove("v1", Outcome.UNCHANGED, OTHER, image_digest=OTHER),
+    ),
+}
+HALF_DONE = {
+    "outcome": Outcome.FAILED,
+    "code": "throttled",
+    "detail": "slow down",
+    "rule": "prod",
+    "image_tags": ("prod", "v1"),
+    "moves": (TagMove("prod", Outcome.PROMOTED, None),),
+}
+
+
+@pytest.mark.parametrize(
+    "members", [{}, REFUSED, ROLLBACK, HALF_DONE], ids=["no-op", "refused", "rollback", "half"]
+)
+def test_a_list_shows_what_the_record_says(
+    ledger: DynamoLedger, history: DynamoHistory, members: dict[str, Any]
+) -> None:
+    """The lists of a repository and of a tag have the same members; that of a tag has only its own move."""
+    record = ended(0, **members)
+    ledger.record(record)
+    full = documents.document(history.promotion("p-0"))
+
+    for tag in (None, *record.image_tags):
+        (entry,) = history.promotions(PLACE, image_tag=tag).entries
+
+        assert entry == entry_of(record, tag)
+        shown = document(entry)
+        images = [image for image in full.get("images", []) if tag in (None, image["imageTag"])]
+        assert shown.pop("images", []) == images
+        assert shown == {name: full[name] for name in shown}
+        assert shown.keys() == full.keys() & DOCUMENT
+
+
+DOCUMENT = {
+    "promotionId",
+    "outcome",
+    "trigger",
+    "rule",
+    "caller",
+    "undoes",
+    "registryId",
+    "repositoryName",
+    "source",
+    "imageDigest",
+    "code",
+    "endedAt",
+}
+
+
+def test_a_row_of_a_history_is_no_copy_of_the_record(
+    local_aws: LocalAws, table: str, ledger: DynamoLedger
+) -> None:
+    """What only the record shows is stored once, however many tags there are."""
+    secret = "only the record has this"
+    ledger.record(ended(0, outcome=Outcome.REFUSED, code="gate_refused", detail=secret, image_tags=("a", "b")))
+
+    items = local_aws.client("dynamodb").scan(TableName=table)["Items"]
+
+    assert len(items) == 3
+    assert [secret in str(item) for item in items].count(True) == 1
+
+
+def test_two_regions_in_one_table_do_not_meet(local_aws: LocalAws, table: str) -> None:
+    """The same repository and tag: each Region has its own lease, head, history and deferred promotions."""
+    client, digests = local_aws.client("dynamodb"), {"eu-central-1": ONE, "us-east-1": OTHER}
+    tables = {region: Table(client, table, region) for region in digests}
+    intended = {
+        region: ended(
+            0,
+            promotion_id=region,
+            image_digest=digest,
+            outcome=None,
+            moves=(TagMove("prod", Outcome.PLANNED, None),),
+        )
+        for region, digest in digests.items()
+    }
+    ledgers = {
+        region: DynamoLedger(each, lease_duration=timedelta(seconds=30), history=timedelta(days=1))
+        for region, each in tables.items()
+    }
+    leases = {region: ledger.begin(intended[region], {"prod": None}, {}) for region, ledger in ledgers.items()}
+    for region, lease in leases.items():
+        assert isinstance(lease, Lease)
+        moved = (TagMove("prod", Outcome.PROMOTED, None),)
+        done = replace(intended[region], outcome=Outcome.PROMOTED, moves=moved)
+        assert ledgers[region].finish(lease, done) is None
+        waiting = ImageId("build-1", digests[region])
+        assert DynamoDeferredPromotions(tables[region]).add(PLACE, waiting, [ONE])
+
+    for region, each in tables.items():
+        history = DynamoHistory(each)
+        head = DynamoHeads(each).head(PLACE, "prod")
+        assert head is not None
+        assert (head.promotion_id, head.image_digest) == (region, digests[region])
+        assert history.heads(PLACE).entries == (head,)
+        for tag in (None, "prod"):
+            (entry,) = history.promotions(PLACE, image_tag=tag).entries
+            assert (entry.promotion_id, entry.repository) == (region, PLACE)
+        assert DynamoDeferredPromotions(each).waiting_for(PLACE, ONE) == (ImageId("build-1", digests[region]),)

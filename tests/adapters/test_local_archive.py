@@ -1,4 +1,4 @@
-"""Archived images (user guide, "Archiving an image"), and ids that BatchGetImage fails on."""
+"""Archived images (ECR user guide, "Archiving an image"), and failures of BatchGetImage set by a test."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Push = Callable[..., PushedImage]
 
 
 def moved(ecr: Any, repository: str, image: PushedImage, storage_class: str) -> str:
-    """Move the image to a storage class; return the status that is answered."""
+    """Move the image to a storage class; return its status."""
     answer = ecr.update_image_storage_class(
         repositoryName=repository, imageId={"imageDigest": image.digest}, targetStorageClass=storage_class
     )
@@ -26,19 +26,19 @@ def moved(ecr: Any, repository: str, image: PushedImage, storage_class: str) -> 
 
 
 def listed(ecr: Any, repository: str, **filters: str) -> list[str]:
-    """Return the tags that ListImages shows."""
+    """Return the tags that ListImages answers."""
     answer = ecr.list_images(repositoryName=repository, **({"filter": filters} if filters else {}))
     return [image["imageTag"] for image in answer["imageIds"]]
 
 
 def failure(ecr: Any, repository: str, **image_id: str) -> str | None:
-    """Return the failure code of one id."""
+    """Return the failure code that BatchGetImage answers for one id; None if there is none."""
     answer = ecr.batch_get_image(repositoryName=repository, imageIds=[image_id])
     return answer["failures"][0]["failureCode"] if answer["failures"] else None
 
 
 def test_an_archived_image_cannot_be_read(ecr: Any, local_aws: LocalAws, repository: str, push: Push) -> None:
-    """Neither by tag nor by digest nor by docker clients; the others in the same call can."""
+    """Neither by tag nor by digest nor by docker clients. Other images of the same call are answered."""
     image, other = push("v1", seed="one"), push("v2", seed="two")
     assert moved(ecr, repository, image, "ARCHIVE") == "ARCHIVED"
     ids = [{"imageTag": "v1"}, {"imageDigest": image.digest}, {"imageTag": "v2"}]
@@ -47,11 +47,11 @@ def test_an_archived_image_cannot_be_read(ecr: Any, local_aws: LocalAws, reposit
     assert [read["imageId"]["imageDigest"] for read in answer["images"]] == [other.digest]
     for reference in ("v1", image.digest):
         with pytest.raises(pusher.PushRefused, match="404"):
-            pusher.opened("GET", f"http://{local_aws.registry}/v2/{repository}/manifests/{reference}")
+            pusher.send("GET", f"http://{local_aws.registry}/v2/{repository}/manifests/{reference}")
 
 
-def test_only_active_images_are_listed_unless_asked(ecr: Any, repository: str, push: Push) -> None:
-    """`filter.imageStatus` shows the others; an image that is asked for by its id is described in any case."""
+def test_only_active_images_are_listed_by_default(ecr: Any, repository: str, push: Push) -> None:
+    """`filter.imageStatus` lists the others. DescribeImages answers an image by its id whatever its status is."""
     image = push("v1", seed="one")
     push("v2", seed="two")
     moved(ecr, repository, image, "ARCHIVE")
@@ -66,10 +66,10 @@ def test_only_active_images_are_listed_unless_asked(ecr: Any, repository: str, p
     assert "lastArchivedAt" in shown[0]
 
 
-def test_a_restore_takes_its_time(
+def test_an_image_is_unreadable_until_its_restore_is_finished(
     ecr: Any, repository: str, push: Push, control: Control, queue: Queue, rule: Callable[..., str]
 ) -> None:
-    """It is ACTIVATING, and not readable, until it is finished; only then the event goes out, as AWS prints it."""
+    """Until then its status is ACTIVATING. The event, as AWS prints it, is sent at the end."""
     image = push("v1", seed="one")
     rule(queue.arn)
     moved(ecr, repository, image, "ARCHIVE")
@@ -85,8 +85,8 @@ def test_a_restore_takes_its_time(
     assert listed(ecr, repository) == ["v1"]
 
 
-def test_only_a_restore_that_was_begun_can_be_finished(repository: str, push: Push, control: Control) -> None:
-    """An active image has nothing to finish."""
+def test_a_restore_that_was_not_begun_cannot_be_finished(repository: str, push: Push, control: Control) -> None:
+    """An active image has no restore to finish."""
     image = push("v1", seed="one")
     status, answer = control("POST", "/restores", {"repositoryName": repository, "imageDigest": image.digest})
     assert (status, answer["message"]) == (400, f"{image.digest} is ACTIVE, not ACTIVATING")
@@ -94,10 +94,10 @@ def test_only_a_restore_that_was_begun_can_be_finished(repository: str, push: Pu
 
 @pytest.mark.parametrize("tag", ["v1", "v2", None])
 @pytest.mark.parametrize("mutability", ["MUTABLE", "IMMUTABLE"])
-def test_to_push_an_archived_image_again_restores_it(
+def test_a_push_of_an_archived_image_restores_it(
     ecr: Any, repository: str, push: Push, tag: str | None, mutability: str
 ) -> None:
-    """At once, whatever tag comes with it; for an active image the same call is refused as before."""
+    """At once, with any tag. The same call for an active image is still refused."""
     image = push("v1", seed="one")
     ecr.put_image_tag_mutability(repositoryName=repository, imageTagMutability=mutability)
     moved(ecr, repository, image, "ARCHIVE")
@@ -111,7 +111,7 @@ def test_to_push_an_archived_image_again_restores_it(
 
 
 def test_an_archived_image_can_be_deleted(ecr: Any, repository: str, push: Push) -> None:
-    """Archiving hides an image from pulls, not from its owner."""
+    """An archived image cannot be pulled, but its owner can delete it."""
     image = push("v1", seed="one")
     moved(ecr, repository, image, "ARCHIVE")
     answer = ecr.batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": "v1"}])
@@ -120,8 +120,8 @@ def test_an_archived_image_can_be_deleted(ecr: Any, repository: str, push: Push)
         moved(ecr, repository, image, "STANDARD")
 
 
-def test_a_storage_class_that_does_not_exist(ecr: Any, repository: str, push: Push) -> None:
-    """Refused, naming the parameter; nothing is archived."""
+def test_a_storage_class_that_does_not_exist_is_refused(ecr: Any, repository: str, push: Push) -> None:
+    """The error names the parameter; nothing is archived."""
     image = push("v1", seed="one")
     with pytest.raises(ClientError, match="targetStorageClass"):
         moved(ecr, repository, image, "GLACIER")
@@ -129,8 +129,10 @@ def test_a_storage_class_that_does_not_exist(ecr: Any, repository: str, push: Pu
 
 
 @pytest.mark.parametrize("code", ["KmsError", "UpstreamUnavailable", "ImageInaccessible"])
-def test_an_id_fails_as_asked(ecr: Any, repository: str, push: Push, control: Control, code: str) -> None:
-    """One tag of a call fails with a code of choice until that is taken back; the digest does not."""
+def test_a_tag_fails_with_the_code_that_a_test_sets(
+    ecr: Any, repository: str, push: Push, control: Control, code: str
+) -> None:
+    """Only this tag fails, until the code is removed. The image's other tag and its digest are answered."""
     image = push("v1", seed="one")
     ecr.put_image(repositoryName=repository, imageManifest=image.manifest.decode(), imageTag="v2")
     fails = {"repositoryName": repository, "imageTag": "v1", "failureCode": code}
@@ -144,8 +146,8 @@ def test_an_id_fails_as_asked(ecr: Any, repository: str, push: Push, control: Co
     assert failure(ecr, repository, imageTag="v1") is None
 
 
-def test_a_failure_code_must_be_one_of_ecrs(repository: str, control: Control) -> None:
-    """What BatchGetImage cannot answer is refused, naming the member."""
+def test_an_unknown_failure_code_is_refused(repository: str, control: Control) -> None:
+    """Only codes that BatchGetImage can answer are accepted; the message names the member."""
     fails = {"repositoryName": repository, "imageTag": "v1", "failureCode": "Nonsense"}
     status, answer = control("POST", "/failures", fails)
     assert (status, "failureCode" in answer["message"]) == (400, True)

@@ -1,4 +1,4 @@
-"""The local AWS against what AWS and other people's tools printed; needs the corpus (PROMOTER_CORPUS)."""
+"""The local AWS compared with recorded output of AWS and of other tools; needs the corpus (PROMOTER_CORPUS)."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from local.pusher import OCI_INDEX, OCI_MANIFEST, sha256
+from local.oci import OCI_INDEX, OCI_MANIFEST, sha256
 from tests.adapters.conftest import Control
 
 CORPUS = Path(os.environ.get("PROMOTER_CORPUS", "/nonexistent"))
 pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason="needs the corpus")
 SCHEMA_1_SIGNED = "application/vnd.docker.distribution.manifest.v1+prettyjws"
-# Printed by AWS with these manifests: CloudTrail's PutImage sample and two examples of the AWS CLI.
+# The digests that AWS prints for these manifests: a PutImage sample of CloudTrail and two examples of the AWS CLI.
 PRINTED = {
     "docker-schema2.awscli-batchgetimage.json": "sha256:4a1c6567",
     "docker-schema2.awscli-putimage-trailing-newline.json": "sha256:8ece96b7",
     "docker-schema2.ecr-cloudtrail-doc.json": "sha256:98c8b060",
-    # The digest of a signed manifest is that of its payload (containers/image's own test).
+    # The digest of a signed manifest is that of its payload (a test of containers/image).
     "docker-schema1.signed.json": "sha256:7364fea9",
 }
 
@@ -31,7 +31,7 @@ PATHS = sorted(MANIFESTS.rglob("*.json"))
 
 
 def store(control: Control, repository: str, body: bytes, media_type: str, tag: str) -> str:
-    """Put the bytes in place and return their digest."""
+    """Store the bytes and return their digest."""
     status, answer = control(
         "POST",
         "/images",
@@ -49,7 +49,7 @@ def store(control: Control, repository: str, body: bytes, media_type: str, tag: 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path.relative_to(MANIFESTS)))
 def test_every_manifest_comes_back_byte_by_byte(ecr: Any, control: Control, repository: str, path: Path) -> None:
-    """Whatever it is: odd JSON, trailing newlines, tabs; only what is not UTF-8 does not fit into an answer."""
+    """With unusual JSON, trailing newlines and tabs. Only bytes that are not UTF-8 are replaced in an answer."""
     body = path.read_bytes()
     signed = path.name == "docker-schema1.signed.json"
     media_type = SCHEMA_1_SIGNED if signed else OCI_INDEX if b'"manifests"' in body else OCI_MANIFEST
@@ -62,7 +62,7 @@ def test_every_manifest_comes_back_byte_by_byte(ecr: Any, control: Control, repo
 
 
 def test_findings_have_the_members_that_aws_printed(ecr: Any, control: Control, repository: str) -> None:
-    """A basic scan's answer has each member of the AWS CLI's example but the texts about the vulnerability."""
+    """A basic scan's answer has every member of the AWS CLI's example except the texts about the vulnerability."""
     digest = store(control, repository, b"{}", OCI_MANIFEST, "v1")
     finding = {"id": "CVE-2019-5188", "severity": "MEDIUM", "package": "e2fsprogs", "version": "1.44.1-1ubuntu1.1"}
     control("POST", "/scans", {"repositoryName": repository, "imageDigest": digest, "findings": [finding]})

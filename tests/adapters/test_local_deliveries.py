@@ -1,4 +1,4 @@
-"""From a rule to a queue or a function: tried again by Lambda, and never lost without a trace."""
+"""Delivery of events from a rule to a queue or a function, with retries and dead-letter queues."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from local.aws import LocalAws
 from tests.adapters.conftest import Control, Queue
 
-# Calls ECR, so that the tries can be counted by the role's calls, and fails.
+# Calls ECR and fails. The calls of its role show how often it was invoked.
 CODE = """
 import boto3
 
@@ -34,7 +34,7 @@ class Function:
     control: Control
 
     def permit(self, rule_arn: str) -> None:
-        """Let a rule invoke it."""
+        """Allow a rule to invoke the function."""
         self.aws.client("lambda").add_permission(
             FunctionName=self.arn,
             StatementId="rule",
@@ -43,8 +43,8 @@ class Function:
             SourceArn=rule_arn,
         )
 
-    def tries(self) -> list[int]:
-        """Return how each try's call of ECR ended."""
+    def invocations(self) -> list[int]:
+        """Return the HTTP status of the call to ECR for each invocation."""
         session = f"/{self.arn.rpartition(':')[2]}"
         calls = self.control("GET", "/calls")[1]["calls"]
         return [call["status"] for call in calls if call.get("principal", "").endswith(session)]
@@ -79,10 +79,10 @@ def function(local_aws: LocalAws, repository: str, control: Control) -> Callable
     return create
 
 
-def test_a_failing_function_is_tried_thrice_and_its_event_kept(
+def test_a_failing_function_is_invoked_three_times_and_its_event_is_kept(
     push: Any, queue: Queue, rule: Any, function: Any
 ) -> None:
-    """Two more tries, then the event as it was lies in the function's dead-letter queue, with its cause."""
+    """After two retries the unchanged event is in the function's dead-letter queue, with the error."""
     failing = function(DeadLetterConfig={"TargetArn": queue.arn})
     failing.permit(rule(failing.arn))
     push("v1", seed="one")
@@ -90,13 +90,13 @@ def test_a_failing_function_is_tried_thrice_and_its_event_kept(
     event = json.loads(message["Body"])
     assert (event["detail-type"], event["detail"]["image-tag"]) == ("ECR Image Action", "v1")
     assert message["MessageAttributes"]["ErrorMessage"]["StringValue"] == "not today"
-    assert failing.tries() == [200, 200, 200]
+    assert failing.invocations() == [200, 200, 200]
 
 
 def test_an_on_failure_destination_gets_the_record(
     local_aws: LocalAws, push: Any, queue: Queue, rule: Any, function: Any
 ) -> None:
-    """With MaximumRetryAttempts 0 the function is tried once; its destination gets event and error."""
+    """With MaximumRetryAttempts 0 the function is invoked once; its destination gets the event and the error."""
     failing = function()
     local_aws.client("lambda").put_function_event_invoke_config(
         FunctionName=failing.arn,
@@ -108,14 +108,14 @@ def test_an_on_failure_destination_gets_the_record(
     (record,) = queue.bodies(1)
     assert record["requestPayload"]["detail"]["image-tag"] == "v1"
     assert record["responsePayload"]["errorMessage"] == "not today"
-    assert failing.tries() == [200]
+    assert failing.invocations() == [200]
 
 
 @pytest.mark.parametrize("code", ["NO_PERMISSIONS", "NO_RESOURCE"])
-def test_what_cannot_be_handed_over_goes_to_the_rules_own_queue(
+def test_an_event_that_a_function_cannot_get_goes_to_the_dead_letter_queue_of_the_rule(
     push: Any, queue: Queue, rule: Any, function: Any, code: str
 ) -> None:
-    """A function without permission for the rule, or that is gone, leaves the event in the target's queue."""
+    """If the function does not allow the rule to invoke it, or does not exist."""
     target = function()
     rule_arn = rule(target.arn, DeadLetterConfig={"Arn": queue.arn})
     if code == "NO_RESOURCE":
@@ -129,8 +129,8 @@ def test_what_cannot_be_handed_over_goes_to_the_rules_own_queue(
     assert attributes["TARGET_ARN"] == target.arn
 
 
-def test_an_event_waits_in_a_queue(push: Any, queue: Queue, rule: Any) -> None:
-    """Whole, as the rule saw it."""
+def test_an_event_is_delivered_to_a_queue(push: Any, queue: Queue, rule: Any) -> None:
+    """The queue gets the whole event."""
     rule(queue.arn)
     image = push("v1", seed="one")
     (event,) = queue.bodies(1)
@@ -138,10 +138,10 @@ def test_an_event_waits_in_a_queue(push: Any, queue: Queue, rule: Any) -> None:
 
 
 @pytest.mark.parametrize("code", ["NO_PERMISSIONS", "NO_RESOURCE"])
-def test_what_a_queue_does_not_take_goes_to_the_rules_own(
+def test_an_event_that_a_queue_cannot_get_goes_to_the_dead_letter_queue_of_the_rule(
     local_aws: LocalAws, push: Any, queue: Queue, rule: Any, code: str
 ) -> None:
-    """A queue whose policy does not know EventBridge, or that is not there."""
+    """If the policy of the queue does not allow EventBridge, or the queue does not exist."""
     sqs, name = local_aws.client("sqs"), uuid.uuid4().hex
     if code == "NO_PERMISSIONS":
         sqs.create_queue(QueueName=name)

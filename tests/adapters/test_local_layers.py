@@ -1,4 +1,4 @@
-"""Layers through the ECR API of the local AWS, shared with the registry side."""
+"""The layer operations of the local AWS's ECR API, which shares its store with the registry HTTP API."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from local import pusher
 from local.aws import LocalAws
+from local.oci import sha256
 
 MEBIBYTE = 1024 * 1024
 
@@ -32,7 +33,7 @@ def upload(ecr: Any, repository: str, *parts: bytes) -> str:
 
 
 def test_a_layer_is_copied_through_the_api(ecr: Any, local_aws: LocalAws, repository: str) -> None:
-    """What docker pushed is downloaded, uploaded in parts to another repository, and is available there."""
+    """A layer that docker pushed is downloaded, and uploaded in parts to another repository."""
     layer = b"layer" * (2 * MEBIBYTE)
     digest = pusher.push_blob(local_aws.registry, repository, layer)
     target = f"{repository}-target"
@@ -51,8 +52,8 @@ def test_a_layer_is_copied_through_the_api(ecr: Any, local_aws: LocalAws, reposi
     assert found == [{"layerDigest": digest, "layerAvailability": "AVAILABLE", "layerSize": len(layer)}]
 
 
-def test_a_part_out_of_order_says_where_to_go_on(ecr: Any, repository: str) -> None:
-    """InvalidLayerPartException carries the last valid byte, from which an upload is resumed."""
+def test_the_error_for_a_part_out_of_order_has_the_last_valid_byte(ecr: Any, repository: str) -> None:
+    """A client resumes the upload after this byte."""
     upload_id = upload(ecr, repository, b"0123")
     with pytest.raises(ClientError, match="InvalidLayerPartException") as error:
         ecr.upload_layer_part(
@@ -61,8 +62,8 @@ def test_a_part_out_of_order_says_where_to_go_on(ecr: Any, repository: str) -> N
     assert error.value.response["lastValidByteReceived"] == 3  # type: ignore[typeddict-item]
 
 
-def test_a_layer_that_is_there_already_exists(ecr: Any, local_aws: LocalAws, repository: str) -> None:
-    """LayerAlreadyExistsException, which is a success for who copies."""
+def test_a_layer_that_exists_is_not_uploaded_again(ecr: Any, local_aws: LocalAws, repository: str) -> None:
+    """LayerAlreadyExistsException, which a client that copies layers treats as success."""
     digest = pusher.push_blob(local_aws.registry, repository, b"layer")
     upload_id = upload(ecr, repository, b"layer")
     with pytest.raises(ClientError, match="LayerAlreadyExistsException"):
@@ -77,20 +78,16 @@ def test_a_layer_that_is_there_already_exists(ecr: Any, local_aws: LocalAws, rep
         ([b"lay", b"er"], "LayerPartTooSmallException"),
     ],
 )
-def test_an_upload_that_is_not_the_layer_is_refused(
-    ecr: Any, repository: str, parts: list[bytes], code: str
-) -> None:
-    """The digest given must be that of the bytes, and every part but the last 5 MiB or more."""
+def test_an_upload_with_wrong_parts_is_refused(ecr: Any, repository: str, parts: list[bytes], code: str) -> None:
+    """The digest must be that of the bytes, and every part except the last must have 5 MiB or more."""
     upload_id = upload(ecr, repository, *parts)
     with pytest.raises(ClientError, match=code):
-        ecr.complete_layer_upload(
-            repositoryName=repository, uploadId=upload_id, layerDigests=[pusher.sha256(b"layer")]
-        )
+        ecr.complete_layer_upload(repositoryName=repository, uploadId=upload_id, layerDigests=[sha256(b"layer")])
 
 
 def test_an_unknown_layer_cannot_be_downloaded_nor_an_unknown_upload_completed(ecr: Any, repository: str) -> None:
     """LayersNotFoundException and UploadNotFoundException."""
-    digest = pusher.sha256(b"nothing")
+    digest = sha256(b"nothing")
     with pytest.raises(ClientError, match="LayersNotFoundException"):
         ecr.get_download_url_for_layer(repositoryName=repository, layerDigest=digest)
     with pytest.raises(ClientError, match="UploadNotFoundException"):

@@ -1,4 +1,4 @@
-"""The listing and deleting operations of the local AWS's ECR, page by page."""
+"""The operations of the local AWS's ECR that list, describe and delete images."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.aws import LocalAws
-from local.pusher import OCI_INDEX, OCI_MANIFEST, push_image, push_index, push_referrer
+from local.oci import OCI_INDEX, OCI_MANIFEST
+from local.pusher import push_image, push_index, push_referrer
 from tests.adapters.conftest import Control
 
 
 def test_images_are_listed_in_the_order_of_their_pushes(ecr: Any, local_aws: LocalAws, repository: str) -> None:
-    """Times of push differ even within a second, and every page carries on where the last one ended."""
+    """Push times differ even within a second. Every page continues after the last one."""
     pushed = [push_image(local_aws.registry, repository, f"t{number}", seed=f"{number}") for number in range(5)]
     pages = ecr.get_paginator("describe_images").paginate(
         repositoryName=repository, PaginationConfig={"PageSize": 2}
@@ -25,7 +26,7 @@ def test_images_are_listed_in_the_order_of_their_pushes(ecr: Any, local_aws: Loc
 
 
 def test_a_tag_does_not_change_when_an_image_was_pushed(ecr: Any, local_aws: LocalAws, repository: str) -> None:
-    """The time is the image's, so that images can be told older from newer after a promotion."""
+    """The push time belongs to the image: after a promotion it still shows which image is older."""
     image = push_image(local_aws.registry, repository, "a", seed="one")
     ids = [{"imageDigest": image.digest}]
     before = ecr.describe_images(repositoryName=repository, imageIds=ids)["imageDetails"][0]
@@ -40,8 +41,8 @@ def test_a_tag_does_not_change_when_an_image_was_pushed(ecr: Any, local_aws: Loc
     assert after["imageTags"] == ["a", "b"]
 
 
-def test_tagged_and_untagged_images_are_told_apart(ecr: Any, local_aws: LocalAws, repository: str) -> None:
-    """ListImages has an id for each tag and one for an image without a tag; the filter chooses."""
+def test_images_are_listed_by_tag_status(ecr: Any, local_aws: LocalAws, repository: str) -> None:
+    """ListImages has an id for each tag, and one for each image without a tag. The filter selects."""
     index = push_index(local_aws.registry, repository, "v1", seed="index")
     children = {child.digest for child in index.children.values()}
     untagged = ecr.list_images(repositoryName=repository, filter={"tagStatus": "UNTAGGED"})["imageIds"]
@@ -52,14 +53,14 @@ def test_tagged_and_untagged_images_are_told_apart(ecr: Any, local_aws: LocalAws
     assert ecr.list_images(repositoryName=repository, filter={"imageStatus": "ARCHIVED"})["imageIds"] == []
 
 
-def test_an_image_that_is_not_there_cannot_be_described(ecr: Any, repository: str) -> None:
+def test_an_image_that_does_not_exist_cannot_be_described(ecr: Any, repository: str) -> None:
     """DescribeImages raises where BatchGetImage reports a failure."""
     with pytest.raises(ClientError, match=r"ImageNotFoundException.*imageTag:'none'"):
         ecr.describe_images(repositoryName=repository, imageIds=[{"imageTag": "none"}])
 
 
 def test_referrers_are_found_by_their_subject(ecr: Any, local_aws: LocalAws, repository: str) -> None:
-    """ListImageReferrers names the manifests whose subject is the image, by type and page."""
+    """ListImageReferrers lists the manifests whose subject is the image, with filter and pages."""
     image = push_image(local_aws.registry, repository, "v1", seed="one")
     other = push_image(local_aws.registry, repository, "v2", seed="two")
     pushed = [
@@ -78,7 +79,7 @@ def test_referrers_are_found_by_their_subject(ecr: Any, local_aws: LocalAws, rep
 
 
 def test_an_unsigned_image_has_no_signing_status(ecr: Any, local_aws: LocalAws, repository: str) -> None:
-    """The local AWS signs nothing by itself."""
+    """The local AWS does not sign images by itself."""
     push_image(local_aws.registry, repository, "v1", seed="one")
     answer = ecr.describe_image_signing_status(repositoryName=repository, imageId={"imageTag": "v1"})
     assert answer["signingStatuses"] == []
@@ -90,7 +91,7 @@ PROFILE = "arn:aws:signer:us-east-1:123456789012:/signing-profiles/release"
 def test_an_image_has_a_signing_status_for_each_profile(
     ecr: Any, local_aws: LocalAws, control: Control, repository: str
 ) -> None:
-    """The newest one; a failure says why. An image that goes takes them along."""
+    """The newest status; a failure has its reason. They are deleted with the image."""
     image = push_image(local_aws.registry, repository, "v1", seed="one")
     asked = {"repositoryName": repository, "imageDigest": image.digest}
     for status in ("IN_PROGRESS", "COMPLETE"):
@@ -118,17 +119,17 @@ def test_an_image_has_a_signing_status_for_each_profile(
         ({"profile": PROFILE}, "profile"),
     ],
 )
-def test_a_signature_that_no_profile_makes_is_a_mistake(
+def test_a_mistake_in_a_signature_names_the_member(
     control: Control, repository: str, members: dict[str, str], place: str
 ) -> None:
-    """400, and the message names the member."""
+    """400 with a message."""
     document = {"repositoryName": repository, "imageDigest": "sha256:0", "signingProfileArn": PROFILE} | members
     status, answer = control("POST", "/signatures", document)
     assert (status, place in answer["message"]) == (400, True)
 
 
-def test_the_last_tag_takes_its_image_along(ecr: Any, local_aws: LocalAws, repository: str) -> None:
-    """BatchDeleteImage by tag removes the tag, and the image with its last one."""
+def test_an_image_is_deleted_with_its_last_tag(ecr: Any, local_aws: LocalAws, repository: str) -> None:
+    """BatchDeleteImage by tag deletes the tag only, while the image has another."""
     image = push_image(local_aws.registry, repository, "a", seed="one")
     push_image(local_aws.registry, repository, "b", seed="one")
     for tag, left in (("a", 1), ("b", 0)):
@@ -137,8 +138,8 @@ def test_the_last_tag_takes_its_image_along(ecr: Any, local_aws: LocalAws, repos
         assert len(ecr.describe_images(repositoryName=repository)["imageDetails"]) == left
 
 
-def test_what_an_index_needs_is_not_deleted(ecr: Any, local_aws: LocalAws, repository: str) -> None:
-    """A child is ImageReferencedByManifestList for as long as its index exists."""
+def test_an_image_of_an_index_is_not_deleted(ecr: Any, local_aws: LocalAws, repository: str) -> None:
+    """The failure is ImageReferencedByManifestList for as long as the index exists."""
     index = push_index(local_aws.registry, repository, "v1", seed="index")
     child = {"imageDigest": index.children["linux/amd64"].digest}
     answer = ecr.batch_delete_image(repositoryName=repository, imageIds=[child, {"imageTag": "v1"}, child])
@@ -146,8 +147,8 @@ def test_what_an_index_needs_is_not_deleted(ecr: Any, local_aws: LocalAws, repos
     assert [image_id["imageDigest"] for image_id in answer["imageIds"]] == [index.digest, child["imageDigest"]]
 
 
-def test_a_repository_made_anew_is_empty(ecr: Any, local_aws: LocalAws, repository: str) -> None:
-    """Nothing of a deleted repository is left; one with images is deleted by force only."""
+def test_a_repository_that_is_created_again_is_empty(ecr: Any, local_aws: LocalAws, repository: str) -> None:
+    """Nothing is left of the deleted one. A repository with images is deleted only with `force`."""
     image = push_image(local_aws.registry, repository, "v1", seed="one")
     with pytest.raises(ClientError, match="RepositoryNotEmptyException"):
         ecr.delete_repository(repositoryName=repository)
@@ -160,13 +161,13 @@ def test_a_repository_made_anew_is_empty(ecr: Any, local_aws: LocalAws, reposito
 
 @pytest.mark.parametrize("name", ["Web", "team//web", "-web", "w_", "w" * 257])
 def test_a_repository_needs_a_valid_name(ecr: Any, name: str) -> None:
-    """The pattern and the lengths of the service model."""
+    """The service model has its pattern and length."""
     with pytest.raises(ClientError, match=r"InvalidParameterException.*'repositoryName'"):
         ecr.create_repository(repositoryName=name)
 
 
 def test_exclusion_filters_need_a_setting_that_uses_them(ecr: Any, repository: str) -> None:
-    """And a setting that uses them needs filters, five at most."""
+    """A setting that uses filters needs one to five of them."""
     one = {"filterType": "WILDCARD", "filter": "dev-*"}
     for setting, filters in (("IMMUTABLE", [one]), ("IMMUTABLE_WITH_EXCLUSION", [one] * 6)):
         with pytest.raises(ClientError, match="InvalidParameterException"):
@@ -177,8 +178,8 @@ def test_exclusion_filters_need_a_setting_that_uses_them(ecr: Any, repository: s
         ecr.put_image_tag_mutability(repositoryName=repository, imageTagMutability="MUTABLE_WITH_EXCLUSION")
 
 
-def test_an_index_is_described_by_its_own_type(ecr: Any, local_aws: LocalAws, repository: str) -> None:
-    """The media type of an image's manifest is what was pushed."""
+def test_an_index_is_described_with_its_media_type(ecr: Any, local_aws: LocalAws, repository: str) -> None:
+    """DescribeImages answers the media type with which the index was pushed."""
     push_index(local_aws.registry, repository, "v1", seed="index")
     details = ecr.describe_images(repositoryName=repository, imageIds=[{"imageTag": "v1"}])["imageDetails"]
     assert details[0]["imageManifestMediaType"] == OCI_INDEX

@@ -1,4 +1,4 @@
-"""Event patterns: what AWS refuses and matches, over the API and through CloudFormation."""
+"""Event patterns that AWS refuses or matches, through the API and through CloudFormation."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SIMPLE = [
 
 @pytest.mark.parametrize("pattern", COMPLEX)
 def test_a_pattern_that_is_too_complex_is_refused(local_aws: LocalAws, events: Any, pattern: Any) -> None:
-    """By PutRule, by TestEventPattern and by CloudFormation; nothing is left of it."""
+    """By PutRule, TestEventPattern and CloudFormation. No rule is left behind."""
     name, text = f"r-{uuid.uuid4().hex}", json.dumps(pattern)
     event = {
         "id": "1",
@@ -72,7 +72,7 @@ def test_a_pattern_that_is_too_complex_is_refused(local_aws: LocalAws, events: A
     assert events.list_rules(NamePrefix=name)["Rules"] == []
 
 
-def test_a_rule_that_becomes_too_complex_stays_as_it_was(local_aws: LocalAws, events: Any) -> None:
+def test_a_rule_is_not_updated_to_a_pattern_that_is_too_complex(local_aws: LocalAws, events: Any) -> None:
     """CloudFormation rolls the update back."""
     name = f"r-{uuid.uuid4().hex}"
     assert deploy(local_aws, name, SIMPLE[0])[0] == "CREATE_COMPLETE"
@@ -85,8 +85,8 @@ def test_a_rule_that_becomes_too_complex_stays_as_it_was(local_aws: LocalAws, ev
 
 
 @pytest.mark.parametrize("pattern", SIMPLE)
-def test_what_is_simple_enough_is_taken(events: Any, pattern: Any) -> None:
-    """Each field counts for itself, prefixes and escaped stars not at all."""
+def test_a_pattern_that_is_simple_enough_is_accepted(events: Any, pattern: Any) -> None:
+    """Each field has its own limit. Prefixes and escaped stars do not count."""
     events.put_rule(Name=f"r-{uuid.uuid4().hex}", EventPattern=json.dumps(pattern))
 
 
@@ -101,8 +101,10 @@ def test_what_is_simple_enough_is_taken(events: Any, pattern: Any) -> None:
         ({"a": {"b": [{"exists": False}]}}, {"a.b": "y"}, False),
     ],
 )
-def test_a_dot_in_a_key_is_a_step(events: Any, queue: Queue, pattern: Any, detail: Any, *, matches: bool) -> None:
-    """In the event as in the pattern; what is delivered is the event as it was sent."""
+def test_a_dot_in_a_key_separates_nested_keys(
+    events: Any, queue: Queue, pattern: Any, detail: Any, *, matches: bool
+) -> None:
+    """In events and in patterns. The event itself is delivered unchanged."""
     name, source = f"r-{uuid.uuid4().hex}", uuid.uuid4().hex
     rule = {"source": [source], "$or": [{"detail": pattern}, {"detail-type": ["last"]}]}
     events.put_rule(Name=name, EventPattern=json.dumps(rule))
@@ -117,7 +119,7 @@ def test_a_dot_in_a_key_is_a_step(events: Any, queue: Queue, pattern: Any, detai
 
 
 def deploy(aws: LocalAws, name: str, pattern: Any) -> tuple[str, str]:
-    """Deploy a stack of one rule; return how it ends and all reasons for failures."""
+    """Deploy a stack with one rule; return its status and all reasons of its events."""
     client = aws.client("cloudformation")
     rule = {"Type": "AWS::Events::Rule", "Properties": {"Name": name, "EventPattern": pattern}}
     template = json.dumps({"Resources": {"Rule": rule}})
@@ -127,5 +129,5 @@ def deploy(aws: LocalAws, name: str, pattern: Any) -> tuple[str, str]:
     with suppress(WaiterError):
         waiter.wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
     status = client.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
-    told = client.describe_stack_events(StackName=name)["StackEvents"]
-    return status, " ".join(event.get("ResourceStatusReason", "") for event in told)
+    changes = client.describe_stack_events(StackName=name)["StackEvents"]
+    return status, " ".join(event.get("ResourceStatusReason", "") for event in changes)

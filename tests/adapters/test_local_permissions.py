@@ -1,4 +1,4 @@
-"""IAM is enforced by the local AWS: who may what is decided by policies, as on AWS."""
+"""The local AWS enforces IAM policies as AWS does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.adapters.conftest import Control
 
 @pytest.fixture
 def as_user(local_aws: LocalAws, repository: str) -> Callable[[str], Any]:
-    """Return an ECR client of a new user who may do one thing in the repository."""
+    """Create a user who may call one ECR action on the repository; return the user's ECR client."""
 
     def create(action: str) -> Any:
         iam, name = local_aws.client("iam"), f"u-{uuid.uuid4().hex}"
@@ -39,8 +39,8 @@ def as_user(local_aws: LocalAws, repository: str) -> Callable[[str], Any]:
     return create
 
 
-def test_who_may_read_may_not_put(ecr: Any, local_aws: LocalAws, repository: str, as_user: Any) -> None:
-    """A right holds for its action and its repository, and for nothing else."""
+def test_a_user_who_may_read_may_not_put(ecr: Any, local_aws: LocalAws, repository: str, as_user: Any) -> None:
+    """A permission is for its action and its repository only."""
     image = push_image(local_aws.registry, repository, "v1", seed="one")
     other = f"{repository}-other"
     ecr.create_repository(repositoryName=other)
@@ -53,8 +53,10 @@ def test_who_may_read_may_not_put(ecr: Any, local_aws: LocalAws, repository: str
         reader.batch_get_image(repositoryName=other, imageIds=ids)
 
 
-def test_who_may_read_images_may_list_their_referrers(repository: str, as_user: Any, control: Control) -> None:
-    """ListImageReferrers has no action of its own: it is authorised by ecr:BatchGetImage (API reference)."""
+def test_a_user_who_may_read_images_may_list_their_referrers(
+    repository: str, as_user: Any, control: Control
+) -> None:
+    """ListImageReferrers is authorised by ecr:BatchGetImage and has no action of its own (API reference)."""
     asked = {"repositoryName": repository, "subjectId": {"imageDigest": f"sha256:{'0' * 64}"}}
     assert as_user("ecr:BatchGetImage").list_image_referrers(**asked)["referrers"] == []
     with pytest.raises(ClientError, match="AccessDenied"):
@@ -63,7 +65,7 @@ def test_who_may_read_images_may_list_their_referrers(repository: str, as_user: 
 
 
 def test_a_call_without_a_signature_is_refused(local_aws: LocalAws, repository: str) -> None:
-    """Only /_local/ and the registry ask for none."""
+    """Only the control routes and the registry HTTP API need none."""
     client = boto3.client(
         "ecr",
         endpoint_url=local_aws.endpoint_url,
@@ -74,8 +76,8 @@ def test_a_call_without_a_signature_is_refused(local_aws: LocalAws, repository: 
         client.list_images(repositoryName=repository)
 
 
-def test_a_policy_that_demands_tls_lets_the_loopback_pass(local_aws: LocalAws) -> None:
-    """A queue that enforces SSL works here too: the loopback interface stands for it."""
+def test_a_policy_that_demands_tls_allows_the_loopback_interface(local_aws: LocalAws) -> None:
+    """A queue that enforces TLS works here too."""
     sqs, name = local_aws.client("sqs"), uuid.uuid4().hex
     deny = {
         "Effect": "Deny",

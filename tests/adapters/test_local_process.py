@@ -1,4 +1,4 @@
-"""Starting and ending a local AWS: beside others, reachable from this machine only, leaving nothing behind."""
+"""Starting and stopping a local AWS, which is reachable from this machine only."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from local import aws, process, server
+from local import aws, process
 from local.aws import LocalAws
+from local.server.settings import KEPT, emulator_settings
 
 
 def listeners(pid: int) -> list[str]:
@@ -23,8 +24,8 @@ def listeners(pid: int) -> list[str]:
     return found
 
 
-def test_two_run_beside_each_other_and_end_alone(local_aws: LocalAws, tmp_path: Path) -> None:
-    """Each lives in its directory; a second start finds the first, a second stop finds nothing."""
+def test_two_local_aws_run_at_once_and_stop_independently(local_aws: LocalAws, tmp_path: Path) -> None:
+    """Each has its own directory. A second start returns the first one, a second stop finds nothing to stop."""
     started = process.start(tmp_path)
     try:
         assert started.endpoint_url != local_aws.endpoint_url
@@ -41,8 +42,8 @@ def test_two_run_beside_each_other_and_end_alone(local_aws: LocalAws, tmp_path: 
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's /proc")
-def test_nothing_listens_but_the_loopback(tmp_path: Path) -> None:
-    """One port, on 127.0.0.1: no MQTT, no SFTP, no other interface."""
+def test_only_one_port_of_the_loopback_interface_is_open(tmp_path: Path) -> None:
+    """No MQTT, no SFTP, no other interface."""
     started = process.start(tmp_path)
     try:
         port = int(started.registry.rpartition(":")[2])
@@ -51,26 +52,44 @@ def test_nothing_listens_but_the_loopback(tmp_path: Path) -> None:
         process.stop(tmp_path)
 
 
-def test_a_failed_start_shows_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever starts it reads what went wrong without looking for it."""
+def test_a_proxy_in_the_environment_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by SDKs nor by other programs of the machine; addresses that the user excludes stay excluded."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "example.com")
+    monkeypatch.setenv("NO_PROXY", "")
+    started = process.start(tmp_path)
+    try:
+        assert started.client("ecr").describe_repositories()["repositories"] == []
+        assert started.control("GET", "calls")["calls"][0]["operation"] == "DescribeRepositories"
+        ready = ["curl", "--fail", "--silent", f"{started.endpoint_url}/_local/ready"]
+        subprocess.run(ready, check=True, capture_output=True)
+        assert started.environment()["NO_PROXY"] == "example.com,127.0.0.1"
+    finally:
+        process.stop(tmp_path)
+
+
+def test_the_error_of_a_failed_start_has_the_end_of_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user sees the cause without a search for the log file."""
     monkeypatch.setattr(process, "_free_port", lambda: 99999)
     with pytest.raises(process.NotStarted, match=r"port must be 0-65535|getsockaddrarg|Error"):
         process.start(tmp_path)
     assert not process.stop(tmp_path)
 
 
-def test_a_stranger_with_our_number_is_left_alone(tmp_path: Path) -> None:
-    """A process id in the file that is by now another program's is not ended."""
-    stranger = subprocess.Popen(["sleep", "60"])
-    (tmp_path / "pid").write_text(f"{stranger.pid}\n")
+def test_another_program_with_the_same_process_id_is_not_stopped(tmp_path: Path) -> None:
+    """The process id in the file may belong to another program by now."""
+    other = subprocess.Popen(["sleep", "60"])
+    (tmp_path / "pid").write_text(f"{other.pid}\n")
     assert not process.stop(tmp_path)
-    assert stranger.poll() is None
-    stranger.terminate()
-    stranger.wait()
+    assert other.poll() is None
+    other.terminate()
+    other.wait()
 
 
-def test_the_environment_file_is_read_by_a_shell(local_aws: LocalAws, tmp_path: Path) -> None:
-    """`env` exports the variables of the local AWS and what is added, quoted."""
+def test_a_shell_can_source_the_environment_file(local_aws: LocalAws, tmp_path: Path) -> None:
+    """`env` exports the variables of the local AWS and the additional ones, quoted."""
     local_aws.save(tmp_path)
     path = aws.write_env(tmp_path, {"PROMOTER_API_URL": "http://x/?a=1&b='2'"})
     script = f'. {path} && printf "%s|%s|%s" "$AWS_ENDPOINT_URL" "$REGISTRY" "$PROMOTER_API_URL"'
@@ -78,8 +97,8 @@ def test_the_environment_file_is_read_by_a_shell(local_aws: LocalAws, tmp_path: 
     assert shown == f"{local_aws.endpoint_url}|{local_aws.registry}|http://x/?a=1&b='2'"
 
 
-def test_the_emulator_sees_nothing_of_the_users_environment(tmp_path: Path) -> None:
-    """IAM is always enforced, and the function's processes inherit no credential but their own."""
-    settings = server.environment(4566, "eu-central-1", tmp_path)
+def test_the_users_environment_does_not_reach_the_emulator(tmp_path: Path) -> None:
+    """IAM is always enforced, and functions never get the user's credentials."""
+    settings = emulator_settings(4566, "eu-central-1", tmp_path)
     assert settings["AUTH"] == "true"
-    assert not {name for name in server.KEPT if name.startswith(("AWS_", "MINISTACK_"))}
+    assert not {name for name in KEPT if name.startswith(("AWS_", "MINISTACK_"))}

@@ -1,8 +1,7 @@
-"""PutImage of the local AWS: the bytes are sacred and every documented error comes when it should."""
+"""PutImage of the local AWS: it never changes the bytes, and answers every documented error."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any
 
@@ -11,7 +10,8 @@ from botocore.exceptions import ClientError
 
 from local import pusher
 from local.aws import LocalAws
-from local.pusher import OCI_INDEX, OCI_MANIFEST, PushedImage, push_image, push_index
+from local.oci import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, sha256
+from local.pusher import PushedImage, push_image, push_index
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def tag_digest(ecr: Any, repository: str, tag: str) -> str:
 
 
 def test_a_tag_is_put_on_the_same_bytes(ecr: Any, repository: str, image: PushedImage) -> None:
-    """Retagging gives back the stored bytes, and both tags lead to one digest."""
+    """The answer has the stored bytes, and both tags point at one digest."""
     answer = put(ecr, repository, image, "prod", imageDigest=image.digest)
     assert answer["imageManifest"].encode() == image.manifest
     assert answer["imageId"] == {"imageDigest": image.digest, "imageTag": "prod"}
@@ -57,7 +57,7 @@ def test_a_tag_is_put_on_the_same_bytes(ecr: Any, repository: str, image: Pushed
 
 
 def test_a_tag_moves_to_another_image(ecr: Any, repository: str, image: PushedImage, other: PushedImage) -> None:
-    """In a mutable repository the image that had the tag loses it, and stays."""
+    """In a mutable repository the image that had the tag loses it, but is kept."""
     put(ecr, repository, image, "prod")
     put(ecr, repository, other, "prod")
     assert tag_digest(ecr, repository, "prod") == other.digest
@@ -66,8 +66,10 @@ def test_a_tag_moves_to_another_image(ecr: Any, repository: str, image: PushedIm
 
 
 @pytest.mark.parametrize("tag", ["build-1", None])
-def test_what_is_there_already_exists(ecr: Any, repository: str, image: PushedImage, tag: str | None) -> None:
-    """The same digest under the same tag, or without one, is ImageAlreadyExistsException."""
+def test_the_same_image_with_the_same_tag_already_exists(
+    ecr: Any, repository: str, image: PushedImage, tag: str | None
+) -> None:
+    """ImageAlreadyExistsException, also for a push without a tag."""
     with pytest.raises(
         ClientError, match=rf"Image with digest '{image.digest}' and tag '{tag or 'null'}'"
     ) as error:
@@ -95,7 +97,7 @@ def test_an_immutable_tag_is_not_moved(
     filters: list[str],
     moves: bool,
 ) -> None:
-    """The setting and its exclusion filters, in which only * is a wildcard, decide about each tag.
+    """The setting and its exclusion filters decide for each tag. Only * is a wildcard in a filter.
 
     An immutable tag answers ImageTagAlreadyExistsException even for its own digest (aws/containers-roadmap#2179).
     """
@@ -120,18 +122,20 @@ def test_an_immutable_tag_is_not_moved(
     assert tag_digest(ecr, repository, "build-1") == image.digest
 
 
-def test_the_digest_is_computed_and_not_believed(ecr: Any, repository: str, image: PushedImage) -> None:
-    """A given imageDigest that is not the sha256 of the bytes is refused and nothing is stored."""
+def test_the_digest_of_a_request_is_checked(ecr: Any, repository: str, image: PushedImage) -> None:
+    """An imageDigest that is not the sha256 of the bytes is refused, and nothing is stored."""
     changed = PushedImage(image.digest, image.media_type, image.manifest + b"\n")
     with pytest.raises(ClientError) as error:
         put(ecr, repository, changed, "prod", imageDigest=image.digest)
     assert code(error) == "ImageDigestDoesNotMatchException"
     stored = put(ecr, repository, changed, "prod")
-    assert stored["imageId"]["imageDigest"] == f"sha256:{hashlib.sha256(changed.manifest).hexdigest()}"
+    assert stored["imageId"]["imageDigest"] == sha256(changed.manifest)
 
 
-def test_a_manifest_without_a_type_is_refused_misleadingly(ecr: Any, repository: str, image: PushedImage) -> None:
-    """Without imageManifestMediaType a body without mediaType is called invalid JSON, as by ECR (aws-sdk#193)."""
+def test_a_manifest_without_a_media_type_is_called_invalid_json(
+    ecr: Any, repository: str, image: PushedImage
+) -> None:
+    """ECR answers this misleading text if neither request nor manifest has a media type (aws-sdk#193)."""
     document = json.loads(image.manifest)
     del document["mediaType"]
     with pytest.raises(ClientError, match="failed to satisfy constraint: 'Invalid JSON syntax'") as error:
@@ -156,10 +160,10 @@ def test_a_manifest_without_a_type_is_refused_misleadingly(ecr: Any, repository:
         ({"repositoryName": "Web"}, "repositoryName"),
     ],
 )
-def test_what_breaks_a_constraint_is_named(
+def test_the_error_names_the_parameter_that_breaks_a_constraint(
     ecr: Any, repository: str, members: dict[str, str], mistake: str
 ) -> None:
-    """A tag or manifest outside the model's limits, which boto3 lets pass, is refused by name."""
+    """The limits of tags and manifests are in the service model; boto3 does not check them."""
     fitting = {"imageManifest": "{}", "imageManifestMediaType": OCI_MANIFEST, "imageTag": "a"}
     with pytest.raises(
         ClientError, match=f"Invalid parameter at '{mistake}' failed to satisfy constraint"
@@ -168,11 +172,11 @@ def test_what_breaks_a_constraint_is_named(
     assert code(error) == "InvalidParameterException"
 
 
-def test_layers_must_be_there_first(ecr: Any, local_aws: LocalAws, repository: str) -> None:
-    """A manifest whose config or layer is not in this repository is refused; layers with urls lie elsewhere."""
-    missing = pusher.sha256(b"{}")
-    config = {"mediaType": pusher.OCI_CONFIG, "size": 2, "digest": missing}
-    foreign = {"mediaType": pusher.OCI_LAYER, "size": 5, "digest": pusher.sha256(b"layer"), "urls": ["https://x"]}
+def test_a_manifest_needs_its_layers(ecr: Any, local_aws: LocalAws, repository: str) -> None:
+    """Config and layers must be in the repository, except for layers with `urls`, which are stored elsewhere."""
+    missing = sha256(b"{}")
+    config = {"mediaType": OCI_CONFIG, "size": 2, "digest": missing}
+    foreign = {"mediaType": OCI_LAYER, "size": 5, "digest": sha256(b"layer"), "urls": ["https://x"]}
     body = json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": [foreign]})
     with pytest.raises(ClientError, match=missing) as error:
         ecr.put_image(repositoryName=repository, imageManifest=body)
@@ -181,8 +185,8 @@ def test_layers_must_be_there_first(ecr: Any, local_aws: LocalAws, repository: s
     ecr.put_image(repositoryName=repository, imageManifest=body)
 
 
-def test_children_must_be_there_first(ecr: Any, local_aws: LocalAws, repository: str) -> None:
-    """An index that names an image which is not in this repository is refused."""
+def test_an_index_needs_its_images(ecr: Any, local_aws: LocalAws, repository: str) -> None:
+    """The images of an index must be in the same repository."""
     source = f"{repository}-source"
     ecr.create_repository(repositoryName=source)
     index = push_index(local_aws.registry, source, "v1", seed="index")
@@ -194,10 +198,10 @@ def test_children_must_be_there_first(ecr: Any, local_aws: LocalAws, repository:
     assert put(ecr, repository, index, "v1")["imageManifestMediaType"] == OCI_INDEX
 
 
-def test_a_repository_that_does_not_exist_is_named_with_its_registry(
+def test_the_error_names_the_registry_of_a_repository_that_does_not_exist(
     ecr: Any, repository: str, image: PushedImage
 ) -> None:
-    """So is one that exists, but in another registry than the one asked."""
+    """So it does for a repository that exists in another registry."""
     asked: list[dict[str, str]] = [
         {"repositoryName": "team/none"},
         {"repositoryName": repository, "registryId": "999999999999"},
@@ -213,7 +217,7 @@ def test_a_repository_that_does_not_exist_is_named_with_its_registry(
 
 
 def test_an_image_has_at_most_a_thousand_tags(ecr: Any, repository: str, image: PushedImage) -> None:
-    """The next one is LimitExceededException (ECR's quota of tags per image); a tag it has may be put again."""
+    """The next one is LimitExceededException: this is ECR's quota of tags per image."""
     for number in range(999):
         put(ecr, repository, image, f"t{number}")
     with pytest.raises(ClientError) as error:

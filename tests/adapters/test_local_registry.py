@@ -1,4 +1,4 @@
-"""The registry side of the local AWS: docker clients meet the same store, the same rules and the same events."""
+"""The registry HTTP API of the local AWS has the same store, rules and events as the ECR API."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ import pytest
 
 from local import pusher
 from local.aws import LocalAws
-from local.pusher import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, PushedImage, PushRefused, push_image, push_index
+from local.oci import DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
+from local.pusher import PushedImage, PushRefused, push_image, push_index
 from tests.adapters.conftest import Control, Queue, assert_like_sample
 
 
 @pytest.mark.skipif(shutil.which("skopeo") is None, reason="needs skopeo")
-def test_skopeo_copies_an_index_there_and_back(
-    ecr: Any, local_aws: LocalAws, repository: str, tmp_path: Path
-) -> None:
-    """A real client pulls and pushes all platforms without a byte changing."""
+def test_skopeo_pulls_and_pushes_an_index(ecr: Any, local_aws: LocalAws, repository: str, tmp_path: Path) -> None:
+    """A real client copies all platforms without changing a byte."""
     index = push_index(local_aws.registry, repository, "v1", seed="skopeo", attestations=True)
     image = f"docker://{local_aws.registry}/{repository}"
     loosely = ["--src-tls-verify=false", "--dest-tls-verify=false", "--src-creds=AWS:x", "--dest-creds=AWS:x"]
@@ -36,18 +35,18 @@ def test_skopeo_copies_an_index_there_and_back(
     assert json.loads(listed.stdout)["Tags"] == ["v1", "v2"]
 
 
-def test_what_the_api_tags_the_registry_serves(ecr: Any, local_aws: LocalAws, repository: str) -> None:
-    """A tag put by PutImage is pulled by docker clients at once, in the type it was pushed with."""
+def test_docker_clients_pull_a_tag_that_put_image_put(ecr: Any, local_aws: LocalAws, repository: str) -> None:
+    """At once, and with the media type of the push."""
     image = push_image(local_aws.registry, repository, "v1", seed="one", media_type=DOCKER_MANIFEST)
     ecr.put_image(repositoryName=repository, imageManifest=image.manifest.decode(), imageTag="v2")
-    with pusher.opened("GET", f"http://{local_aws.registry}/v2/{repository}/manifests/v2") as response:
+    with pusher.send("GET", f"http://{local_aws.registry}/v2/{repository}/manifests/v2") as response:
         assert response.read() == image.manifest
         assert response.headers["Content-Type"] == DOCKER_MANIFEST
         assert response.headers["Docker-Content-Digest"] == image.digest
 
 
 def test_a_push_obeys_immutability(ecr: Any, local_aws: LocalAws, repository: str) -> None:
-    """An immutable tag is refused to docker clients as to PutImage, and a new one is not."""
+    """Docker clients cannot move an immutable tag either; they can push a new one."""
     push_image(local_aws.registry, repository, "v1", seed="one")
     ecr.put_image_tag_mutability(repositoryName=repository, imageTagMutability="IMMUTABLE")
     with pytest.raises(PushRefused, match=r"TAG_INVALID.*cannot be overwritten because the tag is immutable"):
@@ -62,18 +61,16 @@ def test_a_push_obeys_immutability(ecr: Any, local_aws: LocalAws, repository: st
         (OCI_MANIFEST, {"config": {"digest": f"sha256:{'0' * 64}"}, "layers": []}),
     ],
 )
-def test_a_push_needs_what_it_refers_to(
+def test_a_push_needs_the_layers_and_images_of_the_manifest(
     local_aws: LocalAws, repository: str, media_type: str, body: dict[str, Any]
 ) -> None:
-    """Children and layers come first."""
+    """They have to be pushed first."""
     with pytest.raises(PushRefused, match=r"MANIFEST_BLOB_UNKNOWN.*0000.*do not exist"):
         pusher.push_manifest(local_aws.registry, repository, json.dumps(body).encode(), media_type, "v1")
 
 
-def test_parameters_of_a_content_type_are_not_the_manifests(
-    ecr: Any, local_aws: LocalAws, repository: str
-) -> None:
-    """What follows the semicolon is about the transfer."""
+def test_the_parameters_of_a_content_type_are_ignored(ecr: Any, local_aws: LocalAws, repository: str) -> None:
+    """They describe the transfer, not the manifest."""
     image = push_image(local_aws.registry, repository, None, seed="one")
     body, typed = image.manifest + b"\n", f"{OCI_MANIFEST}; charset=utf-8"
     pusher.push_manifest(local_aws.registry, repository, body, typed, "v1")
@@ -82,7 +79,7 @@ def test_parameters_of_a_content_type_are_not_the_manifests(
 
 
 def test_the_same_seed_makes_the_same_image(local_aws: LocalAws, repository: str) -> None:
-    """Digests follow from the seed; attestations carry both marks by which they are told from images."""
+    """Digests depend on the seed only. Attestations have both marks that distinguish them from images."""
     one, two = (push_index(local_aws.registry, repository, None, seed="same", attestations=True) for _ in range(2))
     assert one == two
     assert one.digest != push_index(local_aws.registry, repository, None, seed="other").digest
@@ -93,10 +90,10 @@ def test_the_same_seed_makes_the_same_image(local_aws: LocalAws, repository: str
         assert proof["platform"] == {"architecture": "unknown", "os": "unknown"}
 
 
-def test_every_push_is_told_as_ecr_tells_it(
+def test_every_push_sends_the_event_of_ecr(
     ecr: Any, local_aws: LocalAws, repository: str, queue: Queue, rule: Callable[..., str]
 ) -> None:
-    """A push by tag names the tag, one by digest has an empty tag, and so tells PutImage."""
+    """With the tag, or with an empty tag for a push by digest. PutImage sends the same event."""
     rule(queue.arn)
     image = push_image(local_aws.registry, repository, None, seed="one")
     pusher.push_manifest(local_aws.registry, repository, image.manifest, OCI_MANIFEST, "v1")
@@ -108,7 +105,7 @@ def test_every_push_is_told_as_ecr_tells_it(
         "image-digest": image.digest,
         "action-type": "PUSH",
         "manifest-media-type": OCI_MANIFEST,
-        "artifact-media-type": pusher.OCI_CONFIG,
+        "artifact-media-type": OCI_CONFIG,
     }
     assert sorted(event["detail"]["image-tag"] for event in events) == ["", "v1", "v2"]
     for event in events:
@@ -118,8 +115,8 @@ def test_every_push_is_told_as_ecr_tells_it(
         assert_like_sample(event, "ecr-image-action.push.tagged-real.json")
 
 
-def test_layers_and_manifests_are_counted(control: Control, local_aws: LocalAws, repository: str) -> None:
-    """GET /_local/calls tells what docker clients asked for, with the bytes."""
+def test_requests_of_docker_clients_are_recorded(control: Control, local_aws: LocalAws, repository: str) -> None:
+    """GET /_local/calls lists them with their sizes."""
     control("DELETE", "/calls")
     image: PushedImage = push_image(local_aws.registry, repository, "v1", seed="one")
     calls = [call for call in control("GET", "/calls")[1]["calls"] if call["service"] == "registry"]
@@ -129,19 +126,19 @@ def test_layers_and_manifests_are_counted(control: Control, local_aws: LocalAws,
 
 
 def test_referrers_are_served_to_docker_clients(local_aws: LocalAws, repository: str) -> None:
-    """The referrers route of the OCI distribution specification 1.1."""
+    """By the referrers route of the OCI distribution specification 1.1."""
     image = push_image(local_aws.registry, repository, "v1", seed="one")
     signature = pusher.push_referrer(local_aws.registry, repository, image, artifact_type="application/x")
-    with pusher.opened("GET", f"http://{local_aws.registry}/v2/{repository}/referrers/{image.digest}") as response:
+    with pusher.send("GET", f"http://{local_aws.registry}/v2/{repository}/referrers/{image.digest}") as response:
         assert [entry["digest"] for entry in json.load(response)["manifests"]] == [signature.digest]
 
 
 def test_referrers_are_filtered_by_their_type(local_aws: LocalAws, repository: str) -> None:
-    """The answer says that it was filtered; a client would have to do it otherwise."""
+    """A header says that the answer is filtered. Without it a client filters by itself."""
     image = push_image(local_aws.registry, repository, "v1", seed="one")
     wanted = pusher.push_referrer(local_aws.registry, repository, image, artifact_type="application/x")
     pusher.push_referrer(local_aws.registry, repository, image, artifact_type="application/y")
     address = f"http://{local_aws.registry}/v2/{repository}/referrers/{image.digest}?artifactType=application/x"
-    with pusher.opened("GET", address) as response:
+    with pusher.send("GET", address) as response:
         assert [entry["digest"] for entry in json.load(response)["manifests"]] == [wanted.digest]
         assert response.headers["OCI-Filters-Applied"] == "artifactType"

@@ -1,4 +1,4 @@
-"""The local AWS's scanner: findings as ECR answers them, events as AWS sends them."""
+"""Image scans on the local AWS: ECR's answers and the events of both scanners."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def scan(control: Control, repository: str, image: PushedImage) -> Callable[...,
 
 
 def test_an_image_that_was_not_scanned_has_no_findings(ecr: Any, repository: str, image: PushedImage) -> None:
-    """ScanNotFoundException is not ImageNotFoundException."""
+    """ScanNotFoundException, or ImageNotFoundException if there is no image."""
     with pytest.raises(ClientError, match="ScanNotFoundException"):
         ecr.describe_image_scan_findings(repositoryName=repository, imageId={"imageTag": "v1"})
     with pytest.raises(ClientError, match="ImageNotFoundException"):
@@ -45,7 +45,7 @@ def test_an_image_that_was_not_scanned_has_no_findings(ecr: Any, repository: str
 
 
 def test_a_basic_scan_answers_findings(ecr: Any, repository: str, image: PushedImage, scan: Any) -> None:
-    """Status COMPLETE, `findings` with the package in their attributes, counts without zeros."""
+    """Status COMPLETE, `findings` with the package in their attributes, and only counts above zero."""
     assert scan(scanner="basic")[0] == 200
     answer = ecr.describe_image_scan_findings(repositoryName=repository, imageId={"imageDigest": image.digest})
     assert answer["imageScanStatus"]["status"] == "COMPLETE"
@@ -60,7 +60,7 @@ def test_a_basic_scan_answers_findings(ecr: Any, repository: str, image: PushedI
 def test_an_enhanced_scan_answers_enhanced_findings(
     ecr: Any, repository: str, image: PushedImage, scan: Any
 ) -> None:
-    """Status ACTIVE, since Amazon Inspector goes on watching; each finding says whether there is a fix."""
+    """Status ACTIVE, because Amazon Inspector scans continuously. Each finding says whether there is a fix."""
     assert scan(scanner="enhanced")[1]["status"] == "ACTIVE"
     answer = ecr.describe_image_scan_findings(repositoryName=repository, imageId={"imageDigest": image.digest})
     assert answer["imageScanStatus"]["status"] == "ACTIVE"
@@ -78,7 +78,7 @@ def test_an_enhanced_scan_answers_enhanced_findings(
 
 
 def test_counts_cover_every_page(ecr: Any, repository: str, image: PushedImage, scan: Any) -> None:
-    """The token leads through all findings while the counts stay those of the image."""
+    """Each page has a part of the findings, and the counts of all."""
     scan()
     pages = list(
         ecr.get_paginator("describe_image_scan_findings").paginate(
@@ -94,10 +94,10 @@ def test_counts_cover_every_page(ecr: Any, repository: str, image: PushedImage, 
 @pytest.mark.parametrize(
     "status", ["PENDING", "IN_PROGRESS", "FAILED", "UNSUPPORTED_IMAGE", "FINDINGS_UNAVAILABLE"]
 )
-def test_an_unfinished_scan_shows_nothing(
+def test_an_unfinished_scan_has_no_findings(
     ecr: Any, repository: str, image: PushedImage, scan: Any, status: str
 ) -> None:
-    """A status other than COMPLETE and ACTIVE comes without findings."""
+    """Only the statuses COMPLETE and ACTIVE have findings."""
     scan(status=status)
     answer = ecr.describe_image_scan_findings(repositoryName=repository, imageId={"imageTag": "v1"})
     assert answer["imageScanStatus"]["status"] == status
@@ -105,10 +105,10 @@ def test_an_unfinished_scan_shows_nothing(
 
 
 @pytest.mark.parametrize(("scanner", "status"), [("basic", "COMPLETE"), ("enhanced", "ACTIVE")])
-def test_a_scan_may_say_that_it_is_finished_before_it_is(
+def test_a_scan_may_report_its_end_before_its_findings(
     ecr: Any, repository: str, image: PushedImage, scan: Any, scanner: str, status: str
 ) -> None:
-    """The answers of aws/aws-sdk#289 and aws/aws-cli#6759: an empty list, no counts, no time."""
+    """As in aws/aws-sdk#289 and aws/aws-cli#6759: an empty list, no counts, no time."""
     assert scan(scanner=scanner, status="COMPLETE", unfinished=True)[0] == 200
     asked = {"repositoryName": repository, "imageId": {"imageDigest": image.digest}}
     answer = ecr.describe_image_scan_findings(**asked)
@@ -120,16 +120,16 @@ def test_a_scan_may_say_that_it_is_finished_before_it_is(
 
 
 def test_a_scan_may_have_been_finished_long_ago(ecr: Any, repository: str, image: PushedImage, scan: Any) -> None:
-    """When the last scan ended is told, as it is with AWS."""
+    """The answer has the end of the last scan, as AWS's has."""
     scan(completedAt="2026-01-02T03:04:05Z")
     answer = ecr.describe_image_scan_findings(repositoryName=repository, imageId={"imageTag": "v1"})
     assert answer["imageScanFindings"]["imageScanCompletedAt"].isoformat().startswith("2026-01-02")
 
 
-def test_a_basic_scan_is_told_as_ecr_tells_it(
+def test_a_basic_scan_sends_the_event_of_ecr(
     repository: str, image: PushedImage, scan: Any, queue: Queue, rule: Callable[..., str]
 ) -> None:
-    """`ECR Image Scan` names the repository and its severities without zeros; a clean one has no counts at all."""
+    """`ECR Image Scan` has the repository, and only counts above zero. Without findings it has no counts."""
     rule(queue.arn)
     scan(status="PENDING")
     scan(announce=False)
@@ -151,10 +151,10 @@ def test_a_basic_scan_is_told_as_ecr_tells_it(
     assert_like_sample(failed, "ecr-image-scan.failed.json")
 
 
-def test_an_enhanced_scan_is_told_as_inspector_tells_it(
+def test_an_enhanced_scan_sends_the_event_of_inspector(
     repository: str, image: PushedImage, scan: Any, queue: Queue, rule: Callable[..., str]
 ) -> None:
-    """`Inspector2 Scan` names the repository by ARN; LOW findings are in TOTAL only."""
+    """`Inspector2 Scan` has the ARN of the repository. LOW findings count in TOTAL only."""
     rule(queue.arn)
     scan(scanner="enhanced", status="PENDING")
     scan(scanner="enhanced", status="SCAN_ELIGIBILITY_EXPIRED")
@@ -178,12 +178,12 @@ def test_an_enhanced_scan_is_told_as_inspector_tells_it(
     ],
 )
 def test_a_mistake_names_the_member(scan: Any, members: dict[str, Any], place: str) -> None:
-    """400 with a message that says where."""
+    """400 with a message."""
     status, document = scan(**members)
     assert (status, place in document["message"]) == (400, True), document
 
 
 def test_an_unknown_image_is_not_found(scan: Any) -> None:
-    """404, for an image as for a repository."""
+    """404, for an image and for a repository."""
     assert scan(imageDigest=f"sha256:{'0' * 64}")[0] == 404
     assert scan(repositoryName="team/none")[0] == 404

@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from local.aws import LocalAws
-from promoter.aws.dynamodb import table
+from promoter.aws.dynamodb import keys
 from promoter.aws.dynamodb.freezes import DynamoFreezes
 from promoter.aws.dynamodb.history import DynamoHistory
-from promoter.aws.dynamodb.ledger import DynamoLedger
+from promoter.aws.dynamodb.table import INDEX, Table
 from promoter.domain import rollback
+from promoter.domain.answers import Answer, NotPromoted
 from promoter.domain.errors import (
     Frozen,
     PromoterError,
@@ -46,6 +47,7 @@ from tests.support.ledgers import dependencies
 from tests.support.policies import ACCOUNT, policy
 from tests.support.policies import rule as policy_rule
 from tests.support.registries import InMemoryRegistry, KnownImageFacts
+from tests.support.tables import dynamo_roles
 
 PUSHED = datetime(2026, 11, 1, tzinfo=UTC)
 POLICY = policy(
@@ -77,9 +79,7 @@ class Moody(InMemoryRegistry):
                 raise TagImmutable("immutable")
             if how == "done but lost":
                 super().put(repository, manifest, image_tag)
-            failure = RegistryError(how)
-            failure.unanswered = how != "down"
-            raise failure
+            raise RegistryError(how, unanswered=how != "down")
         return super().put(repository, manifest, image_tag)
 
 
@@ -87,30 +87,21 @@ class Moody(InMemoryRegistry):
 class Stage:
     """One run, in a table of its own."""
 
-    client: Any
-    table: str
+    table: Table
     clock: Clock = field(default_factory=lambda: Clock(datetime.now(UTC)))
     place: Repository = field(default_factory=lambda: Repository(ACCOUNT, "team/web"))
     registry: Moody = field(default_factory=lambda: Moody(dict(IMAGES), longest_put=timedelta(seconds=5)))
 
     def dependencies(self) -> Dependencies:
-        ledger = DynamoLedger(
-            self.client,
-            self.table,
-            lease_duration=LEASE,
-            history=timedelta(days=1),
-            now=self.clock,
-            pause=lambda _: None,
-        )
-        made = dependencies(POLICY, self.registry, FINDINGS, ledger=ledger, now=self.clock)
-        return replace(made, pause=self.wait)
+        made = dependencies(POLICY, self.registry, FINDINGS, now=self.clock)
+        return replace(made, pause=self.wait, **dynamo_roles(self.table, self.clock, lease_duration=LEASE))
 
     def wait(self, _: float) -> None:
         self.clock.time += timedelta(seconds=1)
 
     @property
     def history(self) -> DynamoHistory:
-        return DynamoHistory(self.client, self.table)
+        return DynamoHistory(self.table)
 
 
 class Walk:
@@ -138,7 +129,7 @@ class Walk:
             self.check()
         self.put_right()
 
-    def send(self, promotion: Promotion, *, may_die: bool = False) -> Promoted | PromoterError | None:
+    def send(self, promotion: Promotion, *, may_die: bool = False) -> Answer | None:
         """Carry out; None: it was killed on the way. What the answer says has to be true."""
         before, here = dict(self.at.registry.tags), self.at.dependencies()
         self.sent.append(promotion)
@@ -150,9 +141,9 @@ class Walk:
             answer = promote(promotion, here)
         except Killed:
             return None
-        except PromoterError as error:
-            self.check_refusal(promotion, error, before)
-            return error
+        if isinstance(answer, NotPromoted):
+            self.check_refusal(promotion, answer.error, before)
+            return answer
         if not answer.repeated:
             assert not self.frozen or promotion.override
             assert all(self.at.registry.tags[move.image_tag] == answer.manifest_of(move) for move in answer.moves)
@@ -229,7 +220,7 @@ class Walk:
 
     def freeze(self, *, on: bool) -> None:
         stop = Freeze(self.at.clock.time, None, "stop", None, (self.at.place.name,), by="me")
-        store = DynamoFreezes(self.at.client, self.at.table)
+        store = DynamoFreezes(self.at.table)
         if on:
             store.put(stop)
         else:
@@ -245,7 +236,7 @@ class Walk:
     def loses_a_record(self) -> None:
         """A restored table: what the promotion has put is as if somebody had put it by hand."""
         for item in self.open()[:1]:
-            self.at.client.delete_item(TableName=self.at.table, Key={"pk": item["pk"], "sk": item["sk"]})
+            self.at.table.delete({"pk": item["pk"], "sk": item["sk"]}, "the test")
             self.note_hands()
 
     def image(self) -> str:
@@ -260,13 +251,13 @@ class Walk:
 
     def open(self) -> list[Any]:
         """Return the items of promotions under way."""
-        answer = self.at.client.query(
-            TableName=self.at.table,
-            IndexName=table.INDEX,
+        found = self.at.table.query(
+            "the test",
+            IndexName=INDEX,
             KeyConditionExpression="listing = :open",
-            ExpressionAttributeValues={":open": {"S": table.OPEN}},
+            ExpressionAttributeValues={":open": {"S": keys.OPEN}},
         )
-        return list(answer["Items"])
+        return list(found["Items"])
 
     def check(self) -> None:
         """Each move begins where the one before ended, the head is the last, no scan puts what was rolled back."""
@@ -280,24 +271,25 @@ class Walk:
 
     def follow(self, tag: str, by_hand: set[str | None]) -> str | None:
         """Follow the tag's history; return where it ends."""
+        undone = {promotion.promotion_id: promotion.expected_digests for promotion in self.sent}
         at, seen, rolled_back = None, set[tuple[str, TagMove]](), set[str | None]()
-        records = self.at.history.promotions(self.at.place, image_tag=tag, limit=100).entries
-        for record in reversed(records):
-            for move in record.moves:
+        entries = self.at.history.promotions(self.at.place, image_tag=tag, limit=100).entries
+        for entry in reversed(entries):
+            for move in entry.moves:
                 if move.image_tag != tag:
                     continue
-                known = (record.promotion_id, move) in seen
-                if known and (record.code in NOT_BEGUN or move.previous_digest != at):
+                known = (entry.promotion_id, move) in seen
+                if known and (entry.code in NOT_BEGUN or move.previous_digest != at):
                     continue  # what an attempt before has put, told again
-                seen.add((record.promotion_id, move))
-                digest = record.digest_of(move)
-                if record.undoes:
-                    rolled_back.add(record.undone[tag])
+                seen.add((entry.promotion_id, move))
+                digest = entry.digest_of(move)
+                if entry.undoes:
+                    rolled_back.add(undone[entry.promotion_id][tag])
                 if move.outcome is Outcome.UNCHANGED:
                     assert move.previous_digest == digest
                     continue
                 assert at is None or move.previous_digest in {at, *by_hand}
-                assert record.trigger is Trigger.REQUEST or digest not in rolled_back
+                assert entry.trigger is Trigger.REQUEST or digest not in rolled_back
                 rolled_back.discard(digest)
                 at = digest
         return at
@@ -317,6 +309,7 @@ class Walk:
 def walk(local_aws: LocalAws, number: int, *, steps: int) -> None:
     """Take a walk in a table of its own. Raises AssertionError, with the number, where something does not hold."""
     try:
-        Walk(Stage(local_aws.client("dynamodb"), new_table(local_aws)), number).take(steps)
+        table = Table(local_aws.client("dynamodb"), new_table(local_aws), local_aws.region)
+        Walk(Stage(table), number).take(steps)
     except AssertionError as error:
         raise AssertionError(f"walk {number} of {steps} steps: {error}") from error

@@ -1,4 +1,4 @@
-"""Every event pattern that AWS itself judged: the local AWS matches, does not match and refuses the same."""
+"""The recorded answers of AWS to event patterns: the local AWS matches and refuses the same ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CASES = [json.loads(line) for line in RECORDED.read_text().splitlines()] if RECO
 
 @pytest.fixture(scope="module")
 def events(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """EventBridge of a local AWS for this module."""
+    """A client for EventBridge of a local AWS."""
     directory = tmp_path_factory.mktemp("local-aws")
     try:
         yield process.start(directory).client("events")
@@ -27,8 +27,8 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"] if case else "no corpus")
-def test_a_recorded_pattern_is_judged_as_aws_did(events: Any, case: Any) -> None:
-    """155 of 155; docs/local-aws.md keeps the score."""
+def test_a_recorded_pattern_gets_the_answer_of_aws(events: Any, case: Any) -> None:
+    """For 155 of 155 patterns, as docs/reference/local-aws.md says."""
     asked = {"EventPattern": json.dumps(case["pattern"]), "Event": json.dumps(case["event"])}
     if case["expect"] == "refused":
         with pytest.raises(ClientError) as caught:
@@ -38,6 +38,6 @@ def test_a_recorded_pattern_is_judged_as_aws_did(events: Any, case: Any) -> None
         assert events.test_event_pattern(**asked)["Result"] is (case["expect"] == "match")
 
 
-def test_none_is_left_out() -> None:
-    """The score of docs/local-aws.md counts them all."""
+def test_no_pattern_is_left_out() -> None:
+    """The number in docs/reference/local-aws.md is that of all recorded patterns."""
     assert len(CASES) == 155

@@ -1,11 +1,10 @@
-"""Every manifest of the corpus, promoted through the real adapter on the local AWS: byte for byte, or refused."""
+"""Every manifest of the corpus is promoted byte for byte by the ECR adapter on the local AWS, or refused."""
 
 from __future__ import annotations
 
 import base64
 import json
 import re
-import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +17,8 @@ from promoter.aws.ecr.registry import EcrRegistry
 from promoter.domain import brought_manifest, manifest
 from promoter.domain.errors import InvalidRequest
 from promoter.domain.model import ImageId, Manifest, Outcome, Promotion, Repository, Source, Trigger
-from promoter.promotion.promote import promote
 from tests.corpus.conftest import CORPUS, files, name
+from tests.support.answers import promote
 from tests.support.ledgers import dependencies
 from tests.support.policies import ACCOUNT, policy, rule
 
@@ -45,7 +44,7 @@ NOT_TAKEN = {
     "not-json.manifest.json": "is not JSON",
     "unknown-version.manifest.json": "is not an image manifest or index",
 }
-"""What is promoted from the registry, but not taken from a request, and why."""
+"""Manifests that are promoted from the registry but refused in a request, with the reason."""
 
 
 @pytest.fixture(scope="module")
@@ -60,21 +59,21 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
 
 @pytest.fixture
 def repository(aws: LocalAws) -> Repository:
-    """A repository of its own for a test."""
+    """A new repository for each test."""
     found = Repository(aws.account_id, f"team/{uuid.uuid4().hex[:8]}")
     aws.client("ecr").create_repository(repositoryName=found.name)
     return found
 
 
 def stated_digest(file: Path) -> str:
-    """Return the digest that the corpus's own list states, last where a signed manifest has two: the payload's."""
+    """Return the digest in the corpus's list. A signed manifest has two: the last one, of its payload, counts."""
     listed = (CORPUS / "manifests" / "SOURCES.md").read_text().splitlines()
     row = next(line for line in listed if f"| `{file.relative_to(CORPUS / 'manifests')}` |" in line)
     return f"sha256:{re.findall(r'[0-9a-f]{64}', row)[-1]}"
 
 
 def store(aws: LocalAws, repository: Repository, file: Path) -> None:
-    """Put the file's bytes into the registry as a pushed image would lie there, tagged build-1."""
+    """Store the bytes of the file in the registry as an image with the tag build-1."""
     body = file.read_bytes()
     request = {
         "repositoryName": repository.name,
@@ -82,12 +81,12 @@ def store(aws: LocalAws, repository: Repository, file: Path) -> None:
         "imageManifestMediaType": manifest.media_type_of(body),
         "imageTag": "build-1",
     }
-    urllib.request.urlopen(f"{aws.endpoint_url}/_local/images", json.dumps(request).encode(), timeout=30).close()
+    aws.control("POST", "images", request)
 
 
 @pytest.mark.parametrize("file", MANIFESTS, ids=name)
 def test_a_stored_manifest_is_promoted_byte_for_byte(aws: LocalAws, repository: Repository, file: Path) -> None:
-    """Read by tag, put, and read again: the same bytes under the same digest, whatever kind it is."""
+    """Whatever its kind is: the promoted tag has the same bytes and the same digest."""
     store(aws, repository, file)
     registry = EcrRegistry(aws.client("ecr"))
     promotion = Promotion("p", Trigger.REQUEST, repository, Source(ImageId("build-1")), ("prod",))
@@ -102,8 +101,8 @@ def test_a_stored_manifest_is_promoted_byte_for_byte(aws: LocalAws, repository: 
 
 
 @pytest.mark.parametrize("file", [f for f in MANIFESTS if f.name not in NOT_TAKEN], ids=name)
-def test_a_brought_manifest_is_read_as_what_it_is(file: Path) -> None:
-    """As PutImage's input: media type by the body or by its shape, the digest that the corpus states."""
+def test_the_manifest_of_a_request_is_read(file: Path) -> None:
+    """With the media type of the body or of its shape, and the digest in the corpus's list."""
     read = brought_manifest.parse(file.read_bytes())
 
     assert read.body == file.read_bytes()
@@ -114,13 +113,13 @@ def test_a_brought_manifest_is_read_as_what_it_is(file: Path) -> None:
 @pytest.mark.parametrize(
     "file", [f for f in files("manifests") if f.name in NOT_TAKEN] or [Path("no corpus")], ids=name
 )
-def test_what_a_request_may_not_bring_is_refused(file: Path) -> None:
-    """With the reason, and a message that names the field."""
+def test_a_manifest_that_a_request_may_not_have_is_refused(file: Path) -> None:
+    """With the reason and the name of the field."""
     with pytest.raises(InvalidRequest, match=NOT_TAKEN.get(file.name, "")) as caught:
         brought_manifest.parse(file.read_bytes())
     assert caught.value.field == "imageManifest"
 
 
-def test_the_account_of_the_tests_is_the_local_one(aws: LocalAws) -> None:
-    """The policies of these tests are for the account that the local AWS has."""
+def test_the_account_of_the_tests_is_that_of_the_local_aws(aws: LocalAws) -> None:
+    """The policies of these tests are for this account."""
     assert aws.account_id == ACCOUNT

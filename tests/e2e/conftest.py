@@ -25,9 +25,9 @@ from local.deploy import deploy
 T = TypeVar("T")
 
 EVENTS = jsonschema.Draft202012Validator(
-    json.loads((Path(__file__).parents[2] / "docs" / "events.schema.json").read_text())
+    json.loads((Path(__file__).parents[2] / "docs" / "reference" / "events.schema.json").read_text())
 )
-"""What docs/events.md promises of announcements."""
+"""What docs/reference/events.md promises of announcements."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,7 @@ class Consumer:
 
 @pytest.fixture
 def consumer(stack: Stack) -> Iterator[Consumer]:
-    """A consumer of everything that is announced, as docs/events.md shows it."""
+    """A consumer of everything that is announced, as docs/reference/events.md shows it."""
     name = f"consumer-{uuid.uuid4().hex[:8]}"
     sqs, events = stack.client("sqs"), stack.client("events")
     url = sqs.create_queue(QueueName=name)["QueueUrl"]

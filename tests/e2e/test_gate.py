@@ -1,4 +1,4 @@
-"""The gate on the deployed stack: indexes, findings, exceptions, and events in every order."""
+"""The gate on the deployed stack: indexes, findings, exemptions, and events in every order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CRITICAL = {"id": "CVE-2026-1", "severity": "CRITICAL", "package": "openssl", "f
 
 
 def finish(stack: Stack, image: Image, *findings: dict[str, Any], **members: str) -> None:
-    """Finish the scans of all platforms, quietly; the last one has the findings."""
+    """Finish the scans of all platforms without events; the last one has the findings."""
     for number, platform in enumerate(image.platforms, start=1):
         last = list(findings) if number == len(image.platforms) else []
         stack.scan(image.repository, platform, findings=last, announce=False, **members)
@@ -28,7 +28,7 @@ def finish(stack: Stack, image: Image, *findings: dict[str, Any], **members: str
 
 @pytest.mark.parametrize("scanner", ["basic", "enhanced"])
 def test_one_bad_platform_refuses_the_index_and_is_named(stack: Stack, image: Image, scanner: str) -> None:
-    """422 with the platform, the vulnerability, the package, its severity and its fix; no tag moved."""
+    """422 with the platform, the vulnerability, its severity, the package and its fix; no tag moves."""
     finish(stack, image, CRITICAL, scanner=scanner)
 
     status, problem = stack.post(ask(image.repository, imageTag="gated"))
@@ -49,8 +49,8 @@ def test_one_bad_platform_refuses_the_index_and_is_named(stack: Stack, image: Im
     assert set(stack.tags(image.repository)) == {"candidate"}
 
 
-def test_a_finding_that_the_policy_excuses_until_tomorrow_passes(stack: Stack, image: Image) -> None:
-    """The same image, under a rule with the exemption."""
+def test_a_finding_that_the_policy_exempts_until_tomorrow_passes(stack: Stack, image: Image) -> None:
+    """The same image is promoted under a rule with the exemption."""
     finish(stack, image, CRITICAL)
 
     assert stack.post(ask(image.repository, imageTag="tolerated"))[1]["outcome"] == "PROMOTED"
@@ -58,9 +58,9 @@ def test_a_finding_that_the_policy_excuses_until_tomorrow_passes(stack: Stack, i
 
 
 def test_a_policy_with_a_mistake_does_not_deploy(stack: Stack, policy: Path, tmp_path: Path) -> None:
-    """It is refused before anything changes, with file and line.
+    """The error has file and line, and nothing is changed.
 
-    An exemption that is over is no such mistake: it would stop a rollback (tests/infra/test_synth.py).
+    An expired exemption is not a mistake: it would stop a rollback (tests/infra/test_synth.py).
     """
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).date()
     mistaken = tmp_path / "mistaken.yaml"
@@ -72,7 +72,7 @@ def test_a_policy_with_a_mistake_does_not_deploy(stack: Stack, policy: Path, tmp
 
 @pytest.mark.parametrize("order", list(itertools.permutations(["push", "amd64", "arm64"])), ids="-".join)
 def test_scans_and_push_in_any_order_promote_once_after_the_last(stack: Stack, order: tuple[str, ...]) -> None:
-    """Each event comes twice; before the last there is no staging, after it there is, put once."""
+    """Each event comes twice. The last one promotes the image to staging, with one PutImage for each tag."""
     repository = stack.repository()
     untagged = pusher.push_index(stack.aws.registry, repository, None, seed=repository, attestations=True)
     platforms = {name.split("/")[1]: child.digest for name, child in untagged.children.items()}
@@ -91,7 +91,7 @@ def test_scans_and_push_in_any_order_promote_once_after_the_last(stack: Stack, o
     tags = eventually(lambda: stack.tags(repository), lambda tags: "staging-7" in tags)
     assert tags["staging"] == tags["staging-7"] == untagged.digest
     put = [call for call in stack.calls() if call["operation"] == "PutImage" and call["status"] == 200]
-    assert len(put) == 2  # staging and staging-7, each once
+    assert len(put) == 2  # once for staging, once for staging-7
 
 
 @pytest.fixture
@@ -104,16 +104,16 @@ def throttled(stack: Stack) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("throttled")
-def test_findings_that_are_throttled_promote_nothing(stack: Stack, image: Image) -> None:
-    """429, and try again."""
+def test_nothing_is_promoted_while_the_findings_are_throttled(stack: Stack, image: Image) -> None:
+    """429: the caller retries."""
     status, problem = stack.post(ask(image.repository, imageTag="gated"))
 
     assert (status, problem["code"]) == (429, "throttled")
     assert set(stack.tags(image.repository)) == {"candidate"}
 
 
-def test_findings_that_are_denied_promote_nothing(stack: Stack, image: Image) -> None:
-    """Without the right to see them the answer is never "none"."""
+def test_nothing_is_promoted_without_the_right_to_read_findings(stack: Stack, image: Image) -> None:
+    """An image never counts as clean because its findings cannot be read."""
     finish(stack, image)
     with without_right(stack, "ecr:DescribeImageScanFindings"):
         status, problem = stack.post(ask(image.repository, imageTag="gated"))
@@ -136,12 +136,12 @@ def test_findings_that_are_denied_promote_nothing(stack: Stack, image: Image) ->
 def test_an_image_without_a_finished_scan_is_not_promoted(
     stack: Stack, image: Image, scan_status: str | None, status: int, code: str
 ) -> None:
-    """One platform is clean; the other one's scan is not finished, or proves nothing."""
+    """One platform is clean. The scan of the other is not finished, or has no result."""
     finish(stack, image)
     if scan_status:
         stack.scan(image.repository, image.platforms[0], status=scan_status, announce=False)
     else:
-        image = Image(image.repository, pushed_anew(stack, image), "candidate", ())
+        image = Image(image.repository, push_unscanned(stack, image), "candidate", ())
 
     got, problem = stack.post(ask(image.repository, imageTag="gated"))
 
@@ -149,8 +149,8 @@ def test_an_image_without_a_finished_scan_is_not_promoted(
     assert set(stack.tags(image.repository)) == {"candidate"}
 
 
-def test_a_scan_that_only_says_it_is_finished_promotes_nothing(stack: Stack, image: Image) -> None:
-    """ECR calls it COMPLETE, but does not show its end: 409 until it does, then the same request passes."""
+def test_a_scan_without_its_time_counts_as_pending(stack: Stack, image: Image) -> None:
+    """ECR answers COMPLETE before the findings. 409 until they are there, then the same request passes."""
     finish(stack, image)
     stack.scan(image.repository, image.platforms[0], unfinished=True, announce=False)
     status, problem = stack.post(ask(image.repository, imageTag="gated"))
@@ -163,8 +163,8 @@ def test_a_scan_that_only_says_it_is_finished_promotes_nothing(stack: Stack, ima
 
 
 @pytest.mark.parametrize("scanner", ["basic", "enhanced"])
-def test_an_event_that_comes_before_the_scans_end_is_not_the_last_word(stack: Stack, scanner: str) -> None:
-    """Nothing is put for it; the event of the finished scan completes the promotion."""
+def test_an_event_that_comes_before_the_findings_promotes_nothing(stack: Stack, scanner: str) -> None:
+    """The event of the finished scan promotes the image."""
     repository = stack.repository()
     digest = pusher.push_image(stack.aws.registry, repository, "build-8", seed=repository).digest
 
@@ -176,16 +176,16 @@ def test_an_event_that_comes_before_the_scans_end_is_not_the_last_word(stack: St
     assert eventually(lambda: stack.tags(repository), lambda tags: "staging-8" in tags)["staging"] == digest
 
 
-def pushed_anew(stack: Stack, image: Image) -> str:
-    """Push another index under the tag, which nobody has scanned."""
+def push_unscanned(stack: Stack, image: Image) -> str:
+    """Push another index, without scans, with the tag; return its digest."""
     return pusher.push_index(stack.aws.registry, image.repository, "candidate", seed="anew").digest
 
 
 @pytest.mark.parametrize(("tag", "code", "status"), [("signed", "unsigned", 422), ("soaked", "soaking", 422)])
-def test_an_image_unsigned_or_too_new_is_refused(
+def test_an_image_that_is_unsigned_or_too_new_is_refused(
     stack: Stack, image: Image, tag: str, code: str, status: int
 ) -> None:
-    """Each with its reason."""
+    """422 with the reason."""
     got, problem = stack.post(ask(image.repository, imageTag=tag))
 
     assert got == status
@@ -193,7 +193,7 @@ def test_an_image_unsigned_or_too_new_is_refused(
 
 
 def test_a_signed_image_passes(stack: Stack, image: Image) -> None:
-    """With a signature in cosign's tag scheme."""
+    """A signature with the tag that cosign uses."""
     tag = f"{image.digest.replace(':', '-')}.sig"
     pusher.push_image(stack.aws.registry, image.repository, tag, seed="signature")
 
@@ -201,7 +201,7 @@ def test_a_signed_image_passes(stack: Stack, image: Image) -> None:
 
 
 def test_an_attestation_is_not_a_signature(stack: Stack, image: Image) -> None:
-    """What GitHub Actions attests of every build has the type of cosign's signatures, and another predicate."""
+    """The provenance attestations of GitHub Actions have the type of cosign's signatures and another predicate."""
     kind, bundle = "application/vnd.dev.sigstore.bundle.v0.3+json", "dev.sigstore.bundle.predicateType"
     subject = pusher.push_index(stack.aws.registry, image.repository, "candidate", seed=image.repository)
     for predicate, status in (("https://slsa.dev/provenance/v1", 422), (SIGN, 200)):
@@ -214,8 +214,8 @@ def test_an_attestation_is_not_a_signature(stack: Stack, image: Image) -> None:
 SIGN = "https://sigstore.dev/cosign/sign/v1"
 
 
-def test_only_the_profile_that_the_rule_names_signs(stack: Stack, image: Image) -> None:
-    """A signature that somebody pushed does not, nor does another profile; one call asks for it."""
+def test_only_the_signing_profile_of_the_rule_counts(stack: Stack, image: Image) -> None:
+    """A pushed signature and another profile do not count. The status takes one call."""
     pusher.push_image(stack.aws.registry, image.repository, f"{image.digest.replace(':', '-')}.sig", seed="s")
     profile = "arn:aws:signer:us-east-1:123456789012:/signing-profiles/"
     for name, status in (("other", 422), ("release", 200)):
@@ -226,8 +226,8 @@ def test_only_the_profile_that_the_rule_names_signs(stack: Stack, image: Image) 
         assert stack.ecr_calls(image.repository)[:2] == ["BatchGetImage", "DescribeImageSigningStatus"]
 
 
-def test_a_scan_that_is_too_old_has_to_be_made_again(stack: Stack, image: Image) -> None:
-    """422, with what to do; after it the same request passes. What enhanced scanning watches is never too old."""
+def test_a_scan_that_is_too_old_has_to_be_repeated(stack: Stack, image: Image) -> None:
+    """422 with the command. After a new scan the request passes. An enhanced scan is never too old."""
     long_ago = (datetime.now(UTC) - timedelta(days=8)).isoformat()
     finish(stack, image, completedAt=long_ago)
     status, problem = stack.post(ask(image.repository, imageTag="fresh"))
@@ -242,8 +242,8 @@ def test_a_scan_that_is_too_old_has_to_be_made_again(stack: Stack, image: Image)
     assert stack.post(ask(image.repository, imageTag="fresh"))[1]["outcome"] == "UNCHANGED"
 
 
-def test_a_frozen_rule_rests(stack: Stack, image: Image) -> None:
-    """423, with the reason that the policy gives."""
+def test_a_frozen_rule_promotes_nothing(stack: Stack, image: Image) -> None:
+    """423 with the reason in the policy."""
     status, problem = stack.post(ask(image.repository, imageTag="frozen"))
 
     assert (status, problem["code"]) == (423, "frozen")

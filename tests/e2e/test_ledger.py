@@ -1,4 +1,4 @@
-"""Every move of a tag on the deployed stack: one after the other, recorded, announced, and taken back."""
+"""The ledger on the deployed stack: moves are serialised, recorded, announced and rolled back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.e2e.conftest import Consumer, Image, Stack, ask, eventually
 
 
 def history(stack: Stack, repository: str, **query: str) -> list[dict[str, Any]]:
-    """Return all pages of `GET /promotions`."""
+    """Return the promotions of all pages of `GET /promotions`."""
     found: list[dict[str, Any]] = []
     token: dict[str, str] = {}
     while True:
@@ -31,14 +31,14 @@ def history(stack: Stack, repository: str, **query: str) -> list[dict[str, Any]]
 
 
 def heads(stack: Stack, repository: str) -> dict[str, dict[str, Any]]:
-    """Return what `GET /heads` tells, by tag."""
+    """Return the heads of `GET /heads` by tag."""
     status, page = stack.call("GET", f"/heads?repositoryName={repository}")
     assert status == 200, page
     return {head["imageTag"]: head for head in page["heads"]}
 
 
 def test_fifty_promotions_at_once_move_a_tag_one_after_the_other(stack: Stack) -> None:
-    """Half by calls, half by scans: each move begins where the last one ended, and everybody is told the truth."""
+    """Half by requests, half by scans. Each move starts where the last one ended; all answers agree with it."""
     repository = stack.repository()
     digests = [
         pusher.push_image(stack.aws.registry, repository, f"build-{n}", seed=f"{repository}{n}").digest
@@ -55,13 +55,13 @@ def test_fifty_promotions_at_once_move_a_tag_one_after_the_other(stack: Stack) -
     for scan in scans:
         scan.result()
 
-    def told() -> list[dict[str, Any]]:
+    def by_scan() -> list[dict[str, Any]]:
         return [each for each in history(stack, repository) if each["trigger"] == "scan"]
 
     def digests_of(ended: list[dict[str, Any]]) -> set[str]:
         return {each["source"]["imageDigest"] for each in ended}
 
-    eventually(told, lambda ended: digests_of(ended) == set(digests[1::2]), seconds=90)
+    eventually(by_scan, lambda ended: digests_of(ended) == set(digests[1::2]), seconds=90)
     moves = {
         each["promotionId"]: next(image for image in each["images"] if image["imageTag"] == "staging")
         | {"imageDigest": each["imageDigest"]}
@@ -76,14 +76,14 @@ def test_fifty_promotions_at_once_move_a_tag_one_after_the_other(stack: Stack) -
     for status, answer in answers:
         assert (answer["promotionId"] in moves) is (status == 200)
         assert status == 200 or answer["code"] == "tag_busy"
-    for ended in told():
+    for ended in by_scan():
         assert ended["outcome"] == "PROMOTED" or ended["code"] == "superseded"
 
 
 def test_an_event_delivered_ten_times_is_one_promotion_and_one_announcement(
     stack: Stack, consumer: Consumer
 ) -> None:
-    """At least once is what EventBridge promises; once is what happens."""
+    """EventBridge may deliver an event more than once."""
     repository = stack.repository()
     pushed = pusher.push_image(stack.aws.registry, repository, "build-1", seed=repository)
     stack.settle(repository, events=1)
@@ -112,12 +112,12 @@ def test_an_event_delivered_ten_times_is_one_promotion_and_one_announcement(
     assert {each["promotions"][0]["outcome"] for each in answers if "promotions" in each} == {"PROMOTED"}
     assert recorded["outcome"] == "PROMOTED"
     stack.post({"repositoryName": repository, "source": {"imageTag": "build-1"}, "imageTag": "prod"})
-    heard = consumer.heard(repository, 2)  # the stream keeps the order: what came before the last is all there was
+    heard = consumer.heard(repository, 2)  # the stream keeps the order: nothing comes after the last one
     assert [each["detail"]["promotionId"] for each in heard][:-1] == [recorded["promotionId"]]
 
 
 def test_the_late_scan_of_an_older_image_does_not_move_the_tag_back(stack: Stack) -> None:
-    """It is superseded, and the tag stays where it is."""
+    """The promotion is refused as superseded."""
     repository = stack.repository()
     older, newer = (
         pusher.push_image(stack.aws.registry, repository, f"build-{n}", seed=f"{repository}{n}").digest
@@ -129,13 +129,13 @@ def test_the_late_scan_of_an_older_image_does_not_move_the_tag_back(stack: Stack
     stack.scan(repository, older)
 
     refused = eventually(lambda: history(stack, repository, outcome="REFUSED"), bool)
-    # Of the scan, and of the push where its event came after the scans.
+    # By the scan, and by the push if its event came after the scans.
     assert {each["code"] for each in refused} == {"superseded"}
     assert stack.tags(repository)["staging"] == newer
 
 
 def test_a_promotion_can_be_looked_up(stack: Stack, image: Image) -> None:
-    """By its id, in the history of the repository and of the tag, and at the head of the tag."""
+    """By its id, in the history of the repository and of the tag, and in the head of the tag."""
     _, answer = stack.post(ask(image.repository))
 
     status, found = stack.call("GET", f"/promotions/{answer['promotionId']}")
@@ -148,7 +148,7 @@ def test_a_promotion_can_be_looked_up(stack: Stack, image: Image) -> None:
 
 
 def test_a_tag_that_somebody_else_moves_has_drifted(stack: Stack, image: Image, consumer: Consumer) -> None:
-    """Told by `GET /heads` at once, and announced by the next reconcile."""
+    """`GET /heads` shows it at once; the next reconcile run announces it."""
     stack.post(ask(image.repository))
     elsewhere = pusher.push_image(stack.aws.registry, image.repository, "prod", seed="elsewhere").digest
 
@@ -164,8 +164,8 @@ def test_a_tag_that_somebody_else_moves_has_drifted(stack: Stack, image: Image, 
     assert [each["detail"]["registryDigest"] for each in heard] == [elsewhere]
 
 
-def test_a_promotion_is_taken_back(stack: Stack, image: Image) -> None:
-    """The tag goes where it was; the record says what was undone; taken back twice, it stays there."""
+def test_a_promotion_is_rolled_back(stack: Stack, image: Image) -> None:
+    """The tag returns to its earlier digest, the record names the promotion, and a repeat changes nothing."""
     first = pusher.push_image(stack.aws.registry, image.repository, "prod", seed="first").digest
     _, promoted = stack.post(ask(image.repository))
     path = f"/promotions/{promoted['promotionId']}/rollback"
@@ -180,8 +180,8 @@ def test_a_promotion_is_taken_back(stack: Stack, image: Image) -> None:
     assert stack.call("POST", path)[1]["code"] == "tag_changed"
 
 
-def test_a_promotion_of_a_new_tag_cannot_be_taken_back(stack: Stack, image: Image) -> None:
-    """There is nothing to go back to; the answer says so."""
+def test_a_promotion_of_a_new_tag_cannot_be_rolled_back(stack: Stack, image: Image) -> None:
+    """There is no earlier digest; the answer says so."""
     _, promoted = stack.post(ask(image.repository))
 
     status, problem = stack.call("POST", f"/promotions/{promoted['promotionId']}/rollback")
@@ -191,7 +191,7 @@ def test_a_promotion_of_a_new_tag_cannot_be_taken_back(stack: Stack, image: Imag
 
 
 def test_an_idempotency_key_is_one_promotion(stack: Stack, image: Image) -> None:
-    """The same key and body: the first answer, also when the tag has moved on; another body: a conflict."""
+    """The same key and body get the first answer, even if the tag moved since. Another body is a conflict."""
     key = ["Idempotency-Key: deploy-7"]
     first = stack.call("POST", "/promotions", ask(image.repository), headers=key)
     pusher.push_image(stack.aws.registry, image.repository, "prod", seed="moved on")
@@ -215,8 +215,8 @@ def frozen(stack: Stack, image: Image) -> Iterator[dict[str, Any]]:
     stack.call("DELETE", f"/freeze?repositories={image.repository}")
 
 
-def test_the_stop_button(stack: Stack, image: Image, frozen: dict[str, Any]) -> None:
-    """From the answer on nothing moves; the refusal says who froze and why; lifted, it goes on."""
+def test_a_freeze_stops_promotions_until_it_is_lifted(stack: Stack, image: Image, frozen: dict[str, Any]) -> None:
+    """At once. The refusal says who set the freeze and why."""
     status, problem = stack.post(ask(image.repository))
 
     assert (status, problem["code"]) == (423, "frozen")
@@ -249,23 +249,23 @@ def test_the_stop_button(stack: Stack, image: Image, frozen: dict[str, Any]) -> 
         ("DELETE", "/freeze?repositories=UPPER", None, "repositories"),
     ],
 )
-def test_a_bad_question_is_told_which_part_is_bad(
+def test_the_answer_to_an_invalid_request_names_the_field(
     stack: Stack, method: str, path: str, body: Any, field: str
 ) -> None:
-    """A problem document names the field; nothing is changed."""
+    """400 with a problem document."""
     status, problem = stack.call(method, path, body)
 
     assert (status, problem["code"], problem["field"]) == (400, "invalid_request", field)
 
 
-def test_heads_of_a_repository_that_no_rule_names_are_not_told(stack: Stack) -> None:
-    """Whoever may call the API sees what the policy is about, and no more."""
+def test_heads_of_a_repository_that_no_rule_names_are_not_answered(stack: Stack) -> None:
+    """A caller sees the repositories of the policy only."""
     assert stack.call("GET", "/heads?repositoryName=other/web")[1]["code"] == "not_allowed"
 
 
 @pytest.fixture
 def no_ledger(stack: Stack) -> Iterator[Any]:
-    """Let DynamoDB refuse transactions, in the way a test says."""
+    """Make DynamoDB refuse transactions with the error that a test chooses."""
 
     def refuse(**members: Any) -> None:
         stack.local("faults", {"service": "dynamodb", "operation": "TransactWriteItems"} | members)
@@ -278,10 +278,10 @@ def no_ledger(stack: Stack) -> Iterator[Any]:
     ("code", "status"),
     [("ThrottlingException", 400), ("AccessDeniedException", 400), ("InternalServerError", 500)],
 )
-def test_without_its_ledger_nothing_is_put(
+def test_nothing_moves_without_the_ledger(
     stack: Stack, image: Image, no_ledger: Any, code: str, status: int
 ) -> None:
-    """The caller is told to come again."""
+    """503: the caller retries."""
     no_ledger(code=code, status=status, times=50)
 
     got, problem = stack.post(ask(image.repository))
@@ -291,7 +291,7 @@ def test_without_its_ledger_nothing_is_put(
 
 
 def test_an_event_waits_for_the_ledger(stack: Stack, build: Image, no_ledger: Any) -> None:
-    """Lambda's next try finds it working."""
+    """A later attempt promotes the image."""
     no_ledger(code="InternalServerError", status=500, times=4)
 
     for platform in build.platforms:
@@ -301,8 +301,8 @@ def test_an_event_waits_for_the_ledger(stack: Stack, build: Image, no_ledger: An
     assert [each["outcome"] for each in history(stack, build.repository)] == ["PROMOTED"]
 
 
-def test_two_ledger_calls_for_a_promotion_one_for_a_repeat_none_for_a_dry_run(stack: Stack, image: Image) -> None:
-    """Counted at the server; the freezes are read beside, once in a few seconds."""
+def test_a_promotion_takes_two_ledger_calls_a_repeat_one_and_a_dry_run_none(stack: Stack, image: Image) -> None:
+    """As counted by the server, without the freezes, which are read every few seconds."""
 
     def ledger_calls(**members: Any) -> list[str]:
         stack.local("calls", method="DELETE")
@@ -315,12 +315,13 @@ def test_two_ledger_calls_for_a_promotion_one_for_a_repeat_none_for_a_dry_run(st
     assert ledger_calls() == ["TransactWriteItems"]
 
 
-def test_reconcile_carries_out_what_no_event_brought(stack: Stack, build: Image) -> None:
-    """The scans finish, and their events are lost; what the push deferred is old enough by then."""
+def test_reconcile_promotes_an_image_whose_events_were_lost(stack: Stack, build: Image) -> None:
+    """The scans finish without events, after the push deferred the promotion."""
     table, dynamodb = stack.variables["PROMOTER_TABLE"], stack.client("dynamodb")
 
     def deferred_promotions() -> list[Any]:
-        keys = [f"deferred#{stack.aws.account_id}/{build.repository}@{platform}" for platform in build.platforms]
+        place = f"{stack.aws.account_id}/{stack.aws.region}/{build.repository}"
+        keys = [f"deferred#{place}@{platform}" for platform in build.platforms]
         query = {"TableName": table, "KeyConditionExpression": "pk = :pk"}
         pages = [dynamodb.query(**query, ExpressionAttributeValues={":pk": {"S": key}}) for key in keys]
         return [item for page in pages for item in page["Items"]]
@@ -340,8 +341,8 @@ def test_reconcile_carries_out_what_no_event_brought(stack: Stack, build: Image)
     assert deferred_promotions() == []
 
 
-def test_one_run_of_reconcile_at_a_time(stack: Stack) -> None:
-    """Who asks for another is told to come again; the schedule's run leaves it to the one under way."""
+def test_only_one_reconcile_run_at_a_time(stack: Stack) -> None:
+    """A request for a second run gets a 409; a scheduled run is skipped."""
     dynamodb, table = stack.client("dynamodb"), stack.variables["PROMOTER_TABLE"]
     key = {"pk": {"S": "reconcile"}, "sk": {"S": "run"}}
     dynamodb.put_item(
@@ -360,21 +361,21 @@ def test_one_run_of_reconcile_at_a_time(stack: Stack) -> None:
 
 
 def scheduled(stack: Stack) -> Any:
-    """Run reconcile as the schedule does; return what the function answers."""
+    """Run reconcile as the schedule does; return the function's answer."""
     answer = stack.client("lambda").invoke(
         FunctionName=stack.variables["PROMOTER_RECONCILER"], Payload=json.dumps({"reconcile": True}).encode()
     )
     return json.loads(answer["Payload"].read())
 
 
-def test_write_once_tags_do_not_keep_prod_from_being_compared(stack: Stack, image: Image) -> None:
-    """On the real table: they are listed apart, and prod is compared by every run."""
+def test_prod_is_compared_by_every_run_beside_many_write_once_tags(stack: Stack, image: Image) -> None:
+    """Write-once tags have an index of their own."""
     dynamodb, table = stack.client("dynamodb"), stack.variables["PROMOTER_TABLE"]
     stack.post(ask(image.repository))
-    place = f"{stack.aws.account_id}/{image.repository}"
+    partition = f"heads#{stack.aws.account_id}/{stack.aws.region}/{image.repository}"
     for number in range(300):
-        head = {"pk": f"heads#{place}", "sk": f"old-{number:03}", "digest": image.digest, "promotion": "p"}
-        listed = {"listing": "heads-once", "listedAt": f"{place}:old-{number:03}", "moved": "2026-01-01T00:00:00Z"}
+        head = {"pk": partition, "sk": f"old-{number:03}", "digest": image.digest, "promotion": "p"}
+        listed = {"listing": "heads-once", "listedAt": partition, "moved": "2026-01-01T00:00:00Z"}
         dynamodb.put_item(TableName=table, Item={name: {"S": text} for name, text in (head | listed).items()})
     pusher.push_image(stack.aws.registry, image.repository, "prod", seed="elsewhere")
 
@@ -385,8 +386,8 @@ def test_write_once_tags_do_not_keep_prod_from_being_compared(stack: Stack, imag
         }
 
 
-def test_a_tag_on_an_archived_image_stays_and_is_no_drift(stack: Stack, image: Image) -> None:
-    """ECR does not show where it is, and nothing is moved blindly. Other tags go on."""
+def test_a_tag_on_an_archived_image_is_not_moved_and_has_not_drifted(stack: Stack, image: Image) -> None:
+    """ECR does not answer the digest of the tag, so it is not moved. Other tags still are."""
     repository = image.repository
     assert stack.post(ask(repository))[1]["outcome"] == "PROMOTED"
     newer = pusher.push_image(stack.aws.registry, repository, "newer", seed="newer")

@@ -1,4 +1,4 @@
-"""Both ways in, on the deployed stack: what a pipeline and a scanner make happen to real images."""
+"""Promotions by requests and by scan events, on the deployed stack."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 def manifest(stack: Stack, repository: str, reference: str) -> bytes:
-    """Return a manifest as a docker client gets it."""
+    """Return a manifest as a docker client reads it."""
     request = urllib.request.Request(
         f"http://{stack.aws.registry}/v2/{repository}/manifests/{reference}", headers={"accept": INDEX}
     )
@@ -32,7 +32,7 @@ def manifest(stack: Stack, repository: str, reference: str) -> bytes:
 
 @pytest.mark.parametrize("scanner", ["basic", "enhanced"])
 def test_a_finished_scan_promotes_the_image(stack: Stack, build: Image, scanner: str) -> None:
-    """Scan, EventBridge rule, function, ECR: the target tags are on the digest that was scanned."""
+    """Through the EventBridge rule and the function. The target tags point at the scanned digest."""
     repository, digest = build.repository, build.digest
 
     for platform in build.platforms:
@@ -42,8 +42,8 @@ def test_a_finished_scan_promotes_the_image(stack: Stack, build: Image, scanner:
     assert eventually(lambda: stack.tags(repository), lambda tags: len(tags) == 3) == expected
 
 
-def test_a_call_promotes_the_image_byte_for_byte(stack: Stack, image: Image) -> None:
-    """The promoted tag is the same digest, the same bytes, with all platforms."""
+def test_a_request_promotes_the_image_byte_for_byte(stack: Stack, image: Image) -> None:
+    """The promoted tag has the same digest and the same bytes, with all platforms."""
     repository, digest = image.repository, image.digest
 
     status, answer = stack.post(ask(repository))
@@ -58,18 +58,16 @@ def test_a_call_promotes_the_image_byte_for_byte(stack: Stack, image: Image) -> 
     assert {"amd64", "arm64"} <= platforms
 
 
-def test_a_repeat_is_unchanged(stack: Stack, image: Image) -> None:
-    """The second call finds all done."""
+def test_a_repeated_request_is_unchanged(stack: Stack, image: Image) -> None:
+    """The second request finds the tag in place."""
     repository, digest = image.repository, image.digest
     body = ask(repository, source={"imageDigest": digest})
 
     assert [stack.post(body)[1]["outcome"] for _ in range(2)] == ["PROMOTED", "UNCHANGED"]
 
 
-def test_a_promotion_makes_two_calls_an_unchanged_one_makes_one_and_n_tags_n_more(
-    stack: Stack, image: Image
-) -> None:
-    """Counted where they arrive."""
+def test_a_promotion_takes_one_call_to_ecr_and_one_more_for_each_moved_tag(stack: Stack, image: Image) -> None:
+    """As counted by the server."""
     repository = image.repository
     body = {"repositoryName": repository, "source": {"imageTag": "candidate"}}
     counts = []
@@ -98,8 +96,8 @@ def test_a_dry_run_moves_nothing(stack: Stack, image: Image) -> None:
     assert set(stack.tags(repository)) == {"candidate"}
 
 
-def test_expected_digests_hold_or_nothing_moves(stack: Stack, image: Image) -> None:
-    """412 for a tag that is elsewhere, with the tag where it was."""
+def test_nothing_moves_unless_the_expected_digests_hold(stack: Stack, image: Image) -> None:
+    """412 for a tag on another digest; the tag does not move."""
     repository, digest = image.repository, image.digest
     other = pusher.push_image(stack.aws.registry, repository, "build-8", seed="other").digest
     body = ask(repository, source={"imageDigest": other})
@@ -111,8 +109,8 @@ def test_expected_digests_hold_or_nothing_moves(stack: Stack, image: Image) -> N
     assert stack.tags(repository)["prod"] == other
 
 
-def test_an_index_is_assembled_from_pushed_children(stack: Stack, image: Image) -> None:
-    """PutImage's own input: the manifest is put as given; with a missing child it is refused."""
+def test_an_index_can_be_assembled_from_pushed_images(stack: Stack, image: Image) -> None:
+    """The request has the manifest, as PutImage's. It is stored unchanged, or refused if an image is missing."""
     repository = image.repository
     children = json.loads(manifest(stack, repository, "candidate"))["manifests"]
     text = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": children[:1]}, indent=3) + "\n"
@@ -127,8 +125,8 @@ def test_an_index_is_assembled_from_pushed_children(stack: Stack, image: Image) 
     assert (status, problem["code"]) == (424, "children_missing")
 
 
-def test_an_immutable_tag_stays_and_a_repeat_onto_it_is_unchanged(stack: Stack) -> None:
-    """Another digest: 409. The same digest, put by somebody else since the read: no error."""
+def test_an_immutable_tag_is_not_moved_and_a_repeat_is_unchanged(stack: Stack) -> None:
+    """Another digest is a 409. The same digest is not an error."""
     repository = stack.repository(imageTagMutability="IMMUTABLE")
     first = pusher.push_image(stack.aws.registry, repository, "build-1", seed="first").digest
     second = pusher.push_image(stack.aws.registry, repository, "build-2", seed="second").digest
@@ -143,8 +141,8 @@ def test_an_immutable_tag_stays_and_a_repeat_onto_it_is_unchanged(stack: Stack) 
     assert stack.tags(repository)["prod"] == first
 
 
-def test_a_lost_answer_is_no_lost_promotion(stack: Stack, image: Image) -> None:
-    """PutImage does its work and its answer is lost: the SDK asks again, and the caller is told PROMOTED."""
+def test_a_promotion_survives_a_lost_answer_of_ecr(stack: Stack, image: Image) -> None:
+    """PutImage moves the tag, but its answer is lost. The SDK retries, and the caller gets PROMOTED."""
     repository, digest = image.repository, image.digest
     stack.local(
         "faults",
@@ -171,10 +169,10 @@ def test_a_lost_answer_is_no_lost_promotion(stack: Stack, image: Image) -> None:
         ({"operation": "BatchGetImage", "code": "ServerException", "status": 500}, 502, "registry_error"),
     ],
 )
-def test_a_registry_that_fails_is_told_as_it_is(
+def test_a_failure_of_the_registry_is_answered_with_its_code(
     stack: Stack, image: Image, fault: dict[str, Any], status: int, code: str
 ) -> None:
-    """After the SDK's own retries the caller learns what happened; nothing moved."""
+    """After the SDK's own retries. No tag moves."""
     repository = image.repository
     stack.local("faults", {"service": "ecr", "times": 50} | fault)
     try:
@@ -203,8 +201,8 @@ GARBAGE: list[tuple[Any, int]] = [
 
 
 @pytest.mark.parametrize(("body", "status"), GARBAGE)
-def test_garbage_changes_nothing_and_is_never_a_fault_of_the_server(stack: Stack, body: Any, status: int) -> None:
-    """A problem document with a stable code; the registry is not even asked."""
+def test_an_invalid_body_changes_nothing_and_is_never_a_server_error(stack: Stack, body: Any, status: int) -> None:
+    """A problem document with a stable code. The registry is not called."""
     stack.local("calls", method="DELETE")
 
     got, problem = stack.post(body)
@@ -216,8 +214,8 @@ def test_garbage_changes_nothing_and_is_never_a_fault_of_the_server(stack: Stack
 
 
 @pytest.mark.skipif(not shutil.which("skopeo"), reason="skopeo is not installed")
-def test_skopeo_pushes_and_pulls_what_is_promoted(stack: Stack, tmp_path: Path) -> None:
-    """A real client's push is promoted, and the promoted tag is pulled whole with the same digest."""
+def test_skopeo_pushes_an_image_and_pulls_the_promoted_tag(stack: Stack, tmp_path: Path) -> None:
+    """The pulled image has the same digest and all its platforms."""
     source, target = stack.repository(), tmp_path / "pulled"
     digest = pusher.push_index(stack.aws.registry, source, "build-1", seed="skopeo").digest
     registry = f"docker://{stack.aws.registry}"
@@ -239,8 +237,8 @@ def test_skopeo_pushes_and_pulls_what_is_promoted(stack: Stack, tmp_path: Path) 
         assert (target / "blobs" / "sha256" / entry["digest"].removeprefix("sha256:")).is_file()
 
 
-def test_the_aws_command_line_sees_and_does_the_same(stack: Stack, image: Image, tmp_path: Path) -> None:
-    """`aws ecr put-image` and `batch-get-image` work beside the service, on the same images."""
+def test_the_aws_cli_reads_and_tags_promoted_images(stack: Stack, image: Image, tmp_path: Path) -> None:
+    """`aws ecr put-image` and `batch-get-image` work on the same images."""
     repository, digest = image.repository, image.digest
     stack.post(ask(repository))
     body = tmp_path / "manifest.json"
@@ -266,15 +264,15 @@ def test_the_aws_command_line_sees_and_does_the_same(stack: Stack, image: Image,
 
 @pytest.mark.parametrize("odd", ["%00", "a%0Ab", "%F0%9F%92%A5", "a%20b", "%ED%A0%80"])
 @pytest.mark.parametrize(("method", "tail"), [("GET", ""), ("POST", "/rollback")])
-def test_an_odd_promotion_id_is_not_known(stack: Stack, method: str, tail: str, odd: str) -> None:
-    """API Gateway decodes the path before the function sees it; nobody sets off an alarm so."""
+def test_a_malformed_promotion_id_is_not_found(stack: Stack, method: str, tail: str, odd: str) -> None:
+    """404, although API Gateway decodes the path: a caller cannot trigger an alarm with it."""
     status, problem = stack.call(method, f"/promotions/{odd}{tail}")
 
     assert (status, problem["code"]) == (404, "promotion_not_found")
 
 
-def test_promotions_and_heads_are_found_by_what_is_known_of_them(stack: Stack, image: Image) -> None:
-    """By image, by caller, by time, by tag: on the deployed stack, with its rights."""
+def test_promotions_and_heads_are_listed_by_their_members(stack: Stack, image: Image) -> None:
+    """By image, caller, time and tag, with the rights of the deployed function."""
     before = quote(datetime.now(UTC).isoformat())
     _, promoted = stack.post(ask(image.repository))
     after = quote((datetime.now(UTC) + timedelta(seconds=1)).isoformat())

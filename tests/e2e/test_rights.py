@@ -1,4 +1,4 @@
-"""Who may do what, enforced by IAM on the deployed stack; and what becomes of events that fail."""
+"""The permissions that IAM enforces on the deployed stack, and what happens to events that fail."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.e2e.conftest import Consumer, Image, Stack, ask, eventually
 
 @pytest.fixture
 def user(stack: Stack) -> Any:
-    """Return a function that makes an IAM user with a policy and returns the keys."""
+    """Return a function that creates an IAM user with a policy and returns the user's keys."""
 
     def make(name: str = "", *actions: str) -> tuple[str, str]:
         iam = stack.client("iam")
@@ -36,7 +36,7 @@ def user(stack: Stack) -> Any:
 
 @contextmanager
 def without_right(stack: Stack, action: str) -> Iterator[None]:
-    """Take one right away from the function's role, and give it back."""
+    """Remove one action from the policy of the function's role, and restore it afterwards."""
     iam = stack.client("iam")
     function = stack.client("lambda").get_function_configuration(FunctionName=stack.variables["PROMOTER_FUNCTION"])
     role = function["Role"].rpartition("/")[2]
@@ -52,7 +52,7 @@ def without_right(stack: Stack, action: str) -> Iterator[None]:
 
 @pytest.mark.parametrize("action", ["ecr:BatchGetImage", "ecr:PutImage"])
 def test_without_its_right_the_function_promotes_nothing(stack: Stack, image: Image, action: str) -> None:
-    """IAM is what stands behind the policy: the function's role is all it has."""
+    """The function has no permissions beside those of its role."""
     repository = image.repository
     body = ask(repository)
     with without_right(stack, action):
@@ -65,23 +65,23 @@ def test_without_its_right_the_function_promotes_nothing(stack: Stack, image: Im
 
 
 def test_an_unsigned_call_is_forbidden(stack: Stack, image: Image) -> None:
-    """API Gateway turns it away; the function never sees it."""
+    """API Gateway refuses it; the function is not invoked."""
     status, _ = stack.post(ask(image.repository), signed=False)
 
     assert status == 403
     assert set(stack.tags(image.repository)) == {"candidate"}
 
 
-def test_a_caller_without_the_right_to_call_is_forbidden(stack: Stack, image: Image, user: Any) -> None:
-    """A good signature is not enough; `execute-api:Invoke` is."""
+def test_a_caller_needs_the_permission_to_invoke_the_api(stack: Stack, image: Image, user: Any) -> None:
+    """A valid signature is not enough; the caller needs `execute-api:Invoke`."""
     body = ask(image.repository)
 
     assert stack.post(body, user=user())[0] == 403
     assert stack.post(body, user=user("", "execute-api:Invoke"))[0] == 200
 
 
-def test_a_rule_lets_in_its_callers_only(stack: Stack, user: Any) -> None:
-    """The ARN that API Gateway authenticated is matched against the rule's callers."""
+def test_a_rule_allows_only_its_callers(stack: Stack, user: Any) -> None:
+    """The rule's callers are compared with the ARN that API Gateway authenticated."""
     repository = stack.repository("guarded")
     pusher.push_image(stack.aws.registry, repository, "build-1", seed="guarded")
     body = ask(repository, source={"imageTag": "build-1"})
@@ -93,7 +93,7 @@ def test_a_rule_lets_in_its_callers_only(stack: Stack, user: Any) -> None:
 
 
 def messages(stack: Stack, queue: str) -> list[dict[str, Any]]:
-    """Take what lies in a queue."""
+    """Receive and delete the messages of a queue."""
     sqs = stack.client("sqs")
     taken = sqs.receive_message(
         QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1, MessageAttributeNames=["All"]
@@ -103,16 +103,16 @@ def messages(stack: Stack, queue: str) -> list[dict[str, Any]]:
     return list(taken)
 
 
-def test_an_event_that_fails_for_good_is_kept_with_its_cause(stack: Stack, build: Image) -> None:
-    """Five tries, then the event lies in the queue, whole, with the error that ended it."""
-    stack.settle(build.repository, events=1)  # one event fails, or another would carry it out as soon as it can
+def test_an_event_that_keeps_failing_is_kept_with_its_error(stack: Stack, build: Image) -> None:
+    """After five attempts the whole event is in the dead-letter queue, with the last error."""
+    stack.settle(build.repository, events=1)  # or its event would promote the image as soon as it can
     *others, last = build.platforms
     for platform in others:
         stack.scan(build.repository, platform, announce=False)
     with without_right(stack, "ecr:PutImage"):
         stack.scan(build.repository, last)
         found = eventually(lambda: messages(stack, stack.variables["PROMOTER_FAILED_EVENTS"]), bool, seconds=60)
-        assert "staging" not in stack.tags(build.repository)  # another event may still have tries left
+        assert "staging" not in stack.tags(build.repository)  # another event may still be retried
 
     event = json.loads(found[0]["Body"])
     cause = {name: value["StringValue"] for name, value in found[0]["MessageAttributes"].items()}
@@ -122,8 +122,8 @@ def test_an_event_that_fails_for_good_is_kept_with_its_cause(stack: Stack, build
     assert len([r for r in stack.records(event["id"]) if r["message"] == "promotion"]) == 5
 
 
-def test_an_event_that_fails_once_is_carried_out_all_the_same(stack: Stack, build: Image) -> None:
-    """The next try succeeds."""
+def test_an_event_that_fails_once_is_retried(stack: Stack, build: Image) -> None:
+    """The next attempt promotes the image."""
     repository, digest = build.repository, build.digest
     fault = {
         "service": "ecr",
@@ -141,8 +141,8 @@ def test_an_event_that_fails_once_is_carried_out_all_the_same(stack: Stack, buil
     assert tags["staging"] == digest
 
 
-def test_an_event_that_cannot_be_handed_over_is_kept(stack: Stack, build: Image) -> None:
-    """Without the right to send to the queue EventBridge puts the event into the rule's own."""
+def test_an_event_that_cannot_be_delivered_is_kept(stack: Stack, build: Image) -> None:
+    """If EventBridge may not send to the queue, the event goes to the dead-letter queue of the rule."""
     sqs, url = stack.client("sqs"), stack.variables["PROMOTER_EVENTS"]
     policy = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])["Attributes"]["Policy"]
     stack.settle(build.repository, events=1)  # the push's own event
@@ -163,7 +163,7 @@ def test_an_event_that_cannot_be_handed_over_is_kept(stack: Stack, build: Image)
 
 
 def test_a_run_of_reconcile_that_fails_is_kept(stack: Stack) -> None:
-    """It is not tried again: the next one comes anyway."""
+    """It is not retried: the next run comes by schedule."""
     payload = json.dumps({"hello": "reconciler"}).encode()
     stack.client("lambda").invoke(
         FunctionName=stack.variables["PROMOTER_RECONCILER"], InvocationType="Event", Payload=payload
@@ -176,12 +176,12 @@ def test_a_run_of_reconcile_that_fails_is_kept(stack: Stack) -> None:
     assert "not the schedule's event" in json.dumps(kept["responsePayload"])
 
 
-def test_what_cannot_be_announced_is_kept_and_holds_nothing_up(
+def test_a_record_that_cannot_be_announced_is_kept_and_does_not_delay_others(
     stack: Stack, image: Image, consumer: Consumer
 ) -> None:
-    """A record that cannot be read lies in the queue with its key and cause; what comes after it is announced."""
+    """An unreadable record goes to the queue with its key and the error. Later records are announced."""
     key = {"pk": {"S": f"promotion#{uuid.uuid4()}"}, "sk": {"S": "record"}}
-    strange = {"outcome": {"S": "A WORD OF A LATER VERSION"}, "document": {"S": "{}"}}
+    strange = {"outcome": {"S": "A WORD OF A LATER VERSION"}, "asked": {"S": "{}"}, "answer": {"S": "{}"}}
 
     stack.client("dynamodb").put_item(TableName=stack.variables["PROMOTER_TABLE"], Item=key | strange)
     _, answer = stack.post(ask(image.repository))
@@ -194,8 +194,8 @@ def test_what_cannot_be_announced_is_kept_and_holds_nothing_up(
     assert (f"promotion#{cause['promotionId']}", cause["ERROR_CODE"]) == (key["pk"]["S"], "unreadable")
 
 
-def test_what_the_function_does_is_in_its_log(stack: Stack, image: Image) -> None:
-    """One structured record a promotion, with the id that the caller was given."""
+def test_every_promotion_is_in_the_log_of_the_function(stack: Stack, image: Image) -> None:
+    """One structured record with the promotionId of the answer."""
     _, answer = stack.post(ask(image.repository))
 
     def records() -> list[str]:

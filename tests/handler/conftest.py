@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from promoter import handler, telemetry, wiring
-from tests.support.ledgers import InMemoryLedger, dependencies
+from promoter.settings import Settings
+from tests.support.ledgers import InMemoryLedger, InMemoryRuns, dependencies
 from tests.support.policies import ACCOUNT, gate, policy, rule
 from tests.support.registries import InMemoryDeferredPromotions, InMemoryRegistry, KnownImageFacts
 
@@ -55,6 +56,11 @@ def ledger() -> InMemoryLedger:
 
 
 @pytest.fixture
+def runs() -> InMemoryRuns:
+    return InMemoryRuns()
+
+
+@pytest.fixture
 def logs(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], list[dict[str, Any]]]:
@@ -74,6 +80,7 @@ def invoke(
     image_facts: KnownImageFacts,
     deferred_promotions: InMemoryDeferredPromotions,
     ledger: InMemoryLedger,
+    runs: InMemoryRuns,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Invoke the function under a policy with one rule of each trigger."""
@@ -96,8 +103,15 @@ def invoke(
     monkeypatch.setattr(
         wiring,
         "dependencies",
-        lambda: dependencies(wiring.policy(), wiring.registry(), wiring.image_facts(), ledger=ledger),
+        lambda: dependencies(
+            wiring.policy(),
+            wiring.registry(),
+            wiring.image_facts(),
+            ledger=ledger,
+            operators=Settings.read().operators,
+        ),
     )
+    monkeypatch.setattr(wiring, "reconcile_runs", lambda: runs)
     monkeypatch.setattr(wiring, "deferred_promotions", lambda: deferred_promotions)
     monkeypatch.setenv("PROMOTER_REGISTRY_ID", ACCOUNT)
     monkeypatch.setenv("AWS_REGION", REGION)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from promoter.domain.limits import PATIENCE_SECONDS
 from promoter.handler import ENOUGH_TO_PROMOTE
-from promoter.promotion.dependencies import DEFAULT_PATIENCE
 from promoter.promotion.reconcile import CALLS
 
 
@@ -16,4 +16,4 @@ def test_a_promotion_is_begun_only_where_its_waits_fit_in() -> None:
     whole after three minutes, and after five such tries it is a dead letter without a cause: in a burst, when all
     promotions wait, that is what happens to the events with many tags.
     """
-    assert timedelta(milliseconds=ENOUGH_TO_PROMOTE) >= 2 * DEFAULT_PATIENCE + CALLS
+    assert timedelta(milliseconds=ENOUGH_TO_PROMOTE) >= 2 * timedelta(seconds=PATIENCE_SECONDS) + CALLS

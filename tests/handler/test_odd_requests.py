@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from promoter import wiring
 from promoter.aws.dynamodb.freezes import DynamoFreezes
 from promoter.aws.dynamodb.history import DynamoHistory
-from tests.handler.conftest import CALLER, http_event
+from promoter.aws.dynamodb.table import Table
+from tests.handler.conftest import CALLER, REGION, http_event
 from tests.support.policies import ACCOUNT
 from tests.support.registries import InMemoryRegistry, manifest
 from tests.support.tables import EmptyTable
@@ -44,9 +46,10 @@ class UnhurriedFreezes(DynamoFreezes):
 def table(invoke: Invoke, registry: InMemoryRegistry, monkeypatch: pytest.MonkeyPatch) -> EmptyTable:
     """Read and freeze on a table without a network, behind the function."""
     found = EmptyTable()
-    client = found.client()
-    monkeypatch.setattr(wiring, "history", lambda: DynamoHistory(client, "table"))
-    monkeypatch.setattr(wiring, "freezes", lambda: UnhurriedFreezes(client, "table"))
+    empty, in_memory = Table(found.client(), "table", REGION), wiring.dependencies
+    monkeypatch.setattr(wiring, "history", lambda: DynamoHistory(empty))
+    monkeypatch.setattr(wiring, "dependencies", lambda: replace(in_memory(), history=wiring.history()))
+    monkeypatch.setattr(wiring, "freezes", lambda: UnhurriedFreezes(empty))
     registry.tags["staging"] = manifest(json.dumps(IMAGE))
     return found
 
@@ -126,11 +129,12 @@ def test_a_stage_that_is_not_in_the_path_is_an_unknown_route(invoke: Invoke) -> 
     assert invoke(event)["statusCode"] == 404
 
 
-HEADS_KEY = {"pk": {"S": f"heads#{ACCOUNT}/team/web"}, "sk": {"S": "prod"}}
+PLACE = f"{ACCOUNT}/{REGION}/team"
+HEADS_KEY = {"pk": {"S": f"heads#{ACCOUNT}/{REGION}/team/web"}, "sk": {"S": "prod"}}
 LISTED_KEY = {
     "pk": {"S": f"promotion#{UUID}"},
     "sk": {"S": "record"},
-    "listing": {"S": f"history#{ACCOUNT}/team/web"},
+    "listing": {"S": f"{ACCOUNT}/{REGION}/team/web"},
     "listedAt": {"S": f"2026-11-23T12:00:00.000000Z#{UUID}"},
 }
 ODD_TOKENS = [
@@ -152,9 +156,10 @@ ODD_TOKENS = [
     encoded(HEADS_KEY | {"sk": {"S": "\ud800"}}),
     encoded(HEADS_KEY | {"sk": {"S": "x" * 2049}}),
     encoded(HEADS_KEY | {"sk": {"S": "prod", "N": "1"}}),
-    encoded(HEADS_KEY | {"pk": {"S": f"heads#{ACCOUNT}/team/other"}}),
-    encoded(HEADS_KEY | {"pk": {"S": f"history#{ACCOUNT}/team/web#prod"}}),
-    encoded(LISTED_KEY | {"listing": {"S": f"history#{ACCOUNT}/team/other"}}),
+    encoded(HEADS_KEY | {"pk": {"S": f"heads#{ACCOUNT}/{REGION}/team/other"}}),
+    encoded(HEADS_KEY | {"pk": {"S": f"heads#{ACCOUNT}/us-east-1/team/web"}}),
+    encoded(HEADS_KEY | {"pk": {"S": f"history#{ACCOUNT}/{REGION}/team/web#prod"}}),
+    encoded(LISTED_KEY | {"listing": {"S": f"{ACCOUNT}/{REGION}/team/other"}}),
     encoded(LISTED_KEY | {"listing": {"S": "open"}}),
     encoded(LISTED_KEY | {"listedAt": {"M": {"x": {"S": "y"}}}}),
 ]

@@ -15,7 +15,7 @@ from promoter.domain.errors import LedgerError
 from promoter.domain.model import Head, Repository
 from promoter.promotion.reconcile import Reconciler
 from tests.handler.conftest import Context, http_event
-from tests.support.ledgers import InMemoryLedger
+from tests.support.ledgers import InMemoryLedger, InMemoryRuns
 from tests.support.policies import ACCOUNT
 from tests.support.registries import InMemoryRegistry, manifest
 
@@ -51,7 +51,7 @@ def metrics(logs: Logs) -> dict[str, Any]:
 
 
 def test_the_schedule_runs_it(
-    reconcile: Invoke, registry: InMemoryRegistry, ledger: InMemoryLedger, logs: Logs
+    reconcile: Invoke, registry: InMemoryRegistry, ledger: InMemoryLedger, runs: InMemoryRuns, logs: Logs
 ) -> None:
     """What it found is counted, and so is that it ran; afterwards the next run may begin."""
     place = Repository(ACCOUNT, "team/web")
@@ -64,10 +64,10 @@ def test_the_schedule_runs_it(
     assert (found["StaleIntents"], found["Drift"], found["ReconcileFailures"]) == ([0], [1], [0])
     assert found["LongestDriftCheckInterval"][0] == pytest.approx(0, abs=5)
     assert (found["ReconcileRuns"], found["trigger"]) == ([1], "schedule")
-    assert ledger.run is None
+    assert runs.run is None
 
 
-def test_an_operator_runs_it(reconcile: Invoke, ledger: InMemoryLedger, logs: Logs) -> None:
+def test_an_operator_runs_it(reconcile: Invoke, runs: InMemoryRuns, logs: Logs) -> None:
     """And is told what it did; a run on request does not hide that the schedule fails."""
     answer = reconcile(request())
 
@@ -76,12 +76,12 @@ def test_an_operator_runs_it(reconcile: Invoke, ledger: InMemoryLedger, logs: Lo
         {"settled": [], "finished": 0, "waiting": 0, "drifted": [], "failures": []},
     )
     assert metrics(logs)["trigger"] == "request"
-    assert ledger.run is None
+    assert runs.run is None
 
 
-def test_one_run_at_a_time(reconcile: Invoke, ledger: InMemoryLedger, logs: Logs) -> None:
+def test_one_run_at_a_time(reconcile: Invoke, runs: InMemoryRuns, logs: Logs) -> None:
     """A request is told to come again; the schedule's run leaves it to the other one, which is no error."""
-    ledger.run = ("another", datetime.now(UTC) + timedelta(minutes=1))
+    runs.run = ("another", datetime.now(UTC) + timedelta(minutes=1))
 
     answer = reconcile(request())
 
@@ -91,18 +91,18 @@ def test_one_run_at_a_time(reconcile: Invoke, ledger: InMemoryLedger, logs: Logs
     written = logs()
     assert any(record.get("message") == "reconcile skipped" for record in written)
     assert not any("ReconcileRuns" in record for record in written)
-    assert ledger.run[0] == "another"
+    assert runs.run[0] == "another"
 
 
-def test_a_run_that_broke_off_is_followed_by_the_next(reconcile: Invoke, ledger: InMemoryLedger) -> None:
+def test_a_run_that_broke_off_is_followed_by_the_next(reconcile: Invoke, runs: InMemoryRuns) -> None:
     """As soon as its time is over."""
-    ledger.run = ("dead", datetime.now(UTC) - timedelta(seconds=1))
+    runs.run = ("dead", datetime.now(UTC) - timedelta(seconds=1))
 
     assert "settled" in reconcile(SCHEDULE)
 
 
 def test_a_run_that_fails_gives_the_right_to_run_back(
-    reconcile: Invoke, ledger: InMemoryLedger, logs: Logs, monkeypatch: pytest.MonkeyPatch
+    reconcile: Invoke, runs: InMemoryRuns, logs: Logs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The invocation fails, and Lambda keeps it; the run is not counted as one that ended."""
 
@@ -113,34 +113,34 @@ def test_a_run_that_fails_gives_the_right_to_run_back(
 
     with pytest.raises(ZeroDivisionError):
         reconcile(SCHEDULE)
-    assert ledger.run is None
+    assert runs.run is None
     assert "ReconcileRuns" not in metrics(logs)
 
 
 def test_a_run_has_ended_although_its_lease_cannot_be_given_back(
-    reconcile: Invoke, ledger: InMemoryLedger, monkeypatch: pytest.MonkeyPatch
+    reconcile: Invoke, runs: InMemoryRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lease ends by itself."""
 
     def broken(holder: str) -> None:
         raise LedgerError("no answer")
 
-    monkeypatch.setattr(ledger, "end_run", broken)
+    monkeypatch.setattr(runs, "end", broken)
 
     assert "settled" in reconcile(SCHEDULE)
 
 
 def test_a_run_on_request_ends_before_api_gateway_gives_up(
-    reconcile: Invoke, ledger: InMemoryLedger, monkeypatch: pytest.MonkeyPatch
+    reconcile: Invoke, runs: InMemoryRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And its lease a moment later, should it break off."""
     leases: list[timedelta] = []
 
-    def begin_run(holder: str, until: datetime) -> bool:
+    def begin(holder: str, until: datetime) -> bool:
         leases.append(until - datetime.now(UTC))
         return True
 
-    monkeypatch.setattr(ledger, "begin_run", begin_run)
+    monkeypatch.setattr(runs, "begin", begin)
 
     reconcile(request())
     reconcile(SCHEDULE)

@@ -12,6 +12,7 @@ import pytest
 
 from promoter import handler, wiring
 from promoter.aws.event_queue import EventQueue
+from promoter.domain.answers import Answer
 from promoter.domain.errors import RegistryError
 from promoter.domain.model import ImageId, Promotion, Repository, Scan
 from promoter.entrypoints import image_events, service
@@ -98,7 +99,7 @@ def deliveries(invoke: object, image_facts: KnownImageFacts, monkeypatch: pytest
     monkeypatch.setattr(wiring, "event_queue", lambda: queue)
     attempt = service.attempt
 
-    def counted(promotion: Promotion) -> service.Answer:
+    def counted(promotion: Promotion) -> Answer:
         tag, answer = promotion.source.image_id.image_tag, attempt(promotion)
         if answer.outcome == "PROMOTED" and not answer.repeated:
             deliveries.promoted[tag] += 1

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from promoter import wiring
-from promoter.domain.errors import PromotionNotFound
 from promoter.domain.model import ImageId, Outcome, Record, TagMove, Trigger
 from promoter.domain.policy import Freeze
 from tests.handler.conftest import CALLER
@@ -24,18 +21,6 @@ OLD, NEW, OTHER = manifest('{"old": 1}'), manifest('{"new": 1}'), manifest('{"ot
 OPERATOR = f"arn:aws:sts::{ACCOUNT}:assumed-role/operator/ann"
 BY_TAG = {"repositoryName": "team/web", "imageTag": "prod", "expectedDigest": NEW.digest}
 OVERRIDE = {"override": {"reason": "NEW deletes data"}}
-
-
-@dataclass(frozen=True)
-class Remembered:
-    """A history of what the ledger in memory has."""
-
-    ledger: InMemoryLedger
-
-    def promotion(self, promotion_id: str) -> Record:
-        if promotion_id not in self.ledger.records:
-            raise PromotionNotFound("there is none")
-        return self.ledger.records[promotion_id]
 
 
 def done(*moves: TagMove, rule: str = "prod", **members: Any) -> Record:
@@ -56,12 +41,11 @@ def done(*moves: TagMove, rule: str = "prod", **members: Any) -> Record:
 
 
 @pytest.fixture(autouse=True)
-def history(ledger: InMemoryLedger, registry: InMemoryRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+def history(ledger: InMemoryLedger, registry: InMemoryRegistry) -> None:
     """NEW was promoted to prod, which was on OLD."""
     ledger.having(done(TagMove("prod", Outcome.PROMOTED, OLD.digest)))
     registry.tags["prod"] = NEW
     registry.untagged += [OLD, OTHER]
-    monkeypatch.setattr(wiring, "history", lambda: Remembered(ledger))
 
 
 def test_a_tag_is_taken_back_without_knowing_its_promotion(call: Call, registry: InMemoryRegistry) -> None:

@@ -1,4 +1,4 @@
-"""The stack, synthesized as `cdk synth` does it, without the bundling that has its own tests."""
+"""The stack as `cdk synth` makes it, without bundling, which has its own tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# The CDK starts Node.js when it is imported: the virtual environment's own, whatever else is installed or not.
+# Importing the CDK starts Node.js: this makes it the virtual environment's own.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 import aws_cdk as cdk
@@ -58,7 +58,7 @@ Synthesize = Callable[..., Template]
 
 
 def stack_in(app: cdk.App, folder: Path, policy: str = POLICY) -> PromoterStack:
-    """Put the stack of a policy into an app; the policy is written into the folder."""
+    """Add the stack of a policy to an app; the policy is written to the folder."""
     file = folder / "promotions.yaml"
     file.write_text(policy)
     return PromoterStack(
@@ -72,7 +72,7 @@ def stack_in(app: cdk.App, folder: Path, policy: str = POLICY) -> PromoterStack:
 
 @pytest.fixture(scope="session")
 def synthesize(tmp_path_factory: pytest.TempPathFactory) -> Synthesize:
-    """Return a function that makes the template of a policy under changed settings."""
+    """Return a function that makes the template of a policy, with changed settings."""
 
     def template(policy: str = POLICY, **context: Any) -> Template:
         app = cdk.App(context=CONTEXT | context | {"aws:cdk:bundling-stacks": []})
@@ -83,7 +83,7 @@ def synthesize(tmp_path_factory: pytest.TempPathFactory) -> Synthesize:
 
 @pytest.fixture(scope="session")
 def template(synthesize: Synthesize) -> Template:
-    """The template of POLICY under the settings of cdk.json."""
+    """The template of POLICY with the settings of cdk.json."""
     return synthesize()
 
 
@@ -91,3 +91,30 @@ def resources(template: Template, kind: str) -> list[dict[str, Any]]:
     """Return the properties of every resource of a type."""
     found = template.find_resources(kind)
     return [resource.get("Properties", {}) for resource in found.values()]
+
+
+def flat(value: Any) -> str:
+    """Return an ARN as text; `<AWS::Region>` stands for a value that CloudFormation fills in."""
+    if isinstance(value, str):
+        return value
+    return "".join(part if isinstance(part, str) else f"<{part['Ref']}>" for part in value["Fn::Join"][1])
+
+
+def statements(template: Template) -> list[dict[str, Any]]:
+    """Return every statement of every identity policy."""
+    return [
+        statement
+        for properties in resources(template, "AWS::IAM::Policy")
+        for statement in properties["PolicyDocument"]["Statement"]
+    ]
+
+
+def functions(template: Template) -> dict[str, dict[str, Any]]:
+    """Return the properties of each function, by the name of its handler."""
+    found = resources(template, "AWS::Lambda::Function")
+    return {function["Handler"].rpartition(".")[2]: function for function in found}
+
+
+def listed(value: Any) -> list[Any]:
+    """Return a value as a list: IAM policies may have a single value instead."""
+    return value if isinstance(value, list) else [value]

@@ -1,4 +1,4 @@
-"""What the alarms and the dashboard promise."""
+"""The alarms and the dashboard."""
 
 from __future__ import annotations
 
@@ -17,15 +17,13 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from cdk_nag import AwsSolutionsChecks
 
-from infra import alarms
 from infra.alarms import Alarms
 from infra.dashboard import Dashboard
-from promoter import telemetry
+from promoter import metrics
 from promoter.domain.model import Outcome, Trigger
 from tests.infra.conftest import ACCOUNT, REGION, Template, resources
 
 EMAIL = "ops@example.com"
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 QUEUES = ("events_queue", "failed", "undelivered", "unannounced", "runs")
 DEAD_LETTERS = {"failed", "undelivered", "unannounced", "runs"}
 
@@ -35,7 +33,7 @@ Watched = Callable[..., cdk.Stack]
 def watched_in(
     app: cdk.App, email: str | None = None, timeout: cdk.Duration | None = None, minutes: int = 15
 ) -> cdk.Stack:
-    """Put a stack into an app that has the alarms, the dashboard and a function; all else is somewhere else."""
+    """Add a stack with alarms, dashboard and a function to an app; it imports all other resources."""
     stack = cdk.Stack(app, "Watched", env=cdk.Environment(account=ACCOUNT, region=REGION))
     function = lambda_.Function(
         stack,
@@ -73,13 +71,13 @@ def silent() -> Template:
 
 
 @pytest.fixture(scope="module")
-def telling() -> Template:
+def notifying() -> Template:
     """The template with an e-mail address."""
     return watched(EMAIL)
 
 
 def alarms_of(template: Template) -> dict[str, dict[str, Any]]:
-    """Return the properties of every alarm by the name it has in the code."""
+    """Return the properties of every alarm, by its construct id."""
     found = template.find_resources("AWS::CloudWatch::Alarm")
     return {re.sub(r"^Alarms|[0-9A-F]{8}$", "", name): resource["Properties"] for name, resource in found.items()}
 
@@ -89,7 +87,7 @@ def dimensions(alarm: dict[str, Any]) -> dict[str, Any]:
 
 
 def expressions(template: Template) -> str:
-    """Return the dashboard's body; what is known only at deployment is left out."""
+    """Return the dashboard's body, without the values that CloudFormation fills in."""
     (dashboard,) = resources(template, "AWS::CloudWatch::Dashboard")
     parts = dashboard["DashboardBody"]["Fn::Join"][1]
     return "".join(part if isinstance(part, str) else "" for part in parts)
@@ -101,29 +99,8 @@ def graphs(template: Template) -> dict[str, dict[str, Any]]:
     return {widget["properties"]["title"]: widget["properties"] for widget in widgets}
 
 
-def headings(text: str) -> set[str]:
-    """Return the anchors that GitHub makes of a page's headings."""
-    found = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in found}
-
-
-def test_every_alarm_says_what_it_means_and_leads_to_the_runbook(silent: Template) -> None:
-    """To a heading that is there."""
-    for name, alarm in alarms_of(silent).items():
-        page, _, anchor = alarm["AlarmDescription"].rpartition(" ")[2].partition("#")
-        assert page == "docs/operations.md", name
-        assert anchor in headings(OPERATIONS.read_text()), name
-
-
-def test_every_alarm_is_in_the_table_of_alarms(silent: Template) -> None:
-    """And no alarm that does not exist."""
-    table = OPERATIONS.read_text().partition("| alarm |")[2].partition("\n\n")[0]
-    told = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
-    assert told == set(alarms_of(silent))
-
-
-def test_nothing_that_went_wrong_goes_unnoticed(silent: Template) -> None:
-    """There is an alarm for each queue, the function, the API, the table and what the function counts."""
+def test_every_part_of_the_service_has_alarms(silent: Template) -> None:
+    """Queues, functions, the API, the table and the service's own metrics have alarms."""
     assert {(alarm["Namespace"], alarm["MetricName"]) for alarm in alarms_of(silent).values()} == {
         ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
         ("AWS/SQS", "ApproximateAgeOfOldestMessage"),
@@ -145,13 +122,13 @@ def test_nothing_that_went_wrong_goes_unnoticed(silent: Template) -> None:
     }
 
 
-def test_no_alarm_computes(silent: Template) -> None:
-    """The local AWS deploys the same stack, and knows no metric math."""
+def test_no_alarm_uses_metric_math(silent: Template) -> None:
+    """The local AWS, to which the same stack is deployed, does not support it."""
     assert all("Metrics" not in alarm for alarm in alarms_of(silent).values())
 
 
-def test_one_dead_letter_is_enough_and_stays_known(silent: Template) -> None:
-    """In any of the queues, also when SQS no longer reports on one that nobody touches."""
+def test_one_dead_letter_raises_an_alarm_that_lasts(silent: Template) -> None:
+    """That holds for each dead-letter queue, also after SQS stops reporting on a queue that nobody uses."""
     number = "ApproximateNumberOfMessagesVisible"
     found = [alarm for alarm in alarms_of(silent).values() if alarm["MetricName"] == number]
 
@@ -161,9 +138,9 @@ def test_one_dead_letter_is_enough_and_stays_known(silent: Template) -> None:
         assert alarm["TreatMissingData"] == "ignore"
 
 
-def test_a_second_dead_letter_is_told_while_the_first_still_lies_there(telling: Template) -> None:
-    """By an alarm that ends after a minute in which nothing came, without a word: the queue is not empty yet."""
-    found = [alarm for alarm in alarms_of(telling).values() if alarm["MetricName"] == "NumberOfMessagesSent"]
+def test_a_second_dead_letter_notifies_while_the_first_is_still_there(notifying: Template) -> None:
+    """Its alarm ends after a minute without new messages. The end does not notify: the queue is not empty."""
+    found = [alarm for alarm in alarms_of(notifying).values() if alarm["MetricName"] == "NumberOfMessagesSent"]
 
     assert {dimensions(alarm)["QueueName"] for alarm in found} == DEAD_LETTERS
     for alarm in found:
@@ -174,8 +151,8 @@ def test_a_second_dead_letter_is_told_while_the_first_still_lies_there(telling: 
 
 
 @pytest.mark.parametrize("minutes", [2, 15, 59, 60, 1440])
-def test_reconcile_that_does_not_run_is_told(minutes: int) -> None:
-    """After twice the interval, and no data is as bad as none; in periods that CloudWatch takes."""
+def test_missing_runs_of_reconcile_raise_an_alarm(minutes: int) -> None:
+    """It does so after twice the interval, also without data, and in periods that CloudWatch accepts."""
     alarm = alarms_of(watched(minutes=minutes))["ReconcileMissing"]
 
     assert dimensions(alarm) == {"service": "ecr-promoter", "trigger": "schedule"}
@@ -186,47 +163,47 @@ def test_reconcile_that_does_not_run_is_told(minutes: int) -> None:
     assert window <= (86_400 if alarm["Period"] < 3600 else 604_800)  # API reference, PutMetricAlarm
 
 
-def test_failures_that_last_are_told(silent: Template) -> None:
-    """One run that ECR throttles is nothing to act on: the next one does its work."""
+def test_two_failing_runs_of_reconcile_raise_an_alarm(silent: Template) -> None:
+    """A single run that ECR throttles needs no action: the next run does its work."""
     alarm = alarms_of(silent)["ReconcileFailures"]
 
     assert (alarm["Threshold"], alarm["EvaluationPeriods"], alarm["Period"]) == (1, 2, 900)
 
 
 @pytest.mark.parametrize(("minutes", "seconds"), [(15, 3600), (1440, 2 * 86_400)])
-def test_drift_checks_that_are_late_are_told(minutes: int, seconds: int) -> None:
-    """Beyond an hour, or twice the interval where reconcile runs less often."""
+def test_late_drift_checks_raise_an_alarm(minutes: int, seconds: int) -> None:
+    """They are late after an hour, or after twice the interval if reconcile runs less often."""
     alarm = alarms_of(watched(minutes=minutes))["DriftChecksLate"]
 
     assert (alarm["Threshold"], alarm["Statistic"]) == (seconds, "Maximum")
 
 
-def test_an_event_that_waits_for_long_is_told(silent: Template) -> None:
-    """A burst may wait for minutes; a quarter of an hour is more than that."""
+def test_an_event_that_waits_for_long_raises_an_alarm(silent: Template) -> None:
+    """In a burst events may wait for minutes; 15 minutes are more than that."""
     alarm = alarms_of(silent)["EventsLate"]
 
     assert dimensions(alarm) == {"QueueName": "events_queue"}
     assert (alarm["Statistic"], alarm["Threshold"]) == ("Maximum", 900)
 
 
-def test_what_reconcile_found_stands_until_it_has_looked_again(silent: Template) -> None:
-    """Silence between two runs neither raises nor ends an alarm."""
+def test_a_finding_of_reconcile_lasts_until_the_next_run(silent: Template) -> None:
+    """Missing data between two runs neither raises nor ends an alarm."""
     for name in ("StaleIntents", "Drift"):
         alarm = alarms_of(silent)[name]
         assert dimensions(alarm) == {"service": "ecr-promoter"}
         assert (alarm["Threshold"], alarm["TreatMissingData"]) == (1, "ignore")
 
 
-def test_what_is_counted_only_when_it_happens_is_fine_in_silence(silent: Template) -> None:
-    """A night without promotions wakes nobody."""
+def test_metrics_that_are_emitted_only_on_an_event_may_be_missing(silent: Template) -> None:
+    """A night without promotions raises no alarm."""
     standing = {"StaleIntents", "Drift", "ReconcileFailures", "DriftChecksLate", "ReconcileMissing"}
     for name, alarm in alarms_of(silent).items():
         if alarm["Namespace"] != "AWS/SQS" and name not in standing:
             assert alarm["TreatMissingData"] == "notBreaching", name
 
 
-def test_a_failed_promotion_of_a_scan_is_told_at_once(silent: Template) -> None:
-    """Nobody waits for its answer; a request's caller got one, and only many are told."""
+def test_a_single_failed_promotion_by_scan_raises_an_alarm(silent: Template) -> None:
+    """Nobody waits for its answer. The caller of a request gets one, so only five failures raise the alarm."""
     failures = {
         dimensions(alarm)["trigger"]: alarm["Threshold"]
         for alarm in alarms_of(silent).values()
@@ -236,24 +213,34 @@ def test_a_failed_promotion_of_a_scan_is_told_at_once(silent: Template) -> None:
     assert failures == {"scan": 1, "request": 5}
 
 
-def test_the_alarms_watch_what_the_function_emits() -> None:
-    """Under the names of its telemetry."""
-    assert (alarms.NAMESPACE, alarms.SERVICE) == (telemetry.NAMESPACE, telemetry.SERVICE)
+def test_the_alarms_watch_what_the_function_emits(silent: Template, capsys: pytest.CaptureFixture[str]) -> None:
+    """The alarm has the namespace and the dimensions of the line that the function prints."""
+    metrics.count_promotion(Trigger.SCAN, Outcome.FAILED, milliseconds=1)
+    emitted = json.loads(capsys.readouterr().out)
+
+    (described,) = emitted["_aws"]["CloudWatchMetrics"]
+    (alarm,) = [
+        alarm
+        for alarm in alarms_of(silent).values()
+        if alarm["MetricName"] == "Promotions" and dimensions(alarm)["trigger"] == "scan"
+    ]
+    assert alarm["Namespace"] == described["Namespace"]
+    assert dimensions(alarm) == {name: emitted[name] for name in described["Dimensions"][0]}
 
 
-def test_a_duration_near_the_time_out_is_told_before_it_is_cut_off(silent: Template) -> None:
-    """At nine tenths of the function's own time-out."""
+def test_a_duration_near_the_time_out_raises_an_alarm(silent: Template) -> None:
+    """The threshold is nine tenths of the function's own time-out."""
     assert alarms_of(silent)["Slow"]["Threshold"] == 25_200
 
 
-def test_a_function_without_a_time_out_cannot_be_watched() -> None:
-    """CDK would take Lambda's three seconds, which no threshold is made of."""
+def test_a_function_without_a_time_out_is_refused() -> None:
+    """Its time-out would be Lambda's default, from which no threshold is made."""
     with pytest.raises(ValueError, match="time-out"):
         watched_in(cdk.App())
 
 
 def test_the_index_is_watched_beside_its_table(silent: Template) -> None:
-    """A throttled index holds up writes, and is no part of the table's metric."""
+    """A throttled index delays writes, and the table's metric does not include it."""
     writes = [alarm for alarm in alarms_of(silent).values() if alarm["MetricName"] == "WriteThrottleEvents"]
 
     assert [dimensions(alarm) for alarm in writes] == [
@@ -262,27 +249,27 @@ def test_the_index_is_watched_beside_its_table(silent: Template) -> None:
     ]
 
 
-def test_without_an_address_nobody_is_told(silent: Template) -> None:
-    """The alarms stand, for the console and for whoever adds an action."""
+def test_without_an_address_nobody_is_notified(silent: Template) -> None:
+    """The alarms still exist, for the console and for other actions."""
     assert resources(silent, "AWS::SNS::Topic") == []
     for alarm in alarms_of(silent).values():
         assert not {"AlarmActions", "OKActions"} & set(alarm)
 
 
-def test_an_address_is_told_of_every_alarm_and_of_its_end(telling: Template) -> None:
-    """By one topic."""
-    (subscription,) = resources(telling, "AWS::SNS::Subscription")
+def test_an_address_is_notified_of_every_alarm_and_of_its_end(notifying: Template) -> None:
+    """All alarms use one topic. The end of an alarm for new messages does not notify."""
+    (subscription,) = resources(notifying, "AWS::SNS::Subscription")
     topic = subscription["TopicArn"]
 
     assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", EMAIL)
-    for name, alarm in alarms_of(telling).items():
+    for name, alarm in alarms_of(notifying).items():
         assert alarm["AlarmActions"] == [topic]
         assert alarm.get("OKActions", []) == ([] if name.startswith("New") else [topic])
 
 
-def test_the_topic_takes_the_accounts_alarms_and_nothing_in_the_clear(telling: Template) -> None:
-    """A topic with a policy of its own has no other: without the first statement no alarm would be told."""
-    (policy,) = resources(telling, "AWS::SNS::TopicPolicy")
+def test_the_topic_accepts_the_accounts_alarms_and_only_over_tls(notifying: Template) -> None:
+    """Its policy replaces the default one: without the first statement no alarm could publish."""
+    (policy,) = resources(notifying, "AWS::SNS::TopicPolicy")
     by_effect = {statement["Effect"]: statement for statement in policy["PolicyDocument"]["Statement"]}
     arn = by_effect["Allow"]["Condition"]["ArnLike"]["aws:SourceArn"]
 
@@ -294,19 +281,19 @@ def test_the_topic_takes_the_accounts_alarms_and_nothing_in_the_clear(telling: T
     assert by_effect["Deny"]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_no_name_is_taken(telling: Template) -> None:
-    """Two stacks fit into one account and Region."""
+def test_no_resource_has_a_fixed_name(notifying: Template) -> None:
+    """Two stacks can be deployed to one account and Region."""
     for kind, name in (
         ("AWS::CloudWatch::Alarm", "AlarmName"),
         ("AWS::CloudWatch::Dashboard", "DashboardName"),
         ("AWS::SNS::Topic", "TopicName"),
     ):
-        assert all(name not in properties for properties in resources(telling, kind))
+        assert all(name not in properties for properties in resources(notifying, kind))
 
 
-@pytest.mark.parametrize("email", [None, EMAIL], ids=["silent", "telling"])
-def test_the_checks_find_nothing(tmp_path: Path, email: str | None) -> None:
-    """Nothing is acknowledged, either."""
+@pytest.mark.parametrize("email", [None, EMAIL], ids=["silent", "notifying"])
+def test_cdk_nag_finds_nothing(tmp_path: Path, email: str | None) -> None:
+    """No finding is acknowledged, either."""
     app = cdk.App(outdir=str(tmp_path / "cdk.out"))
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     watched_in(app, email, cdk.Duration.seconds(28))
@@ -314,8 +301,8 @@ def test_the_checks_find_nothing(tmp_path: Path, email: str | None) -> None:
     app.synth()
 
 
-def test_the_dashboard_shows_every_outcome_of_either_trigger(silent: Template) -> None:
-    """Each as a line of its own."""
+def test_the_dashboard_shows_every_outcome_of_both_triggers(silent: Template) -> None:
+    """Each combination is a line of its own."""
     shown = {
         (metric[metric.index("outcome") + 1], metric[metric.index("trigger") + 1])
         for metric in graphs(silent)["Promotions by outcome and trigger"]["metrics"]
@@ -324,8 +311,8 @@ def test_the_dashboard_shows_every_outcome_of_either_trigger(silent: Template) -
     assert shown == {(outcome, trigger) for outcome in Outcome for trigger in Trigger}
 
 
-def test_the_dashboard_finds_reasons_that_are_new(silent: Template) -> None:
-    """Refusals are searched for by the dimensions that the function gives them."""
+def test_the_dashboard_finds_new_reasons(silent: Template) -> None:
+    """It searches for refusals by the dimensions that the function emits."""
     ((search,),) = graphs(silent)["Refusals by reason"]["metrics"]
 
     assert search["expression"] == (
@@ -334,7 +321,7 @@ def test_the_dashboard_finds_reasons_that_are_new(silent: Template) -> None:
 
 
 def test_the_dashboard_shows_what_the_alarms_watch(silent: Template) -> None:
-    """Whoever is woken finds the graph; system errors have none, they need no trend."""
+    """There is a graph for every alarm, except for system errors of DynamoDB."""
     body = expressions(silent)
 
     for alarm in alarms_of(silent).values():

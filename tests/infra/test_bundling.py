@@ -1,4 +1,4 @@
-"""What ships as the function's code."""
+"""The asset that is deployed as the functions' code."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def asset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_builds_from_two_folders_are_the_same_bytes(
     asset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the project lies and when it is built leaves no trace, so that no change deploys nothing."""
+    """The folder of the project and the time of the build do not change the asset, so nothing is redeployed."""
     elsewhere = tmp_path / "another" / "clone" / "lambda"
     shutil.copytree(bundling.SOURCE, elsewhere)
     (elsewhere / "promoter" / "__pycache__").mkdir(exist_ok=True)
@@ -50,8 +50,10 @@ def test_two_builds_from_two_folders_are_the_same_bytes(
     assert bundling.fingerprint(POLICY, "arm64") == before
 
 
-def test_the_users_shell_leaves_no_trace(asset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python's own variables change no byte, and what a strict umask would hide stays readable to Lambda."""
+def test_the_users_shell_does_not_change_the_asset(
+    asset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python's variables change no byte, and Lambda can read every file in spite of a strict umask."""
     monkeypatch.setenv("PYTHONOPTIMIZE", "2")
     monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path / "cache"))
     before = os.umask(0o077)
@@ -69,7 +71,7 @@ def test_the_users_shell_leaves_no_trace(asset: Path, tmp_path: Path, monkeypatc
 def test_a_change_of_code_or_pins_is_another_asset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
-    """What is deployed follows what is in git."""
+    """A change in git is deployed."""
     before = bundling.fingerprint(POLICY, "arm64")
     shutil.copytree(bundling.SOURCE, tmp_path / "lambda")
     with (tmp_path / "lambda" / file).open("a") as changed:
@@ -80,14 +82,14 @@ def test_a_change_of_code_or_pins_is_another_asset(
 
 
 def test_a_change_of_policy_or_architecture_is_another_asset() -> None:
-    """The policy ships inside, the wheels are the processor's."""
+    """The asset has the policy, and wheels for one processor."""
     prints = {bundling.fingerprint(policy, arch) for policy in (POLICY, "{}") for arch in ("arm64", "x86_64")}
 
     assert len(prints) == 4
 
 
-def test_the_asset_holds_the_code_the_policy_and_nothing_to_spare(asset: Path) -> None:
-    """No SDK, which the runtime has; no scripts, no tests, no metadata; everything compiled."""
+def test_the_asset_has_the_code_the_policy_and_nothing_else(asset: Path) -> None:
+    """It has no SDK, which is in the runtime, and no scripts, tests or metadata; every module is compiled."""
     top = {path.name for path in asset.iterdir()}
 
     assert {"promoter", "aws_lambda_powertools", "msgspec", "jmespath", "typing_extensions.py"} <= top
@@ -100,7 +102,7 @@ def test_the_asset_holds_the_code_the_policy_and_nothing_to_spare(asset: Path) -
 
 
 def test_the_asset_stays_small(asset: Path, tmp_path: Path) -> None:
-    """At most 4 MB zipped: what Lambda loads at a cold start."""
+    """Lambda loads it at a cold start, so it has at most 4 MB zipped."""
     with zipfile.ZipFile(tmp_path / "asset.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for path in asset.rglob("*"):
             archive.write(path, path.relative_to(asset))
@@ -110,7 +112,7 @@ def test_the_asset_stays_small(asset: Path, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with boto3 and what it needs, as the Lambda runtime has it."""
+    """A folder with boto3 and its dependencies, as in the Lambda runtime."""
     folder = tmp_path_factory.mktemp("sdk")
     for name in ("boto3", "botocore", "s3transfer", "urllib3", "jmespath", "dateutil", "six"):
         module = sys.modules.get(name) or __import__(name)
@@ -122,7 +124,7 @@ def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("kind", ["event", "http"])
 def test_the_asset_alone_serves_both_callers(asset: Path, sdk: Path, kind: str) -> None:
-    """In an interpreter that sees the asset and the SDK and nothing else: a forgotten dependency shows here."""
+    """The interpreter has only the asset and the SDK in its path, so a missing dependency fails here."""
     request = {
         "rawPath": "/promotions",
         "headers": {},

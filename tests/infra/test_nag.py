@@ -1,4 +1,4 @@
-"""cdk-nag's checks, whatever the policy and the settings."""
+"""cdk-nag's checks, for any policy and settings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ rules:
 
 
 def checked(folder: Path, **context: Any) -> cdk.App:
-    """Return an app whose synth runs the checks as app.py has them run."""
+    """Return an app whose synth runs the same checks as app.py."""
     app = cdk.App(context=CONTEXT | context | {"aws:cdk:bundling-stacks": []}, outdir=str(folder / "cdk.out"))
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     return app
@@ -39,15 +39,15 @@ def checked(folder: Path, **context: Any) -> cdk.App:
 
 @pytest.mark.parametrize("context", [{}, {"stage": "local"}, JWT], ids=["aws", "local", "jwt"])
 def test_every_kind_of_policy_passes(tmp_path: Path, context: dict[str, Any]) -> None:
-    """The acknowledgements are made for what the policy says, not for one example."""
+    """The acknowledgements follow the policy and are not made for one example."""
     app = checked(tmp_path, **context)
     stack_in(app, tmp_path, REGISTRIES)
 
     app.synth()
 
 
-def test_a_finding_that_nobody_acknowledged_fails_the_synth(tmp_path: Path) -> None:
-    """Nothing is deployed that the checks object to."""
+def test_an_unacknowledged_finding_fails_the_synth(tmp_path: Path) -> None:
+    """A stack with findings is not deployed."""
     app = checked(tmp_path)
     s3.Bucket(stack_in(app, tmp_path), "Open")
 
@@ -55,8 +55,8 @@ def test_a_finding_that_nobody_acknowledged_fails_the_synth(tmp_path: Path) -> N
         app.synth()
 
 
-def test_an_acknowledgement_reaches_no_further_than_its_reason(tmp_path: Path) -> None:
-    """A further right on everything is a finding, though X-Ray's is acknowledged on the same stack."""
+def test_an_acknowledgement_covers_only_its_own_construct(tmp_path: Path) -> None:
+    """Another right on all resources is a finding, although X-Ray's is acknowledged in the same stack."""
     app = checked(tmp_path)
     stack = stack_in(app, tmp_path)
     role = cdk.aws_iam.Role(stack, "Other", assumed_by=cdk.aws_iam.ServicePrincipal("lambda.amazonaws.com"))

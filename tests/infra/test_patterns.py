@@ -1,4 +1,4 @@
-"""Which events the EventBridge rules let through, by EventBridge's own matching of the local AWS."""
+"""The events that the EventBridge rules match, by the matching of the local AWS."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from ministack.services import eventbridge
 from infra.policy import file as policy_file
 from infra.policy.complexity import SAFE, complexity
 from infra.policy.file import PolicyError
-from infra.scan_rules import scanned
+from infra.scan_rules import scanned_repositories
 from infra.settings import Settings
 from infra.stack import PromoterStack
-from tests.infra.conftest import ACCOUNT, CONTEXT, REGION, Synthesize, Template, resources
-from tests.infra.test_stack import flat
+from tests.infra.conftest import ACCOUNT, CONTEXT, REGION, Synthesize, Template, flat, resources
 
 
-def let_through(template: Template, event: dict[str, Any]) -> bool:
-    """Say whether any rule's pattern matches the event."""
+def is_matched(template: Template, event: dict[str, Any]) -> bool:
+    """Say whether the pattern of any rule matches the event."""
     return any(
         eventbridge._test_event_pattern(
             {"EventPattern": _resolved(rule["EventPattern"]), "Event": json.dumps(event)}
@@ -32,7 +31,7 @@ def let_through(template: Template, event: dict[str, Any]) -> bool:
 
 
 def listening(template: Template) -> list[dict[str, Any]]:
-    """Return the rules that wait for events; reconcile has one that goes by the clock."""
+    """Return the rules with an event pattern; the rule of reconcile has a schedule."""
     return [rule for rule in resources(template, "AWS::Events::Rule") if "EventPattern" in rule]
 
 
@@ -87,12 +86,12 @@ def scan(kind: str, repository: str, *, account: str = ACCOUNT, detail: Any = No
 
 @pytest.mark.parametrize("kind", ["basic", "enhanced"])
 @pytest.mark.parametrize(
-    ("repository", "account", "passes"),
+    ("repository", "account", "matched"),
     [
         ("team/web", ACCOUNT, True),
         ("team/sub/web", ACCOUNT, True),
         ("solo", ACCOUNT, True),
-        ("mirror/web", ACCOUNT, True),  # its rule names the own account
+        ("mirror/web", ACCOUNT, True),  # its rule names this account
         ("mirror/web", "999999999999", False),
         ("far/web", "999999999999", False),  # only a request rule names it
         ("team/web", "999999999999", False),
@@ -101,11 +100,11 @@ def scan(kind: str, repository: str, *, account: str = ACCOUNT, detail: Any = No
         ("others/web", ACCOUNT, False),
     ],
 )
-def test_finished_scans_of_the_policys_repositories_pass(
-    template: Template, kind: str, repository: str, account: str, *, passes: bool
+def test_finished_scans_of_the_policys_repositories_are_matched(
+    template: Template, kind: str, repository: str, account: str, *, matched: bool
 ) -> None:
-    """By repository and registry, for both scanners; other teams' scans never start the function."""
-    assert let_through(template, scan(kind, repository, account=account)) is passes
+    """Repository and registry decide, for both scanners; scans of other repositories never start the function."""
+    assert is_matched(template, scan(kind, repository, account=account)) is matched
 
 
 @pytest.mark.parametrize(
@@ -121,18 +120,18 @@ def test_finished_scans_of_the_policys_repositories_pass(
         scan("basic", "team/web") | {"source": "my.own"},
     ],
 )
-def test_other_events_do_not(template: Template, event: dict[str, Any]) -> None:
-    """Failed scans, findings, EC2 scans, pushes without a tag, deletions and look-alikes stay outside."""
-    assert not let_through(template, event)
+def test_other_events_are_not_matched(template: Template, event: dict[str, Any]) -> None:
+    """They are failed scans, findings, EC2 scans, pushes without a tag, deletions and events of other sources."""
+    assert not is_matched(template, event)
 
 
-def test_pushes_by_tag_pass(template: Template) -> None:
-    """The tag, or the index, may come after the scan."""
-    assert let_through(template, push("team/web"))
+def test_pushes_by_tag_are_matched(template: Template) -> None:
+    """A tag or an index may be pushed after the scan."""
+    assert is_matched(template, push("team/web"))
 
 
 def test_a_policy_with_many_repositories_fits_into_event_patterns(synthesize: Synthesize) -> None:
-    """No pattern is longer than the 2,048 characters that EventBridge takes, and each repository is in one."""
+    """No pattern exceeds EventBridge's 2,048 characters, and each repository is in one."""
     names = [f"a-team-with-a-name/a-service-with-a-name-{number}" for number in range(60)]
     names.append("l" * 256)
     template = synthesize(
@@ -143,9 +142,9 @@ def test_a_policy_with_many_repositories_fits_into_event_patterns(synthesize: Sy
         longest = _resolved(rule["EventPattern"]).replace("arn:aws:", "arn:aws-us-gov:")
         assert len(longest) <= 2048
     for name in names:
-        assert let_through(template, scan("basic", name)), name
-        assert let_through(template, scan("enhanced", name)), name
-        assert let_through(template, push(name)), name
+        assert is_matched(template, scan("basic", name)), name
+        assert is_matched(template, scan("enhanced", name)), name
+        assert is_matched(template, push(name)), name
 
 
 @pytest.mark.parametrize(
@@ -158,8 +157,8 @@ def test_a_policy_with_many_repositories_fits_into_event_patterns(synthesize: Sy
     ],
     ids=["prefixes", "suffixes", "inside", "mixed"],
 )
-def test_a_policy_of_sixty_globs_deploys_in_pieces(synthesize: Synthesize, globs: list[str]) -> None:
-    """Each within the characters and the wildcards that EventBridge takes, and no repository is left out."""
+def test_a_policy_of_sixty_globs_is_split_into_patterns(synthesize: Synthesize, globs: list[str]) -> None:
+    """Each pattern is within EventBridge's limits of characters and wildcards, and no repository is left out."""
     document = {"rules": [{"name": "s", "on": "scan", "repositories": globs, "from": "y", "to": ["x"]}]}
     template = synthesize(json.dumps(document))
 
@@ -171,14 +170,14 @@ def test_a_policy_of_sixty_globs_deploys_in_pieces(synthesize: Synthesize, globs
         assert complexity([[wildcard] for wildcard in wildcards]) <= SAFE
     for glob in globs:
         name = glob.replace("*", "some")
-        assert let_through(template, scan("basic", name)), name
-        assert let_through(template, scan("enhanced", name)), name
-        assert let_through(template, push(name)), name
-    assert len(listened) <= 3 * 30  # of the 300 that a bus takes
+        assert is_matched(template, scan("basic", name)), name
+        assert is_matched(template, scan("enhanced", name)), name
+        assert is_matched(template, push(name)), name
+    assert len(listened) <= 3 * 30  # an event bus has at most 300
 
 
-def test_the_own_account_written_out_makes_no_event_double(tmp_path: Path) -> None:
-    """Also where the stack itself does not know its account: one rule for each kind of event."""
+def test_the_own_account_as_registry_does_not_double_events(tmp_path: Path) -> None:
+    """Each kind of event has one rule, also if the stack does not know its account."""
     rule = "{name: %s, on: scan, registry: %s, repositories: [web], from: y, to: [%s]}"
     file = tmp_path / "promotions.yaml"
     file.write_text(f"""rules: [{rule % ("a", f"'{ACCOUNT}'", "x")}, {rule % ("b", "null", "z")}]""")
@@ -200,17 +199,17 @@ def test_the_own_account_written_out_makes_no_event_double(tmp_path: Path) -> No
     }
 
 
-def test_a_policy_that_was_not_read_for_a_deployment_does_not_listen_in_vain(tmp_path: Path) -> None:
-    """Scans of another account never reach a rule."""
+def test_a_scan_rule_for_another_account_gets_no_event_rule(tmp_path: Path) -> None:
+    """Scans of another account never reach the event rule, so the policy is refused."""
     file = tmp_path / "promotions.yaml"
     file.write_text("rules: [{name: s, on: scan, registry: '999999999999', repositories: [w], from: y, to: [x]}]")
 
     with pytest.raises(PolicyError, match="rule s: scans of another account's registry send no events here"):
-        scanned(policy_file.read(file))
+        scanned_repositories(policy_file.read(file))
 
 
-def test_many_rules_need_no_more_of_the_queues(synthesize: Synthesize) -> None:
-    """A queue's policy takes 20 statements and 8,192 characters: one lets all rules of the stack send."""
+def test_one_statement_of_a_queues_policy_is_enough_for_many_rules(synthesize: Synthesize) -> None:
+    """A queue's policy has at most 20 statements and 8,192 characters."""
     names = [f"a-team-with-a-name/a-service-with-a-name-{number}" for number in range(150)]
     template = synthesize(
         json.dumps({"rules": [{"name": "s", "on": "scan", "repositories": names, "from": "y", "to": ["x"]}]})
@@ -229,8 +228,8 @@ def test_many_rules_need_no_more_of_the_queues(synthesize: Synthesize) -> None:
         assert source.endswith(':rule/EcrPromoter-*"'), source
 
 
-def test_without_scan_rules_there_is_no_rule(synthesize: Synthesize) -> None:
-    """A policy for pipelines only listens to nothing."""
+def test_a_policy_without_scan_rules_has_no_event_rules(synthesize: Synthesize) -> None:
+    """A policy for pipelines only needs no events."""
     policy = "rules: [{name: prod, on: request, repositories: [web], to: [prod]}]"
 
     assert listening(synthesize(policy)) == []

@@ -70,14 +70,14 @@ def test_every_mistake_in_the_policy_stops_the_synth_with_its_line(tmp_path: Pat
 
 
 def test_a_scan_rule_for_another_account_is_not_deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor is one that may be for another: here nobody knows the account to deploy to."""
+    """Here the account to deploy to is unknown, so the rule might be for another one."""
     policy = "rules: [{name: s, on: scan, registry: '999999999999', repositories: [web], from: y, to: [x]}]"
 
     monkeypatch.delenv("CDK_DEFAULT_ACCOUNT", raising=False)
 
     told = refusal(tmp_path, policy=policy)
 
-    assert "promotions.yaml:1:29: rules[0].registry: may not be the account to deploy to" in told
+    assert "promotions.yaml:1:29: rules[0].registry: might not be the account to deploy to" in told
 
 
 EXPIRED = """
@@ -95,7 +95,9 @@ rules:
 """
 
 
-def test_an_exception_that_is_over_stops_no_deployment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_expired_exception_does_not_stop_a_deployment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """`cdk synth` warns with line and place, so that rollback and diff go on; `make policy` and CI refuse."""
     file = tmp_path / "promotions.yaml"
     file.write_text(EXPIRED)
@@ -113,8 +115,8 @@ def test_an_exception_that_is_over_stops_no_deployment(tmp_path: Path, capsys: p
 
     assert done.returncode == 0, done.stderr
     expected = [
-        f"{file}:10:23: rules[0].gate.ignore[0].until: 2026-01-01 is over: take the entry out",
-        f"{file}:12:23: rules[0].gate.ignore[2].until: 2026-01-02 is over: take the entry out",
+        f"{file}:10:23: rules[0].gate.ignore[0].until: 2026-01-01 is over: remove the entry",
+        f"{file}:12:23: rules[0].gate.ignore[2].until: 2026-01-02 is over: remove the entry",
     ]
     warned = [line for line in done.stderr.splitlines() if "is over" in line]
     assert [text in line and "WARNING" in line for line, text in zip(warned, expected, strict=True)] == [

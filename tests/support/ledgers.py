@@ -7,23 +7,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from promoter.aws.dynamodb import table
-from promoter.aws.dynamodb.reconcile_index import PAGE, asked_for
 from promoter.domain import documents
-from promoter.domain.errors import IdempotencyConflict, LedgerError, TagBusy
+from promoter.domain.errors import IdempotencyConflict, LedgerError, PromotionNotFound
+from promoter.domain.history import HistoryEntry, accepted, entry_of
+from promoter.domain.leasing import (
+    Abandoned,
+    Begun,
+    Busy,
+    Kept,
+    LeaseLost,
+    MovedOn,
+    Recorded,
+    Replayed,
+    Resumable,
+    RolledBack,
+    Stale,
+)
 from promoter.domain.model import Head, Lease, Outcome, Record, Repository, Rota, Round, Trigger
 from promoter.domain.policy import Freeze, Policy
-from promoter.domain.ports import (
-    AbandonedError,
-    HeadMovedError,
-    ImageFacts,
-    LeaseLostError,
-    Ledger,
-    MovedOnError,
-    PartlyDoneError,
-    Registry,
-    RolledBackError,
-)
+from promoter.domain.ports import ImageFacts, Registry
 from promoter.promotion.dependencies import Dependencies
 from tests.support.registries import KnownImageFacts
 
@@ -33,6 +35,34 @@ Tag = tuple[Repository, str]
 def _now() -> datetime:
     """The time as it is."""
     return datetime.now(UTC)
+
+
+PAGE = 100
+
+
+@dataclass
+class InMemoryRuns:
+    """What reconcile remembers, in memory."""
+
+    clock: Callable[[], datetime] = _now
+    rounds: dict[Rota, Round] = field(default_factory=dict)
+    run: tuple[str, datetime] | None = None
+
+    def begin(self, holder: str, until: datetime) -> bool:
+        if self.run and self.run[1] >= self.clock():
+            return False
+        self.run = (holder, until)
+        return True
+
+    def end(self, holder: str) -> None:
+        if self.run and self.run[0] == holder:
+            self.run = None
+
+    def round(self, rota: Rota) -> Round:
+        return self.rounds.get(rota, Round())
+
+    def keep_round(self, rota: Rota, at: Round) -> None:
+        self.rounds[rota] = at
 
 
 @dataclass
@@ -50,8 +80,7 @@ class InMemoryLedger:
     stops: list[Freeze] = field(default_factory=list)
     announced: list[Record] = field(default_factory=list)
     rotas: dict[Tag, Rota | None] = field(default_factory=dict)
-    rounds: dict[Rota, Round] = field(default_factory=dict)
-    run: tuple[str, datetime] | None = None
+    runs: InMemoryRuns = field(default_factory=InMemoryRuns)
     calls: list[str] = field(default_factory=list)
 
     def having(self, record: Record) -> InMemoryLedger:
@@ -62,8 +91,13 @@ class InMemoryLedger:
                 self._head(record, move.image_tag, record.digest_of(move))
         return self
 
-    def freezes(self) -> Sequence[Freeze]:
+    def known(self) -> Sequence[Freeze]:
         return self.stops
+
+    def promotion(self, promotion_id: str) -> Record:
+        if promotion_id not in self.records:
+            raise PromotionNotFound(f"There is no promotion {promotion_id}.")
+        return self.records[promotion_id]
 
     def begin(
         self,
@@ -71,23 +105,33 @@ class InMemoryLedger:
         seen: Mapping[str, str | None],
         versions: Mapping[str, int],
         after: Record | None = None,
-    ) -> Lease | Record:
+    ) -> Begun:
         self.calls.append("begin")
         if earlier := self._earlier(record, after):
             return earlier
         tags = {tag: (record.repository, tag) for tag in seen}
+        if in_the_way := self._in_the_way(tags, record, seen, versions):
+            return in_the_way
+        lease = Lease(uuid.uuid4().hex, record, self.clock() + self.lease_duration)
+        self.records[record.promotion_id] = record
+        self.leases[record.promotion_id] = lease
+        self.held |= dict.fromkeys(tags.values(), lease)
+        return lease
+
+    def _in_the_way(
+        self, tags: Mapping[str, Tag], record: Record, seen: Mapping[str, str | None], versions: Mapping[str, int]
+    ) -> Busy | Abandoned | MovedOn | RolledBack | Stale | None:
         held = {name: self.held[tag] for name, tag in tags.items() if tag in self.held}
         for holder in held.values():
             if holder.until < self.clock():
-                raise AbandonedError(
-                    holder.record.promotion_id, [name for name, each in held.items() if each == holder]
-                )
-            raise TagBusy("another promotion is moving the tag")
+                tags_held = tuple(name for name, each in held.items() if each == holder)
+                return Abandoned(holder.record.promotion_id, tags_held)
+            return Busy("Another promotion is moving the tag. Retry.")
         if record.undoes and (moved_on := [name for name, tag in tags.items() if not self._is_last(tag, record)]):
-            raise MovedOnError(moved_on)
+            return MovedOn(tuple(moved_on))
         back = [name for name, tag in tags.items() if record.image_digest in self.rolled_back.get(tag, ())]
         if back and record.trigger is Trigger.SCAN:
-            raise RolledBackError(back)
+            return RolledBack(tuple(back))
         moved = {
             name: self.versions.get(tag, 0)
             for name, tag in tags.items()
@@ -95,15 +139,9 @@ class InMemoryLedger:
             and self.heads[tag].image_digest != seen[name]
             and versions.get(name) != self.versions.get(tag, 0)
         }
-        if moved:
-            raise HeadMovedError(moved)
-        lease = Lease(uuid.uuid4().hex, record, self.clock() + self.lease_duration)
-        self.records[record.promotion_id] = record
-        self.leases[record.promotion_id] = lease
-        self.held |= dict.fromkeys(tags.values(), lease)
-        return lease
+        return Stale(moved) if moved else None
 
-    def finish(self, lease: Lease, record: Record) -> None:
+    def finish(self, lease: Lease, record: Record) -> LeaseLost | None:
         self.calls.append("finish")
         known = self.leases.get(record.promotion_id)
         if known is None or known.token != lease.token:
@@ -111,7 +149,7 @@ class InMemoryLedger:
         tags = {name: (record.repository, name) for name in lease.planned}
         mine = {tag for tag, holder in self.held.items() if holder.token == lease.token}
         if lost := [name for name, tag in tags.items() if tag not in mine]:
-            raise LeaseLostError(lost)
+            return LeaseLost(tuple(lost))
         for tag in tags.values():
             del self.held[tag]
         del self.leases[record.promotion_id]
@@ -124,6 +162,7 @@ class InMemoryLedger:
                 if record.undoes:
                     back.add(record.undone[move.image_tag])
         self._end(record)
+        return None
 
     def release(self, repository: Repository, image_tags: Sequence[str], promotion_id: str) -> None:
         for tag in [(repository, name) for name in image_tags]:
@@ -131,12 +170,12 @@ class InMemoryLedger:
             if holder and holder.record.promotion_id == promotion_id and holder.until < self.clock():
                 del self.held[tag]
 
-    def record(self, record: Record, after: Record | None = None) -> Record:
+    def record(self, record: Record, after: Record | None = None) -> Kept:
         self.calls.append("record")
         if earlier := self._earlier(record, after):
             return earlier
         self._end(record)
-        return record
+        return Recorded()
 
     def earlier(self, record: Record) -> Record | None:
         self.calls.append("earlier")
@@ -153,9 +192,9 @@ class InMemoryLedger:
     def abandoned(self) -> Iterator[str]:
         yield from [name for name, lease in self.leases.items() if lease.until < self.clock()]
 
-    def heads_listed(self, rota: Rota, after: str | None) -> Sequence[tuple[str, Head]]:
+    def listed(self, rota: Rota, after: str | None) -> Sequence[tuple[str, Head]]:
         found = {
-            table.head_at(*tag): head
+            f"{tag[0].registry_id}/{tag[0].name} {tag[1]}": head
             for tag, head in self.heads.items()
             if self.rotas.get(tag, Rota.MOVING) == rota
         }
@@ -169,24 +208,8 @@ class InMemoryLedger:
         self.rotas[tag] = rota
         return True
 
-    def round(self, rota: Rota) -> Round:
-        return self.rounds.get(rota, Round())
-
-    def keep_round(self, rota: Rota, at: Round) -> None:
-        self.rounds[rota] = at
-
-    def begin_run(self, holder: str, until: datetime) -> bool:
-        if self.run and self.run[1] >= self.clock():
-            return False
-        self.run = (holder, until)
-        return True
-
-    def end_run(self, holder: str) -> None:
-        if self.run and self.run[0] == holder:
-            self.run = None
-
     def adopt(self, head: Head, image_digest: str) -> bool:
-        newest = asked_for(self.announced[::-1], head.image_tag, image_digest)
+        newest = accepted((entry_of(each, head.image_tag) for each in self.announced[::-1]), image_digest)
         tag = (head.repository, head.image_tag)
         if newest is None or tag in self.held or self.heads[tag].promotion_id != head.promotion_id:
             return False
@@ -197,7 +220,7 @@ class InMemoryLedger:
         head = self.heads.get(tag)
         return head is not None and record.undoes in (head.promotion_id, head.undoes)
 
-    def _earlier(self, record: Record, after: Record | None) -> Record | None:
+    def _earlier(self, record: Record, after: Record | None) -> Replayed | Resumable | Abandoned | Busy | None:
         earlier = self.records.get(record.promotion_id)
         if earlier is None:
             return None
@@ -208,14 +231,14 @@ class InMemoryLedger:
         if earlier.fingerprint != record.fingerprint:
             raise IdempotencyConflict("another request has this key")
         if may_come_again:
-            raise PartlyDoneError(earlier)
+            return Resumable(earlier)
         if earlier.outcome:
-            return earlier
+            return Replayed(earlier)
         if self.leases[record.promotion_id].until < self.clock():
-            raise AbandonedError(record.promotion_id)
-        raise TagBusy("this promotion is under way")
+            return Abandoned(record.promotion_id)
+        return Busy("Another attempt of this promotion is under way. Retry.")
 
-    def _head(self, record: Record, image_tag: str, image_digest: str) -> None:
+    def _head(self, record: Record | HistoryEntry, image_tag: str, image_digest: str) -> None:
         tag = (record.repository, image_tag)
         self.versions[tag] = self.versions.get(tag, 0) + 1
         self.rotas[tag] = Rota.MOVING
@@ -239,24 +262,36 @@ class InMemoryLedger:
         return [record.outcome for record in self.announced]
 
 
+def runs(dependencies: Dependencies) -> InMemoryRuns:
+    """Return what reconcile remembers beside the ledger in memory."""
+    assert isinstance(dependencies.ledger, InMemoryLedger)
+    return dependencies.ledger.runs
+
+
 def dependencies(
     policy: Policy,
     registry: Registry,
     image_facts: ImageFacts | None = None,
     *,
-    ledger: Ledger | None = None,
+    ledger: InMemoryLedger | None = None,
+    operators: tuple[str, ...] = (),
     now: Callable[[], datetime] | None = None,
 ) -> Dependencies:
     """Put dependencies together of which a test says only what it is about; nobody waits.
 
     Ledger and use case have one clock where the test names only one.
     """
-    now = now or (ledger.clock if isinstance(ledger, InMemoryLedger) else _now)
+    ledger = ledger or InMemoryLedger(now or _now)
     return Dependencies(
         policy=policy,
         registry=registry,
         image_facts=image_facts or KnownImageFacts(),
-        ledger=ledger or InMemoryLedger(now),
-        now=now,
+        ledger=ledger,
+        heads=ledger,
+        history=ledger,
+        freezes=ledger,
+        patience=timedelta(seconds=10),
+        operators=operators,
+        now=now or ledger.clock,
         pause=lambda _: None,
     )

@@ -1,4 +1,4 @@
-"""A policy with every kind of mistake, and what is said about it."""
+"""A policy with every kind of mistake, and the messages about it."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ freeze:
 """
 MISTAKES = [
     ("6:5", "rules[0].form", "is not a key"),
-    ("12:5", "rules[1].from", "is no regular expression"),
+    ("12:5", "rules[1].from", "is not a regular expression"),
     ("17:10", "rules[2].to[0]", "no group of from is named 'build'"),
     ("22:10", "rules[4].to[0]", "rule prod may put 'prod' too"),
     ("23:19", "rules[4].to_matching[0]", "rule prod may put '.*1' too"),
-    ("24:65", "rules[5].to", "starts a circle without end, to-b -> to-c -> to-a -> to-b"),
-    ("27:54", "rules[8].to", "starts a circle without end, itself -> itself"),
+    ("24:65", "rules[5].to", "starts an endless cycle, to-b -> to-c -> to-a -> to-b"),
+    ("27:54", "rules[8].to", "starts an endless cycle, itself -> itself"),
     ("35:23", "rules[9].gate.ignore[0].until", "2026-01-01 is over"),
     ("36:11", "rules[9].gate.ignore[1].reason", "is missing"),
     ("37:42", "rules[9].gate.ignore[2].reason", "is empty"),
@@ -63,8 +63,8 @@ MISTAKES = [
     ("40:96", "rules[12].gate.fixable_only", "has no effect without limits in findings"),
     ("41:58", "rules[13].from", "'(x+)+' takes too long for some tags"),
     ("42:46", "rules[14].repositories[0]", "'*q*q*q*q*q*q' is too complex for EventBridge"),
-    ("44:6", "freeze[0].from", "'2026-13-01' is no day or time"),
+    ("44:6", "freeze[0].from", "'2026-13-01' is not a day or time"),
 ]
-"""Line and column, the place in the document, and a part of the sentence."""
+"""Line and column, the place in the document, and a part of the message."""
 OVER = "rules[9].gate.ignore[0].until"
-"""The one that does not stop a deployment."""
+"""The only mistake that does not stop a deployment."""

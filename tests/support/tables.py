@@ -1,17 +1,25 @@
-"""A table behind the real client of DynamoDB, without a network: what is sent is checked as DynamoDB checks it."""
+"""Tables behind the real client of DynamoDB: one without a network, and the ledger's roles on a real one."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 import boto3
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from mypy_boto3_dynamodb import DynamoDBClient
+
+from promoter.aws.dynamodb.freezes import DynamoFreezes
+from promoter.aws.dynamodb.heads import DynamoHeads
+from promoter.aws.dynamodb.history import DynamoHistory
+from promoter.aws.dynamodb.ledger import DynamoLedger
+from promoter.aws.dynamodb.reconcile_runs import DynamoReconcileRuns
+from promoter.aws.dynamodb.table import Table
 
 LONGEST = {"pk": 2048, "sk": 1024, "listing": 2048, "listedAt": 1024}
 """Bytes of a partition key and of a sort key (Amazon DynamoDB developer guide, "Quotas")."""
@@ -59,3 +67,26 @@ class _Body(io.BytesIO):
 
     def stream(self, **_: Any) -> Iterator[bytes]:
         yield self.read()
+
+
+def dynamo_roles(
+    table: Table,
+    now: Callable[[], datetime],
+    *,
+    lease_duration: timedelta = timedelta(seconds=30),
+    history: timedelta = timedelta(days=1),
+    pause: Callable[[float], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Return the ledger's four roles on a real table, by their names among the dependencies."""
+    ledger = DynamoLedger(table, lease_duration=lease_duration, history=history, now=now, pause=pause)
+    return {
+        "ledger": ledger,
+        "heads": DynamoHeads(table),
+        "history": DynamoHistory(table),
+        "freezes": DynamoFreezes(table),
+    }
+
+
+def dynamo_runs(table: Table, now: Callable[[], datetime]) -> DynamoReconcileRuns:
+    """Return what reconcile remembers in a real table."""
+    return DynamoReconcileRuns(table, now=now)

@@ -1,4 +1,4 @@
-"""`make torture SECONDS=600`: explores new examples for so long, on a local AWS of its own."""
+"""`make torture SECONDS=600`: tries new examples for so long, on a local AWS of its own."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from pathlib import Path
 
 from local import process
 from local.deploy import PROJECT, deploy
-from tests.torture import found, fuzz, interleaved, kill
-from tests.torture.figures import Figures, Part
-from tests.torture.stage import Stage
+from tests.torture import fuzz, interleavings, kill, regressions
+from tests.torture.deployment import Deployment
+from tests.torture.results import Part, Results
 
-MOST = 500  # characters of what reproduces something; all of it is in found.json
+PRINTED = 500  # characters of what reproduces a violation; found.json has all of it
 POLICY = PROJECT / "tests" / "e2e" / "policy.yaml"
 
 
-def parts(stage: Stage) -> Mapping[str, Part]:
-    """Return the parts that share the time, in their order."""
+def parts(deployment: Deployment) -> Mapping[str, Part]:
+    """Return the parts in the order in which they run."""
     return {
-        interleaved.PART: partial(interleaved.explore, stage.aws),
-        fuzz.PART: partial(fuzz.explore, stage),
-        # Last: reconcile, which the fuzz calls too, takes long once there are many tags to look at.
-        kill.PART: partial(kill.explore, stage),
+        interleavings.PART: partial(interleavings.explore, deployment.aws),
+        fuzz.PART: partial(fuzz.explore, deployment),
+        # Last, because it makes many tags, with which reconcile is slow; the fuzz test calls reconcile too.
+        kill.PART: partial(kill.explore, deployment),
     }
 
 
@@ -36,20 +36,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run all parts, or one; return the exit status: 1 if a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
     parser.add_argument("--seconds", type=float, default=180, help="for all parts together (%(default)s)")
-    parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="left out: a new one")
-    parser.add_argument("--only", choices=[interleaved.PART, kill.PART, fuzz.PART], help="one part instead of all")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="default: a new one")
+    parser.add_argument(
+        "--only", choices=[interleavings.PART, kill.PART, fuzz.PART], help="one part instead of all"
+    )
     given = parser.parse_args(arguments)
-    print(f"seed {given.seed}, {given.seconds:.0f} s; once the stack is deployed to a local AWS", flush=True)
+    print(f"Seed {given.seed}, {given.seconds:.0f} s after the stack is deployed to a local AWS", flush=True)
     with tempfile.TemporaryDirectory(prefix="ecr-promoter-torture-") as folder:
         directory = Path(folder)
         try:
             aws = process.start(directory, retry_seconds=0.1)
-            stage = Stage(aws, deploy(aws, directory, policy(directory)))
-            chosen = {name: part for name, part in parts(stage).items() if given.only in (None, name)}
+            deployment = Deployment(aws, deploy(aws, directory, policy(directory)))
+            chosen = {name: part for name, part in parts(deployment).items() if given.only in (None, name)}
             done = [run(name, part, given.seed, given.seconds / len(chosen)) for name, part in chosen.items()]
         finally:
             process.stop(directory)
-    return told(done, given.seed)
+    return report(done, given.seed)
 
 
 def policy(directory: Path) -> Path:
@@ -59,26 +61,27 @@ def policy(directory: Path) -> Path:
     return file
 
 
-def run(name: str, part: Part, seed: int, seconds: float) -> Figures:
-    """Run a part, telling when it began and what it did."""
-    print(f"{name}: about {seconds:.0f} s from seed {seed}", flush=True)
+def run(name: str, part: Part, seed: int, seconds: float) -> Results:
+    """Run a part; print its name before, and what it did afterwards."""
+    print(f"{name}: about {seconds:.0f} s, from seed {seed}", flush=True)
     began = time.monotonic()
-    figures = part(seed, seconds)
-    did = ", ".join(f"{number:,} {what}" for what, number in sorted(figures.counts.items()))
-    print(f"   in {time.monotonic() - began:.0f} s: {did}", flush=True)
-    return figures
+    results = part(seed, seconds)
+    did = ", ".join(f"{what}: {number:,}" for what, number in sorted(results.counts.items()))
+    print(f"   took {time.monotonic() - began:.0f} s; {did}", flush=True)
+    return results
 
 
-def told(done: Sequence[Figures], seed: int) -> int:
-    """Say how it ended, keep what was found; return the exit status."""
-    violations = [violation for figures in done for violation in figures.violations]
+def report(done: Sequence[Results], seed: int) -> int:
+    """Print the result and add new violations to found.json; return the exit status."""
+    violations = [violation for results in done for violation in results.violations]
     for violation in violations:
-        print(f"BROKEN, {violation.part}: {violation.what}\n   reproduced by {str(violation.reproduces)[:MOST]}")
+        print(f"BROKEN in {violation.part}: {violation.what}")
+        print(f"   to reproduce: {str(violation.reproduces)[:PRINTED]}")
     if not violations:
         print(f"Nothing lost, no wrong digest, no 5xx. Seed {seed}.")
         return 0
-    new = found.keep(violations)
-    print(f"{len(violations)} promises broken from seed {seed}; {new} of them are new in {found.FILE}: commit it.")
+    new = regressions.keep(violations)
+    print(f"Seed {seed} broke {len(violations)} promises; {new} of them are new. Commit {regressions.FILE}.")
     return 1
 
 

@@ -1,4 +1,4 @@
-"""The API fuzz: hostile requests against every route. Whatever is sent, the answer is never 5xx."""
+"""The fuzz test: hostile requests to every route. No answer is a 5xx."""
 
 from __future__ import annotations
 
@@ -12,100 +12,100 @@ from itertools import count
 from typing import Any
 
 from local import pusher
-from tests.torture.figures import Figures
-from tests.torture.hostile import Hostile, Known
-from tests.torture.stage import Stage
-from tests.torture.wire import Answer, Request, Wire
+from tests.torture.client import Answer, ApiClient, Request
+from tests.torture.deployment import Deployment
+from tests.torture.hostile import HostileRequests, Known
+from tests.torture.results import Results
 
 PART = "fuzz"
 CONNECTIONS = 6
 WEIGHTS = {"POST /promotions": 12, "GET /freeze": 1, "DELETE /freeze": 2, "POST /reconcile": 1}
-"""How often a route is tried, where that is not 4: most goes on in a promotion, and reconcile takes long."""
-MOST = 50  # violations of different kinds, after which the rest of the time is not worth it
+"""How often a route is chosen, 4 if it is not named: promotions do the most, and reconcile is slow."""
+MOST_VIOLATIONS = 50  # of different kinds; then the test stops
 
 
-def explore(stage: Stage, seed: int, seconds: float, *, requests: int | None = None) -> Figures:
-    """Send hostile requests for so long, or so many of them; the same ones for the same seed."""
-    figures, lock = Figures(PART, seed), threading.Lock()
-    known = prepared(stage)
+def explore(deployment: Deployment, seed: int, seconds: float, *, requests: int | None = None) -> Results:
+    """Send hostile requests for so long, or at most so many. The same seed sends the same requests."""
+    results, lock = Results(PART, seed), threading.Lock()
+    known = prepared(deployment)
     until = time.monotonic() + seconds
 
     def hammer(number: int) -> None:
-        hostile = Hostile(random.Random(f"{seed}-{number}"), known)
+        hostile = HostileRequests(random.Random(f"{seed}-{number}"), known)
         shares = count() if requests is None else range(number, requests, CONNECTIONS)
-        with stage.wire() as wire:
+        with deployment.client() as client:
             for _ in shares:
-                if time.monotonic() > until or len(figures.violations) >= MOST:
+                if time.monotonic() > until or len(results.violations) >= MOST_VIOLATIONS:
                     break
                 request = hostile.request()
-                answer = wire.send(request)
+                answer = client.send(request)
                 with lock:
-                    judge(figures, request, answer)
+                    judge(results, request, answer)
 
     threads = [threading.Thread(target=hammer, args=(number,)) for number in range(CONNECTIONS)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    lift(stage, known.repository)
-    return figures
+    lift_freezes(deployment, known.repository)
+    return results
 
 
-def judge(figures: Figures, request: Request, answer: Answer) -> None:
-    """Count a request, and note an answer that must not be."""
-    figures.counts["requests fuzzed"] += 1
-    figures.counts[f"answers {answer.status // 100}xx" if answer.status else "no answer"] += 1
-    # A gateway that takes too long for a healthy function shows as a broken connection: also a violation.
+def judge(results: Results, request: Request, answer: Answer) -> None:
+    """Count a request, and add a violation if its answer breaks the promise."""
+    results.counts["requests fuzzed"] += 1
+    results.counts[f"answers {answer.status // 100}xx" if answer.status else "no answer"] += 1
+    # No answer within the client's time-out shows as a broken connection, which is a violation too.
     if answer.status >= 500 or answer.status == 0:
         detail = str(answer.document.get("detail", answer.text.decode(errors="replace")))[:200]
         shape = re.sub(r"(?<=/promotions/)[^/]+", "…", request.target.partition("?")[0])
-        figures.broken(
+        results.add_violation(
             f"{answer.status} to {request.method} {request.target[:200]}: {detail}",
             kind=f"{answer.status} {request.method} {shape} {detail[:60]}",
             request=written(request),
         )
 
 
-def prepared(stage: Stage) -> Known:
-    """Make a repository with images and promotions for the requests to be about."""
+def prepared(deployment: Deployment) -> Known:
+    """Create a repository with images and promotions, which the requests name."""
     repository = f"team/fuzz-{uuid.uuid4().hex[:8]}"
-    stage.aws.client("ecr").create_repository(repositoryName=repository)
+    deployment.aws.client("ecr").create_repository(repositoryName=repository)
     digests = [
-        pusher.push_image(stage.aws.registry, repository, tag, seed=f"{repository} {tag}").digest
+        pusher.push_image(deployment.aws.registry, repository, tag, seed=f"{repository} {tag}").digest
         for tag in ("candidate", "other")
     ]
-    with stage.wire() as wire:
-        promotions = [promoted(wire, repository, digest) for digest in digests]
-    return Known(routes(stage), repository, digests, promotions)
+    with deployment.client() as client:
+        promotions = [promoted(client, repository, digest) for digest in digests]
+    return Known(routes(deployment), repository, digests, promotions)
 
 
-def promoted(wire: Wire, repository: str, digest: str) -> str:
+def promoted(client: ApiClient, repository: str, digest: str) -> str:
     """Promote an image; return the promotionId."""
     body = {"repositoryName": repository, "source": {"imageDigest": digest}, "imageTag": "prod"}
-    answer = wire.call("POST", "/promotions", body)
+    answer = client.call("POST", "/promotions", body)
     assert answer.status == 200, answer
     return str(answer.document["promotionId"])
 
 
-def routes(stage: Stage) -> list[str]:
-    """Return the route keys that are deployed, each as often as it is to be tried: whatever infra/api.py has."""
-    gateway = stage.aws.client("apigatewayv2")
-    api_id = stage.variables["PROMOTER_API_URL"].rpartition("/")[2]
+def routes(deployment: Deployment) -> list[str]:
+    """Return the key of every deployed route, repeated by its weight."""
+    gateway = deployment.aws.client("apigatewayv2")
+    api_id = deployment.variables["PROMOTER_API_URL"].rpartition("/")[2]
     keys = sorted(route["RouteKey"] for route in gateway.get_routes(ApiId=api_id)["Items"])
     return [key for key in keys for _ in range(WEIGHTS.get(key, 4))]
 
 
-def lift(stage: Stage, repository: str) -> None:
-    """Lift the freezes that were set by the way."""
-    with stage.wire() as wire:
-        for freeze in wire.call("GET", "/freeze").document.get("freezes", []):
+def lift_freezes(deployment: Deployment, repository: str) -> None:
+    """Lift the freezes that the requests set."""
+    with deployment.client() as client:
+        for freeze in client.call("GET", "/freeze").document.get("freezes", []):
             if str(freeze.get("repositories", "")).startswith(repository):
                 scope = "&".join(f"{name}={freeze[name]}" for name in ("repositories", "rule") if freeze.get(name))
-                wire.call("DELETE", f"/freeze?{scope}")
+                client.call("DELETE", f"/freeze?{scope}")
 
 
 def written(request: Request) -> dict[str, Any]:
-    """Return a request as found.json holds it."""
+    """Return a request as found.json stores it."""
     body = base64.b64encode(request.body).decode() if request.body is not None else None
     return {
         "method": request.method,
@@ -116,7 +116,7 @@ def written(request: Request) -> dict[str, Any]:
 
 
 def read(document: dict[str, Any]) -> Request:
-    """Return a request that `written` made a document of."""
+    """Return the request of a document that `written` returned."""
     body = document.get("bodyBase64")
     return Request(
         document["method"],
@@ -126,10 +126,10 @@ def read(document: dict[str, Any]) -> Request:
     )
 
 
-def replay(stage: Stage, document: dict[str, Any]) -> Figures:
-    """Send a request that was answered with 5xx once."""
-    figures = Figures(PART, 0)
-    with stage.wire() as wire:
+def replay(deployment: Deployment, document: dict[str, Any]) -> Results:
+    """Send one request and judge its answer."""
+    results = Results(PART, 0)
+    with deployment.client() as client:
         request = read(document)
-        judge(figures, request, wire.send(request))
-    return figures
+        judge(results, request, client.send(request))
+    return results

@@ -1,4 +1,4 @@
-"""Hostile requests: valid ones with something wrong in them, and rubbish. The same for the same random numbers."""
+"""Hostile requests: valid requests with something wrong in them, and random bytes. A seed repeats them."""
 
 from __future__ import annotations
 
@@ -12,49 +12,23 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from tests.torture.wire import Request
-
-TEXTS = (
-    "", " ", "\x00", "a\nb", "\r\n\r\n", "💥", "\ud800", "\uff46ull", "\u0301", "\ufeffx", "NaN", "null",
-    "true", "-1", "1e999", "2026-13-45", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59+14:00", "2026-01-01",
-    "{tag}", "{0.__class__}", "%s%n", "../../etc/passwd", "$ref", "' OR 1=1 --", "*", "**", "a/*/b", "promotion#x",
-    "sha256:" + "0" * 64, "sha256:" + "g" * 64, "sha512:" + "0" * 128, "sha256-" + "0" * 64,
-    "A" * 129, "a" * 300, "x" * 5_000, "[" * 3_000, '{"a":' * 2_000,
-)  # fmt: skip
-NUMBERS = (0, -1, 1, 101, 2**31, 2**63, 2**64, -(2**70), 1e308, 0.1, -0.0)
-ENCODED = (
-    "%00", "%0A", "%0D%0A", "%F0%9F%92%A5", "%FF", "%C3%28", "%ED%A0%80", "%", "%z", "%2F", "%252F", "%2E%2E",
-    "..", ".", "%7B%7D", "+", "%20", "a%2Fb", "%5B" * 500, "~", "%25", "%3F", "%23", "a" * 3000, ";", "%3B", "=",
-    "&", "@",
-)  # fmt: skip
-TYPES = (
-    "application/json", "text/plain", "application/octet-stream", "application/json; charset=utf-16",
-    "multipart/form-data", "application/x-www-form-urlencoded", "", "x", "application/problem+json",
-)  # fmt: skip
-MANIFEST_TYPES = (
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.docker.distribution.manifest.v1+prettyjws",
-    "application/vnd.docker.distribution.manifest.v1+json",
+from tests.torture.client import Request
+from tests.torture.values import (
+    ENCODED,
+    MANIFEST_TYPES,
+    METHODS,
+    NUMBERS,
+    PARAMETERS,
+    TEXTS,
+    TYPES,
 )
-PARAMETERS = {
-    "/promotions": (
-        "repositoryName", "registryId", "imageTag", "imageDigest", "outcome", "caller", "since", "until", "limit",
-        "nextToken",
-    ),
-    "/heads": ("repositoryName", "registryId", "imageTag", "limit", "nextToken"),
-    "/freeze": ("repositories", "rule"),
-}  # fmt: skip
-METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
 
 Json = Any
 
 
 @dataclass(frozen=True)
 class Known:
-    """What exists: route keys ("GET /promotions/{promotionId}"), a repository and its digests, promotions."""
+    """What exists on the stack: route keys ("GET /heads"), a repository, digests in it, ids of its promotions."""
 
     routes: Sequence[str]
     repository: str
@@ -63,14 +37,14 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Hostile:
-    """Makes requests; `random` decides everything."""
+class HostileRequests:
+    """Makes hostile requests. Every choice comes from `random`."""
 
     random: random.Random
     known: Known
 
     def request(self) -> Request:
-        """Return the next one."""
+        """Return the next request."""
         method, _, path = self.random.choice(self.known.routes).partition(" ")
         if self._one_in(50):
             method = self.random.choice(METHODS)
@@ -103,7 +77,7 @@ class Hostile:
         return "?" + "&".join(pairs) if pairs else ""
 
     def _parameter(self, name: str) -> str:
-        """Return a value, encoded: mostly one that the parameter takes."""
+        """Return a percent-encoded value, mostly one that is valid for the parameter."""
         if self._one_in(12):
             return self.random.choice(ENCODED)
         key = {each: {"S": self._text()} for each in ("pk", "sk", "listing", "listedAt")}
@@ -143,12 +117,12 @@ class Hostile:
         shapes = {"/freeze": self._freeze, "/promotions": self._promotion}
         document: Json = shapes.get(path, self._rollback)()
         for _ in range(self.random.choice([0, 0, 1, 1, 2])):
-            document = self._changed(document)
-        text = json.dumps(self._harmless(document), ensure_ascii=self._one_in(2)).encode("utf-8", "surrogatepass")
-        return self._damaged(text) if self._one_in(8) else text
+            document = self._mutated(document)
+        text = json.dumps(self._limited(document), ensure_ascii=self._one_in(2)).encode("utf-8", "surrogatepass")
+        return self._corrupted(text) if self._one_in(8) else text
 
-    def _harmless(self, document: Json) -> Json:
-        """A freeze of everything would hold up whoever shares the stack: keep it to our own repositories."""
+    def _limited(self, document: Json) -> Json:
+        """Limit a freeze to our own repositories: others use the same stack."""
         if isinstance(document, dict) and "reason" in document:
             return document | {"repositories": f"{self.known.repository}-*"}
         return document
@@ -187,7 +161,7 @@ class Hostile:
         return {name: value for name, value in more.items() if self._one_in(2)}
 
     def _freeze(self) -> dict[str, Json]:
-        # Hardly one is right: to set a freeze takes five seconds.
+        # Few are valid, because it takes five seconds to set a freeze.
         if self._one_in(100):
             return {"reason": "torture", "rule": "frozen"}
         return {"reason": self._text(), "until": self._text(), "rule": self.random.choice(["frozen", "none"])}
@@ -208,7 +182,7 @@ class Hostile:
             document |= {
                 self.random.choice(["Layers", "subject", "artifactType", "signatures", "fsLayers"]): [descriptor]
             }
-        text = json.dumps(self._changed(document))
+        text = json.dumps(self._mutated(document))
         return text.replace('"config"', '"layers"', 1) if self._one_in(10) else text
 
     def _text(self) -> str:
@@ -218,20 +192,20 @@ class Hostile:
         values: list[Json] = [None, True, False, [], {}, [[]], {"": None}, *NUMBERS, *TEXTS]
         return self.random.choice(values)
 
-    def _changed(self, document: Json) -> Json:
-        """Return the document with one thing in it changed, taken away or added."""
+    def _mutated(self, document: Json) -> Json:
+        """Return the document with one member or element changed, removed or added."""
         if isinstance(document, dict) and document and not self._one_in(8):
             name = self.random.choice(list(document))
             if self._one_in(4):
                 return {key: value for key, value in document.items() if key != name}
             if self._one_in(6):
                 return document | {self._text(): self._value()}
-            return document | {name: self._changed(document[name])}
+            return document | {name: self._mutated(document[name])}
         if isinstance(document, list) and document and not self._one_in(4):
-            return [*document, *([self._changed(document[0])] * self.random.choice([1, 1, 60]))]
+            return [*document, *([self._mutated(document[0])] * self.random.choice([1, 1, 60]))]
         return self._value()
 
-    def _damaged(self, text: bytes) -> bytes:
+    def _corrupted(self, text: bytes) -> bytes:
         where = self.random.randrange(len(text) + 1)
         ways = [
             text[:where],
@@ -246,5 +220,5 @@ class Hostile:
 
 
 def encoded(text: str) -> str:
-    """Return a text for a path or a query, half surrogate pairs as they are."""
+    """Return a percent-encoded text for a path or a query; lone surrogates are kept."""
     return quote(text.encode("utf-8", "surrogatepass"), safe="")

@@ -1,119 +1,111 @@
-"""The kill test: functions are killed under load; once all is quiet, nothing is lost and nothing is wrong."""
+"""The kill test: functions are killed under load. Afterwards nothing is lost and nothing is wrong."""
 
 from __future__ import annotations
 
 import random
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
+from local.waiting import wait_until
 from tests.torture import processes
-from tests.torture.figures import Figures
-from tests.torture.load import Load, is_lost
-from tests.torture.stage import Stage, visible_again_soon
-from tests.torture.truth import broken_promises
+from tests.torture.consistency import broken_promises
+from tests.torture.deployment import Deployment, visible_again_soon
+from tests.torture.load import Load, is_crash
+from tests.torture.results import Results
 
 PART = "kill"
-LONGEST_LOAD = 60.0  # seconds; then all is checked, and another load begins
-REPOSITORIES, FEW = 60, 8
-"""A crash keeps its tags for a lease: with few repositories all callers would soon wait for those."""
+LONGEST_LOAD = 60.0  # seconds of load in one round
+REPOSITORIES, FEW_REPOSITORIES = 60, 8
+"""After a crash its tags are leased for a while. With few repositories all callers would soon wait for leases."""
 PAUSE = 1.2  # seconds between two kills, on average
-STARTED = 2.0  # seconds after which a process is at work
+STARTED = 2.0  # seconds until a new process serves a request
 TRIES = 5
-SLACK = 45.0  # seconds beyond a lease until everything must have come to its end
+SLACK = 45.0  # seconds after the last lease until nothing may be pending
 
 
-def explore(stage: Stage, seed: int, seconds: float) -> Figures:
-    """Kill and check in rounds for about so long: a round is a load, and the wait until its leases are over."""
-    figures = Figures(PART, seed)
-    wait, until = lease(stage) + 5, time.monotonic() + seconds
-    with visible_again_soon(stage):
+def explore(deployment: Deployment, seed: int, seconds: float) -> Results:
+    """Run rounds for about so long. A round is a load under kills, the wait for its leases, and the checks."""
+    results = Results(PART, seed)
+    wait, until = lease(deployment) + 5, time.monotonic() + seconds
+    with visible_again_soon(deployment):
         number = 0
         while number == 0 or until - time.monotonic() > wait + 10:
             load_for = max(10.0, min(LONGEST_LOAD, until - time.monotonic() - wait))
-            attack(stage, seed + number, load_for, figures, settle=True)
+            attack(deployment, seed + number, load_for, results, until_quiet=True)
             number += 1
-    figures.counts["rounds"] = number
-    return figures
+    results.counts["rounds"] = number
+    return results
 
 
-def attack(stage: Stage, seed: int, seconds: float, figures: Figures, *, settle: bool) -> None:
-    """One round. Without `settle` nobody waits for the leases of crashed promotions: their tags may be amiss."""
-    load, over = Load(stage, seed, repositories=REPOSITORIES if settle else FEW), threading.Event()
-    killer = threading.Thread(target=kill_now_and_then, args=(stage, seed, over, figures))
+def attack(deployment: Deployment, seed: int, seconds: float, results: Results, *, until_quiet: bool) -> None:
+    """Run one round. Without `until_quiet` crashed promotions may still hold leases when it is checked."""
+    load = Load(deployment, seed, repositories=REPOSITORIES if until_quiet else FEW_REPOSITORIES)
+    over = threading.Event()
+    killer = threading.Thread(target=kill_repeatedly, args=(deployment, seed, over, results))
     killer.start()
     load.run(seconds)
     over.set()
     killer.join()
-    if settle:
-        come_to_an_end(stage, load, figures)
+    if until_quiet:
+        wait_until_quiet(deployment, load, results)
     else:
-        reconcile(stage)
-    figures.counts["requests"] += len(load.sent)
-    figures.counts["crashes seen by callers"] += sum(
-        is_lost(answer) for sent in load.sent for answer in sent.answers
+        reconcile(deployment)
+    results.counts["requests"] += len(load.sent)
+    results.counts["crashes seen by callers"] += sum(
+        is_crash(answer) for sent in load.sent for answer in sent.answers
     )
-    for broken in broken_promises(stage, load, figures.counts, settled=settle):
-        figures.broken(broken)
+    for broken in broken_promises(deployment, load, results.counts, quiet=until_quiet):
+        results.add_violation(broken)
 
 
-def kill_now_and_then(stage: Stage, seed: int, over: threading.Event, figures: Figures) -> None:
-    """Kill one of the function's processes, time and again."""
-    chance, server = random.Random(f"{seed}-killer"), stage.local("ready")["pid"]
-    while not over.wait(chance.uniform(0, 2 * PAUSE)):
-        # Mostly those that are at work: one that starts has nothing to lose yet.
-        least = STARTED if chance.random() < 0.9 else 0
+def kill_repeatedly(deployment: Deployment, seed: int, over: threading.Event, results: Results) -> None:
+    """Kill a random process of the function, again and again."""
+    rng, server = random.Random(f"{seed}-killer"), deployment.aws.control("GET", "ready")["pid"]
+    while not over.wait(rng.uniform(0, 2 * PAUSE)):
+        # Mostly those that serve requests: a starting process has nothing to lose.
+        least = STARTED if rng.random() < 0.9 else 0
         running = sorted(process for process, age in processes.children(server).items() if age >= least)
-        if running and processes.kill(chance.choice(running), server):
-            figures.counts["kills"] += 1
+        if running and processes.kill(rng.choice(running), server):
+            results.counts["kills"] += 1
 
 
-def come_to_an_end(stage: Stage, load: Load, figures: Figures) -> None:
-    """Wait until the leases of the dead are over, every request with a key is answered and no event waits."""
-    began, patience = time.monotonic(), lease(stage)
+def wait_until_quiet(deployment: Deployment, load: Load, results: Results) -> None:
+    """Wait until no lease is left, every request with a key has a final answer and no event is queued."""
+    began, leases = time.monotonic(), lease(deployment)
 
     def is_quiet() -> bool:
-        with stage.wire() as wire:
-            for sent in load.open():
-                sent.answers.append(wire.send(sent.request))
-        settled = reconcile(stage).get("settled")
+        with deployment.client() as client:
+            for sent in load.pending():
+                sent.answers.append(client.send(sent.request))
+        settled = reconcile(deployment).get("settled")
         return (
-            time.monotonic() - began > patience
+            time.monotonic() - began > leases
             and settled == []
-            and not load.open()
-            and stage.waiting("PROMOTER_EVENTS") == 0
+            and not load.pending()
+            and deployment.messages_in("PROMOTER_EVENTS") == 0
         )
 
-    if not within(patience + SLACK, is_quiet):
-        still = [sent.request.target for sent in load.open()]
-        events = stage.waiting("PROMOTER_EVENTS")
-        figures.broken(f"not quiet {SLACK:.0f} s after the last lease: {events} events wait, open are {still}")
+    if not wait_until(is_quiet, seconds=leases + SLACK, interval=0.5):
+        pending = [sent.request.target for sent in load.pending()]
+        events = deployment.messages_in("PROMOTER_EVENTS")
+        late = f"{SLACK:.0f} s after the last lease"
+        results.add_violation(f"{late} {events} events are queued and these requests are pending: {pending}")
 
 
-def reconcile(stage: Stage) -> dict[str, Any]:
-    """Put right what crashes left behind, as far as it can be now."""
-    with stage.wire() as wire:
+def reconcile(deployment: Deployment) -> dict[str, Any]:
+    """Call POST /reconcile, which recovers crashed promotions; return its answer."""
+    with deployment.client() as client:
         for _ in range(TRIES):
-            answer = wire.call("POST", "/reconcile")
-            if not is_lost(answer):  # as it is where the process that was to serve it was killed before
+            answer = client.call("POST", "/reconcile")
+            if not is_crash(answer):  # a process that was killed before may be chosen to serve the request
                 break
     assert answer.status < 500, answer
     return answer.document if answer.status == 200 else {}
 
 
-def within(seconds: float, holds: Callable[[], bool]) -> bool:
-    """Look until it holds; say whether it did in time."""
-    until = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.5)
-    return True
-
-
-def lease(stage: Stage) -> float:
-    """Return how long a crashed promotion keeps its tags, in seconds: what the stack has set."""
-    name = stage.variables["PROMOTER_FUNCTION"]
-    function = stage.aws.client("lambda").get_function_configuration(FunctionName=name)
+def lease(deployment: Deployment) -> float:
+    """Return the length of a lease in seconds, as the stack is configured."""
+    name = deployment.variables["PROMOTER_FUNCTION"]
+    function = deployment.aws.client("lambda").get_function_configuration(FunctionName=name)
     return float(function["Environment"]["Variables"]["PROMOTER_LEASE_SECONDS"])

@@ -8,11 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 
 PROC = Path("/proc")
-SCRIPT = b"/ministack-lambda-"  # in the path of what ministack starts for a function
+SCRIPT = b"/ministack-lambda-"  # in the path of the script that ministack runs for a function
 
 
 def children(server: int) -> dict[int, float]:
-    """Return the process ids of a server's own children that run functions, and how many seconds old they are."""
+    """Return the ids of a server's child processes that run functions, and their age in seconds."""
     found = {}
     now = float((PROC / "uptime").read_text().split()[0])
     for entry in PROC.iterdir():
@@ -23,10 +23,9 @@ def children(server: int) -> dict[int, float]:
 
 
 def kill(process: int, server: int) -> bool:
-    """Kill a function's process at once; say whether it was still one.
+    """Kill a function's process with SIGKILL; return whether the process id was still a function's.
 
-    The process is held by a descriptor while it is looked at, so that a number that was given to another process
-    meanwhile is never the one that is killed.
+    The check and the signal use a process descriptor, so that a reused process id is never killed.
     """
     with suppress(ProcessLookupError):
         descriptor = os.pidfd_open(process)
@@ -40,7 +39,7 @@ def kill(process: int, server: int) -> bool:
 
 
 def _is_function(process: int, server: int) -> bool:
-    """Say whether the server itself started the process, to run a function."""
+    """Return whether the server started the process to run a function."""
     try:
         parent = int(_stat(process)[1])
         command = (PROC / str(process) / "cmdline").read_bytes().split(b"\0")
@@ -50,5 +49,5 @@ def _is_function(process: int, server: int) -> bool:
 
 
 def _stat(process: int) -> list[str]:
-    """Return the fields of a process from its state on: what stands before, its name, may hold anything."""
+    """Return the fields of /proc/PID/stat after the process's name, which may contain spaces and brackets."""
     return (PROC / str(process) / "stat").read_text().rpartition(")")[2].split()

@@ -58,7 +58,7 @@ def test_every_link_leads_to_a_page_and_a_heading_that_are_there(page: Path) -> 
 def test_every_error_of_the_api_is_in_its_table() -> None:
     """With its status, and with when the call may be sent again."""
     told: dict[str, tuple[int, str]] = {}
-    for codes, status, again, *_ in rows("docs/api.md", "### Errors"):
+    for codes, status, again, *_ in rows("docs/reference/errors.md", "## Errors"):
         told |= {code: (int(status), again) for code in re.findall(r"`(\w+)`", codes)}
     pauses = {
         code: f", after `Retry-After` ({kind.retry_after} s)" if kind.retry_after else ""
@@ -80,7 +80,7 @@ def test_the_tree_of_errors_is_as_its_module_draws_it() -> None:
 def test_every_setting_is_explained_with_its_default() -> None:
     """Those of cdk.json, and no others."""
     told: dict[str, str] = {}
-    for names, default, *_ in rows("docs/operations.md", "## Settings"):
+    for names, default, *_ in rows("docs/operations/settings.md", "## All settings"):
         settings = re.findall(r"`(\w+)`", names)
         defaults = default.split(", ") if len(settings) > 1 else [default]
         told |= dict(zip(settings, (each.strip("`") for each in defaults), strict=True))
@@ -89,3 +89,14 @@ def test_every_setting_is_explained_with_its_default() -> None:
     for name, default in deployed.items():
         expected = str(default) if default not in (None, []) else "none"
         assert told[name].partition(",")[0] == expected, name
+
+
+def test_the_demo_is_shown_as_it_runs() -> None:
+    """The headlines of its page are those of the program, in this order."""
+    shown = re.findall(r"^\d+\. (.+)$", (PROJECT / "docs" / "start" / "demo.md").read_text(), re.MULTILINE)
+    program = "\n".join(
+        file.read_text() for file in sorted(PROJECT.glob("local/demo*/*.py")) or [PROJECT / "local" / "demo.py"]
+    )
+
+    assert shown
+    assert [headline for headline in shown if headline not in program] == []

@@ -47,6 +47,28 @@ def test_a_missing_variable_is_named(kind: Kind) -> None:
             kind.read({key: value for key, value in environment.items() if key != name})
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "text"),
+    [
+        (Settings, "PROMOTER_LEASE_SECONDS", "half a minute"),
+        (Settings, "PROMOTER_HISTORY_DAYS", ""),
+        (Settings, "PROMOTER_PATIENCE_SECONDS", "1.5"),
+        (Settings, "PROMOTER_OPERATORS", "arn:aws:iam::123456789012:user/ann"),
+        (Settings, "PROMOTER_OPERATORS", '"arn:aws:iam::123456789012:user/ann"'),
+        (Settings, "PROMOTER_OPERATORS", "[null]"),
+        (EventSettings, "PROMOTER_EVENT_TRIES", "five"),
+        (EventSettings, "PROMOTER_EVENT_RETRY_SECONDS", "PT1M"),
+        (RunSettings, "PROMOTER_RECONCILE_SECONDS", "840s"),
+    ],
+)
+def test_a_variable_that_cannot_be_read_is_named_with_its_text(kind: Kind, name: str, text: str) -> None:
+    """Also one text where a list of operators belongs: each of its letters would be a glob on callers."""
+    with pytest.raises(RuntimeError, match=name) as raised:
+        kind.read(ENVIRONMENTS[kind] | {name: text})
+
+    assert str(raised.value).endswith(text)
+
+
 @pytest.mark.parametrize(("environment", "seconds"), [({}, 10), ({"PROMOTER_PATIENCE_SECONDS": "3"}, 3)])
 def test_the_reconciler_is_less_patient(environment: dict[str, str], seconds: int) -> None:
     """Its next run tries again what has to wait; nobody does that for a request."""

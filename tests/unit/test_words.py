@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[2]
-DESCRIBED = ("lambda", "infra", "docs/api.md", "docs/ledger.md", "docs/events.md", "docs/policy.md")
+REFERENCE = ("api", "errors", "events", "gate", "ledger", "policy", "promotions")
+DESCRIBED = ("lambda", "infra", *(f"docs/reference/{page}.md" for page in REFERENCE))
 RETIRED = {
     "wish(es)?": "promotion",
     "World": "Dependencies",

@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from promoter.domain.errors import Frozen, PromoterError, error_of
+from promoter.domain.answers import Answer, NotPromoted
+from promoter.domain.errors import Frozen, error_of
 from promoter.domain.model import (
     ImageId,
     Outcome,
@@ -70,7 +71,7 @@ def opened(promotion: Promotion, *, rule: str | None = None) -> Record:
     )
 
 
-def ended(record: Record, answer: Promoted | PromoterError, *, now: datetime) -> Record:
+def ended(record: Record, answer: Answer, *, now: datetime) -> Record:
     """Return the record with how it ended."""
     if isinstance(answer, Promoted):
         return replace(
@@ -88,27 +89,27 @@ def ended(record: Record, answer: Promoted | PromoterError, *, now: datetime) ->
         image_digest=answer.image_digest or record.image_digest,
         moves=answer.moves,
         outcome=answer.outcome,
-        code=answer.code,
-        detail=answer.detail,
-        reasons=answer.reasons,
+        code=answer.error.code,
+        detail=answer.error.detail,
+        reasons=answer.error.reasons,
         ended_at=now,
     )
 
 
-def error(record: Record) -> PromoterError | None:
-    """Return the error that ended a promotion, as it was answered then; None if none did."""
+def not_promoted(record: Record) -> NotPromoted | None:
+    """Return the answer of a promotion that was refused or failed, as it was given then; None: it was not."""
     if record.code is None:
         return None
-    recorded = error_of(record.code)(record.detail or "", reasons=record.reasons)
-    recorded.moves, recorded.image_digest = record.moves, record.image_digest
-    return recorded
+    error = error_of(record.code)(record.detail or "", reasons=record.reasons)
+    return NotPromoted(error, record.moves, record.image_digest, repeated=True)
 
 
 def is_final(record: Record) -> bool:
     """Say whether the record's answer stands: it ended, and not with what the same promotion may overcome."""
-    recorded = error(record)
-    passes = recorded is not None and (recorded.retryable or isinstance(recorded, Frozen))
-    return record.outcome is not None and not passes
+    if record.outcome is None:
+        return False
+    error = error_of(record.code) if record.code else None
+    return error is None or not (error.retryable or error is Frozen)
 
 
 def document(record: Record) -> dict[str, Any]:

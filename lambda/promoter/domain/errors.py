@@ -6,7 +6,7 @@ PromoterError
 ├── PromotionNotFound       404 promotion_not_found
 ├── ReconcileRunning        409 reconcile_running  retryable
 ├── RouteNotFound           404 route_not_found
-├── Refusal                 a rule says no: normal, and final but for "not yet"
+├── Refusal                 a rule forbids it: normal, and final unless it passes with time
 │   ├── NotAllowed          403 not_allowed
 │   ├── ScanPending         409 scan_pending       retryable
 │   ├── Superseded          409 superseded
@@ -35,16 +35,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from promoter.domain.model import Outcome, Reason, TagMove
+from promoter.domain.model import Outcome, Reason
 
 
 class PromoterError(Exception):
-    """The root: `detail` is for people, `code` for programs.
+    """The root: `detail` is for people, `code` for programs. An error never changes after it was raised.
 
-    `field` names the member of a request that is wrong, `reasons` why each rule said no; `moves` are the
-    tags that were put on `image_digest` before it happened. `recorded` says that the ledger has it already,
-    `repeated` that it is an earlier answer, `unanswered` that a call may still be carried out, `unsettled` that it
-    is not known whether a tag was put.
+    `field` names the member of a request that is wrong, `reasons` say why each rule refused. What was done before
+    an error stands beside it, in a NotPromoted.
     """
 
     code: ClassVar[str]
@@ -53,18 +51,12 @@ class PromoterError(Exception):
     outcome: ClassVar[Outcome] = Outcome.REFUSED
     retryable: ClassVar[bool] = False
     retry_after: ClassVar[int | None] = None  # seconds
-    recorded: bool = False
-    repeated: bool = False
-    unanswered: bool = False
-    unsettled: bool = False
 
     def __init__(self, detail: str, *, reasons: tuple[Reason, ...] = (), field: str | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         self.reasons = reasons
         self.field = field
-        self.moves: tuple[TagMove, ...] = ()
-        self.image_digest: str | None = None
 
 
 class InvalidRequest(PromoterError):
@@ -79,13 +71,12 @@ class IdempotencyConflict(PromoterError):
     """The Idempotency-Key was used for another request."""
 
     code = "idempotency_conflict"
-    title = "The Idempotency-Key stands for another request"
+    title = "The Idempotency-Key was used for another request"
     http_status = 409
-    recorded = True  # under that key there is the other request's record
 
 
 class PromotionNotFound(PromoterError):
-    """The ledger knows no promotion of this id, or no longer."""
+    """The ledger has no promotion of this id, or no longer has it."""
 
     code = "promotion_not_found"
     title = "The promotion is not known"
@@ -103,7 +94,7 @@ class ReconcileRunning(PromoterError):
 
 
 class RouteNotFound(PromoterError):
-    """The API has no such path, or not for this method."""
+    """The API does not have this path, or not for this method."""
 
     code = "route_not_found"
     title = "There is no such route"
@@ -111,7 +102,7 @@ class RouteNotFound(PromoterError):
 
 
 class Refusal(PromoterError):
-    """A rule says no."""
+    """The policy, the gate or the order of the images forbids the promotion."""
 
 
 class NotAllowed(Refusal):
@@ -123,7 +114,7 @@ class NotAllowed(Refusal):
 
 
 class ScanPending(Refusal):
-    """The gate cannot judge yet: scans that are under way are named in `reasons`."""
+    """The gate cannot judge yet; `reasons` names the scans that are under way."""
 
     code = "scan_pending"
     title = "The image has not been scanned yet"
@@ -133,7 +124,7 @@ class ScanPending(Refusal):
 
 
 class GateRefused(Refusal):
-    """The image does not meet the rule's gate; `reasons` says all that is in the way."""
+    """The image does not pass the rule's gate; `reasons` lists everything that is in the way."""
 
     code = "gate_refused"
     title = "The image does not pass the gate"
@@ -149,7 +140,7 @@ class Frozen(Refusal):
 
 
 class Superseded(Refusal):
-    """The image is no longer the newest one that the promotion could mean."""
+    """A newer image has taken the place of this one."""
 
     code = "superseded"
     title = "A newer image has taken its place"
@@ -157,7 +148,7 @@ class Superseded(Refusal):
 
 
 class TagChanged(Refusal):
-    """A tag is not where the caller expects it, or a rollback is not of its last promotion."""
+    """A tag is not where the caller expects it, or a rollback is not of the tag's last promotion."""
 
     code = "tag_changed"
     title = "A target tag is not where the caller expects it"
@@ -165,9 +156,13 @@ class TagChanged(Refusal):
 
 
 class Failure(PromoterError):
-    """Something broke; retried where that can help."""
+    """Something broke; retried where that can help. `unanswered`: AWS may still carry out the call that failed."""
 
     outcome = Outcome.FAILED
+
+    def __init__(self, detail: str, *, reasons: tuple[Reason, ...] = (), unanswered: bool = False) -> None:
+        super().__init__(detail, reasons=reasons)
+        self.unanswered = unanswered
 
 
 class SourceNotFound(Failure):
@@ -195,7 +190,7 @@ class TagImmutable(Failure):
 
 
 class LimitExceeded(Failure):
-    """A quota of the registry that waiting does not refill, such as 1,000 tags on an image."""
+    """A quota of the registry that does not refill with time, such as 1,000 tags on an image."""
 
     code = "limit_exceeded"
     title = "A limit of the registry is reached"
@@ -219,7 +214,7 @@ class ChildrenMissing(Failure):
 
 
 class Throttled(Failure):
-    """The registry asks for patience; the same promotion may be sent again."""
+    """The registry is throttling; the same promotion may be sent again."""
 
     code = "throttled"
     title = "The registry is throttling"
@@ -229,7 +224,7 @@ class Throttled(Failure):
 
 
 class RegistryError(Failure):
-    """The registry did not do what it should: a fault, a time-out, a missing right."""
+    """A call to the registry failed: a fault, a time-out, a missing right."""
 
     code = "registry_error"
     title = "The registry failed"
@@ -238,7 +233,7 @@ class RegistryError(Failure):
 
 
 class DigestMismatch(Failure):
-    """Bytes and digest disagree: the manifest is damaged and is not put anywhere."""
+    """Bytes and digest disagree: the manifest is damaged, and is not put."""
 
     code = "digest_mismatch"
     title = "The manifest does not have the digest it should"
@@ -256,7 +251,7 @@ class TagBusy(Failure):
 
 
 class Interrupted(Failure):
-    """The function ended in the middle of the promotion; the tags were looked at afterwards."""
+    """The function ended in the middle of the promotion; the tags were read afterwards."""
 
     code = "interrupted"
     title = "The promotion was interrupted"
@@ -265,7 +260,7 @@ class Interrupted(Failure):
 
 
 class LedgerError(Failure):
-    """The table did not take or give what it should."""
+    """A read or write of the table failed."""
 
     code = "ledger_error"
     title = "The ledger failed"
@@ -275,7 +270,7 @@ class LedgerError(Failure):
 
 
 class InternalError(Failure):
-    """A mistake of ours; the log has the cause."""
+    """A mistake in this service; the log has the cause."""
 
     code = "internal_error"
     title = "The service failed"

@@ -13,12 +13,12 @@ from promoter.domain.model import Evidence, Finding, Reason, Subject
 INCOMPLETE = "INCOMPLETE_ANSWER"
 """Not ECR's: an answer without a status, or that does not show a scan's end or all of its findings yet."""
 # ScanStatus, Amazon ECR API reference. COMPLETE ends a basic scan, an image that enhanced scanning watches is
-# ACTIVE. A status in neither set (FAILED, UNSUPPORTED_IMAGE, one that is new) proves nothing.
+# ACTIVE. A status in neither set (FAILED, UNSUPPORTED_IMAGE, one that is new) is no proof.
 WATCHED = "ACTIVE"
 FINISHED = frozenset({"COMPLETE", WATCHED})
 NOT_YET = frozenset({"PENDING", "IN_PROGRESS", INCOMPLETE})
 GRACE = timedelta(hours=1)
-"""How long after the push an image that has no scan is taken for one whose scan has not begun."""
+"""How long after its push an image without a scan counts as one whose scan has not begun."""
 
 RATED = frozenset({"CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL"})
 UNRATED = "HIGH"  # what UNTRIAGED, UNDEFINED and unheard-of severities count as, unless a rule limits them by name
@@ -92,7 +92,7 @@ class Gate:
                 yield _too_many(finding, subject, limit)
 
     def _counts(self, finding: Finding, now: datetime) -> bool:
-        # What is not known of a finding speaks against the image: whether there is a fix, how old it is.
+        # What is not known of a finding, such as its age or whether there is a fix, counts against the image.
         unfixable = self.fixable_only and finding.fixable is False
         # A finding dated ahead of the function's clock has no known age.
         seen = finding.first_observed_at
@@ -112,10 +112,10 @@ class Gate:
     def _soak(self, evidence: Evidence, now: datetime) -> Iterator[Reason]:
         since = evidence.reached_at or evidence.pushed_at
         if self.soak and since is None:
-            yield Reason("soaking", "it is not known since when the image is here")
+            yield Reason("soaking", "it is not known when the image was pushed")
         elif self.soak and since is not None and now - since < self.soak:
             ready = since + self.soak
-            yield Reason("soaking", f"the image may be promoted from {ready:%Y-%m-%dT%H:%M:%SZ} on")
+            yield Reason("soaking", f"the image has to soak until {ready:%Y-%m-%dT%H:%M:%SZ}")
 
 
 def load(entry: Mapping[str, Any]) -> Gate:
@@ -149,13 +149,13 @@ def _unscanned(subject: Subject, now: datetime) -> Reason:
     elif status is None:
         code, sentence = "not_scanned", f"{where} has no scan: switch scanning on for the repository"
     else:
-        code, sentence = "not_scanned", f"{where} has a scan that proves nothing: its status is {status}"
+        code, sentence = "not_scanned", f"{where} has a scan without a result: its status is {status}"
     return Reason(code, sentence, platform=subject.platform, image_digest=subject.image_digest)
 
 
 def _too_old(subject: Subject, allowed: timedelta, now: datetime) -> Reason:
     where, ended = f"{subject.platform} ({subject.image_digest})", subject.scan.completed_at
-    when = "nobody knows when"
+    when = "at a time that is not known"
     if ended is not None:
         when = f"at {ended.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}, {_length(now - ended)} ago"
     return Reason(

@@ -91,12 +91,12 @@ def _unambiguous(members: list[tuple[str, Any]]) -> dict[str, Any]:
     # what was judged.
     names = Counter(name.casefold() for name, _ in members)
     if twice := [name for name, count in names.items() if count > 1]:
-        raise ValueError(f"the key '{cut(twice[0])}' stands there twice, in the same case or in another")
+        raise ValueError(f"the key '{cut(twice[0])}' appears twice, in the same case or in another")
     return dict(members)
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a value of JSON")
+    raise ValueError(f"{name} is not a JSON value")
 
 
 def _child(entry: Any) -> Child:
@@ -106,7 +106,7 @@ def _child(entry: Any) -> Child:
         case str(digest), str(media_type), dict(), dict():
             mark = annotations.get("vnd.docker.reference.type")
         case _:
-            raise ValueError("an entry of the index is no descriptor of an image")
+            raise ValueError("an entry of the index is not an image descriptor")
     if len(digest) > LONGEST_DIGEST or not DIGEST.fullmatch(digest):
         raise ValueError(f"an entry of the index has '{cut(digest)}' as its digest, which is not one")
     named = [part for key in PLATFORM if isinstance(part := platform.get(key), str) and part]

@@ -1,4 +1,4 @@
-"""The words of the service as frozen values; nothing here knows AWS, HTTP or JSON."""
+"""The values of the service, frozen; nothing here knows AWS, HTTP or JSON."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """The registry has something under an id, and cannot read it now; `reason` is in its words."""
+    """The registry has something under an id but cannot read it now; `reason` is the registry's own."""
 
     reason: str
 
@@ -94,13 +94,13 @@ class Promotion:
 
     `image_tags` is None where the rule decides. `expected_digests` holds, by target tag, the digest that
     the tag must have now; None: the tag must not exist. `caller` is the caller's ARN, None for a scan.
-    `rule` names the one rule to go by, where that is known already. `asked_at` is when the scan
-    finished or the request came in, with a time zone. `fingerprint` tells one request from another under the
-    same promotionId.
+    `rule` names the one rule that may apply, where that is known already. `asked_at` is when the scan finished or
+    the request came in, with a time zone. `fingerprint` tells one request from another under the same
+    promotionId.
 
-    Of a rollback: `undoes` is the promotionId that it takes back, `images` the digest for each tag, as tags may go
-    back to different images (`source` is then one of them). `override` is an operator's reason to roll back under
-    a freeze, or without the rule.
+    A rollback has more: `undoes` is the promotionId that it takes back, `images` the digest for each tag, as tags
+    may go back to different images (`source` is then one of them). `override` is an operator's reason to roll back
+    under a freeze, or without the rule.
     """
 
     promotion_id: str
@@ -134,9 +134,10 @@ class TagMove:
 
 @dataclass(frozen=True)
 class Promoted:
-    """A promotion that was carried out, planned, or found already done; `repeated`: and told of before.
+    """A promotion that was carried out, planned, or found already done.
 
-    `others` are the manifests, by digest, of moves that name an image of their own.
+    `repeated`: this is the recorded answer of an earlier call. `others` are the manifests, by digest, of moves
+    that name an image of their own.
     """
 
     promotion_id: str
@@ -181,7 +182,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Scan:
-    """What the registry knows of one manifest's vulnerabilities; `status` is ECR's ScanStatus, None: no scan.
+    """What the registry knows of the vulnerabilities in one image; `status` is ECR's ScanStatus, None: no scan.
 
     `completed_at` is when the last scan ended, None where none has.
     """
@@ -220,10 +221,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Record:
-    """One promotion as the ledger keeps it; the members are those of the request and of its answer.
+    """One promotion as the ledger keeps it: the request and its answer.
 
     While the promotion is under way `outcome` is None and the `moves` are PLANNED. `code`, `detail` and
-    `reasons` are those of the error that ended it. Of a rollback, `undone` is the digest that each tag is taken
+    `reasons` are those of the error that ended it. For a rollback, `undone` is the digest that each tag is taken
     back from, and `override` the reason of an operator who overrode a freeze or a missing rule.
     """
 
@@ -255,7 +256,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Lease:
-    """The right to move some tags of a repository, for a while: `token` tells it from every other."""
+    """The exclusive right to move some tags of a repository until a time; `token` identifies it."""
 
     token: str
     record: Record
@@ -278,12 +279,10 @@ GONE = "none"
 
 @dataclass(frozen=True)
 class Head:
-    """Where a tag points by the ledger, since when, by which promotion.
+    """Where the ledger has a tag, since when, by which promotion.
 
-    `drift` is the digest where `reconcile` found it instead, or GONE.
-
-    `moving` says that the tag was moved from one image to another; others were put once.
-    `undoes` is the promotion that a rollback took back to get it here.
+    `drift` is the digest where `reconcile` found it instead, or GONE. `moving`: the tag was moved from one image
+    to another at least once; other tags were put once. `undoes` is the promotion that was taken back by this one.
     """
 
     repository: Repository
@@ -305,10 +304,10 @@ class Rota(StrEnum):
 
 @dataclass(frozen=True)
 class Round:
-    """How far the heads of a rota are compared: in a round that began at `began`, up to and with the key `after`.
+    """How far the heads of a rota are compared: in the round that began at `began`, up to and including `after`.
 
-    `after` is None between two rounds. `whole` is when the last round began that came to its end: since then every
-    head of the rota was compared.
+    `after` is a key; None between two rounds. `whole` is when the last complete round began: since then every head
+    of the rota was compared.
     """
 
     after: str | None = None
@@ -318,7 +317,7 @@ class Round:
 
 @dataclass(frozen=True)
 class DeferredPromotion:
-    """A promotion by event that waits: `waiting`, a pinned tag, for the scan of the manifest `image_digest`."""
+    """A promotion by event that waits: the pinned tag `waiting` for the scan of the manifest `image_digest`."""
 
     repository: Repository
     image_digest: str

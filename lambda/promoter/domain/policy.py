@@ -1,4 +1,4 @@
-"""The policy: which promotion is admitted, and onto which tags. Pure; compiled from promotions.yaml."""
+"""The policy: which promotions it admits, and onto which tags. Pure; compiled from promotions.yaml."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Rule:
 
     @property
     def needs_digest(self) -> bool:
-        """Whether the target tags cannot be told before the source's digest is known."""
+        """Whether the target tags are made of the source's digest."""
         return any("digest" in names_in(template) for template in self.to)
 
     def covers(self, promotion: Promotion, *, registry_id: str) -> bool:
-        """Say whether the rule is about this trigger and repository; `registry_id` is the function's own."""
+        """Say whether the rule covers this trigger and repository; `registry_id` is the function's own."""
         return (
             promotion.trigger is self.trigger
             and promotion.rule in (None, self.name)
@@ -43,7 +43,7 @@ class Rule:
         )
 
     def reaches(self, repository: Repository, *, registry_id: str) -> bool:
-        """Say whether the rule is about the repository; `registry_id` is the function's own."""
+        """Say whether the rule covers the repository; `registry_id` is the function's own."""
         return repository.registry_id == (self.registry_id or registry_id) and any(
             matches(repository.name, pattern) for pattern in self.repositories
         )
@@ -58,12 +58,12 @@ class Rule:
                 return f"source tag {tag} does not match {self.source_tag.pattern}"
         elif tag is None and any("tag" in names_in(template) for template in self.to):
             return "needs a source tag: its target tags are made from it"
-        return self.caller_objection(promotion) or self._unmakeable(promotion)
+        return self.caller_objection(promotion.caller) or self._unmakeable(promotion)
 
-    def caller_objection(self, promotion: Promotion) -> str | None:
-        """Return why the caller is none of the rule's; None: it is one."""
-        if self.callers is not None and not any(matches(promotion.caller or "", glob) for glob in self.callers):
-            return f"caller {promotion.caller} is not among its callers"
+    def caller_objection(self, caller: str | None) -> str | None:
+        """Return why the rule does not serve the caller; None: it does."""
+        if self.callers is not None and not any(matches(caller or "", glob) for glob in self.callers):
+            return f"caller {caller} is not among its callers"
         return None
 
     def own_tags(self, promotion: Promotion) -> tuple[str, ...]:
@@ -81,7 +81,7 @@ class Rule:
         ]
 
     def _unmakeable(self, promotion: Promotion) -> str | None:
-        """Return why a template makes no tag of the source; None: all do, as far as its digest is not needed."""
+        """Return why a template makes no tag of the source; None: all make tags, as far as the digest is known."""
         known = [each for each in self.to if promotion.source.image_digest or "digest" not in names_in(each)]
         bad = [tag for tag in _rendered(known, self._values(promotion)) if not is_promotable(tag)]
         return (
@@ -102,7 +102,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Freeze:
-    """A time in which rules rest; None for `rules` or `repositories` means all.
+    """A time in which rules promote nothing; None for `rules` or `repositories` means all.
 
     `end` None is until somebody lifts it; `by` is who set it, None for one of the policy.
     """
@@ -115,7 +115,7 @@ class Freeze:
     by: str | None = None
 
     def holds(self, rule: Rule, promotion: Promotion, now: datetime) -> bool:
-        """Say whether the rule rests for this promotion now."""
+        """Say whether the freeze stops this promotion by the rule now."""
         return (
             self.start <= now
             and (self.end is None or now < self.end)
@@ -143,7 +143,7 @@ class Policy:
             if freeze.holds(rule, promotion, now):
                 until = f"until {freeze.end:%Y-%m-%dT%H:%M:%SZ}" if freeze.end else "until it is lifted"
                 by = f" (by {freeze.by})" if freeze.by else ""
-                sentence = f"rule {rule.name} is frozen {until}: {freeze.reason}{by}"
+                sentence = f"Rule {rule.name} is frozen {until}: {freeze.reason}{by}"
                 raise Frozen(sentence, reasons=(Reason("frozen", sentence, rule=rule.name),))
 
     def serving(self, promotion: Promotion) -> tuple[Rule, ...]:
@@ -152,8 +152,8 @@ class Policy:
         serving = tuple(rule for rule, objection in objections if objection is None)
         if not serving:
             raise NotAllowed(
-                f"no {promotion.trigger} rule of the policy serves this source in repository "
-                f"{promotion.repository.name}",
+                f"No {promotion.trigger} rule of the policy serves this source in repository "
+                f"{promotion.repository.name}.",
                 reasons=_reasons(objections),
             )
         return serving
@@ -164,28 +164,10 @@ class Policy:
         return [(rule, rule.objection(promotion)) for rule in covering]
 
     def require_repository(self, repository: Repository) -> None:
-        """Raise NotAllowed for a repository that no rule is about."""
+        """Raise NotAllowed for a repository that no rule covers."""
         if any(rule.reaches(repository, registry_id=self.registry_id) for rule in self.rules):
             return
-        raise NotAllowed(f"no rule of the policy is about repository {repository.name}")
-
-    def admit_rollback(self, promotion: Promotion) -> Rule:
-        """Return the rule of the promotion that this one takes back. Raises NotAllowed for strangers to it.
-
-        An operator's override needs no rule any longer.
-        """
-        rule = next((rule for rule in self.rules if rule.name == promotion.rule), None)
-        if promotion.override is not None:
-            return rule or _former(promotion.rule)
-        if rule is None:
-            raise NotAllowed(f"rule {promotion.rule}, by which it was promoted, is no longer in the policy")
-        if not rule.reaches(promotion.repository, registry_id=self.registry_id):
-            raise NotAllowed(f"rule {rule.name} is no longer about repository {promotion.repository.name}")
-        if objection := rule.caller_objection(promotion):
-            raise NotAllowed(
-                f"rule {rule.name} does not let this caller roll back", reasons=(_reason(rule.name, objection),)
-            )
-        return rule
+        raise NotAllowed(f"No rule of the policy covers repository {repository.name}.")
 
     def admit(self, promotion: Promotion) -> tuple[Rule, tuple[str, ...]]:
         """Return the rule to go by and the tags to put.
@@ -197,26 +179,22 @@ class Policy:
         if promotion.image_tags is None:
             if len(rules) > 1:
                 names = ", ".join(rule.name for rule in rules)
-                raise InvalidRequest(f"rules {names} all serve this source: name the imageTags", field="imageTags")
+                text = f"Rules {names} all serve this source. Name the imageTags."
+                raise InvalidRequest(text, field="imageTags")
             if not rules[0].to:
-                raise InvalidRequest(f"rule {rules[0].name} has no to: name the imageTags", field="imageTags")
+                raise InvalidRequest(f"Rule {rules[0].name} has no to. Name the imageTags.", field="imageTags")
             return rules[0], rules[0].own_tags(promotion)
         disallowed = {rule.name: rule.disallowed_tags(promotion) for rule in rules}
         for rule in rules:
             if not disallowed[rule.name]:
                 return rule, promotion.image_tags
         raise NotAllowed(
-            f"no rule lets this caller put {', '.join(promotion.image_tags)} on {promotion.repository.name}",
+            f"No rule lets this caller put {', '.join(promotion.image_tags)} on {promotion.repository.name}.",
             reasons=_reasons(
                 (rule, objection or f"may not put {', '.join(disallowed[rule.name])}")
                 for rule, objection in self._objections(promotion)
             ),
         )
-
-
-def _former(name: str | None) -> Rule:
-    """Return a rule that is no longer in the policy, as far as a rollback needs it."""
-    return Rule(name or "none", Trigger.REQUEST, None, (), None, (), (), None, None)
 
 
 def matches(text: str, glob: str) -> bool:
@@ -229,7 +207,7 @@ def matches(text: str, glob: str) -> bool:
     if len(head) > end or not (text.startswith(head) and text.endswith(tail)):
         return False
     at = len(head)
-    for part in middle:  # the first place is as good as any: what comes behind has the most room then
+    for part in middle:  # the first match leaves the most room for the parts that follow
         found = text.find(part, at, end)
         if found < 0:
             return False
@@ -277,8 +255,9 @@ def _tuple(values: Sequence[str] | None) -> tuple[str, ...] | None:
 
 
 def _reasons(objections: Iterable[tuple[Rule, str | None]]) -> tuple[Reason, ...]:
-    return tuple(_reason(rule.name, f"{objection}") for rule, objection in objections)
+    return tuple(rule_reason(rule, f"{objection}") for rule, objection in objections)
 
 
-def _reason(rule: str, objection: str) -> Reason:
-    return Reason("rule", f"{rule}: {objection}", rule=rule)
+def rule_reason(rule: Rule, objection: str) -> Reason:
+    """Return a rule's objection as a reason of a refusal."""
+    return Reason("rule", f"{rule.name}: {objection}", rule=rule.name)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Protocol
 
+from promoter.domain.leasing import Begun, Kept, LeaseLost
 from promoter.domain.model import (
     DeferredPromotion,
     Head,
@@ -47,7 +48,7 @@ class Registry(Protocol):
     def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
         """Put the tag on the manifest; False: it was there already. Raises TagImmutable if it may not move.
 
-        A failure is `unanswered` where one of the tries may still be carried out.
+        A Failure is `unanswered` where one of the tries may still be carried out.
         """
 
 
@@ -92,63 +93,8 @@ class DeferredPromotions(Protocol):
         """Forget it."""
 
 
-class HeadMovedError(Exception):
-    """Tags are not, by the ledger, where they were seen: `versions` are those of their heads now."""
-
-    def __init__(self, versions: Mapping[str, int]) -> None:
-        super().__init__(f"{', '.join(versions)} moved")
-        self.versions = versions
-
-
-class AbandonedError(Exception):
-    """A promotion that is in the way has held its tags for longer than any may: it has to be recovered.
-
-    `image_tags` are the tags that it holds, as far as they are in the way.
-    """
-
-    def __init__(self, promotion_id: str, image_tags: Sequence[str] = ()) -> None:
-        super().__init__(promotion_id)
-        self.promotion_id = promotion_id
-        self.image_tags = tuple(image_tags)
-
-
-class LeaseLostError(Exception):
-    """A promotion under way no longer holds some of its tags: a restored table has forgotten it."""
-
-    def __init__(self, image_tags: Sequence[str]) -> None:
-        super().__init__(f"the promotion no longer holds {', '.join(image_tags)}")
-        self.image_tags = tuple(image_tags)
-
-
-class MovedOnError(Exception):
-    """Tags whose last promotion is not the one that a rollback takes back."""
-
-    def __init__(self, image_tags: Sequence[str]) -> None:
-        super().__init__(", ".join(image_tags))
-        self.image_tags = tuple(image_tags)
-
-
-class PartlyDoneError(Exception):
-    """An earlier try of the same promotion has put tags, as its `record` says: it must not be forgotten."""
-
-    def __init__(self, record: Record) -> None:
-        super().__init__(record.promotion_id)
-        self.record = record
-
-
-class RolledBackError(Exception):
-    """Tags that a scan would move again to an image from which they were rolled back."""
-
-    def __init__(self, image_tags: Sequence[str]) -> None:
-        super().__init__(", ".join(image_tags))
-        self.image_tags = tuple(image_tags)
-
-
 class Ledger(Protocol):
-    """Serialises, records and remembers. Methods raise LedgerError where the ledger cannot be asked."""
-
-    def freezes(self) -> Sequence[Freeze]:
-        """Return the freezes that operators set. One that was set more than 5 seconds ago is among them."""
+    """Leases and records. Methods raise LedgerError where the ledger cannot be asked."""
 
     def begin(
         self,
@@ -156,27 +102,26 @@ class Ledger(Protocol):
         seen: Mapping[str, str | None],
         versions: Mapping[str, int],
         after: Record | None = None,
-    ) -> Lease | Record:
+    ) -> Begun:
         """Record what is intended and take the lease of the tags in `seen`: all of them, or none.
 
-        `seen` is where each tag was read to be; `versions` are ledger versions to accept although their digest
-        differs from the registry's; `after` is the earlier attempt whose moves `record` inherits. Returns the
-        earlier record where this promotion ended before. A rollback gets the lease only of tags that the promotion
-        it takes back, or a rollback of that, was the last to move. Raises TagBusy, IdempotencyConflict,
-        HeadMovedError, MovedOnError, RolledBackError, PartlyDoneError or AbandonedError.
+        `seen` is where each tag was read to be. `versions` are ledger versions to accept although their digest
+        differs from the registry's. `after` is the earlier attempt whose moves `record` inherits. A rollback gets
+        the lease only of tags that the promotion it takes back, or a rollback of that, was the last to move.
+        Raises IdempotencyConflict.
         """
 
-    def finish(self, lease: Lease, record: Record) -> None:
-        """Record how it ended, where the tags are now, and end the lease: all at once. Raises LeaseLostError."""
+    def finish(self, lease: Lease, record: Record) -> LeaseLost | None:
+        """Record how it ended, where the tags are now, and end the lease: all at once, or nothing.
+
+        Raises LedgerError where another promotion has recovered this one.
+        """
 
     def release(self, repository: Repository, image_tags: Sequence[str], promotion_id: str) -> None:
         """Free tags that are held, beyond its time, for a promotion that is not under way."""
 
-    def record(self, record: Record, after: Record | None = None) -> Record:
-        """Record an outcome that moved nothing; return the earlier record where this promotion ended before.
-
-        Raises TagBusy, IdempotencyConflict, PartlyDoneError (but for `after`) or AbandonedError.
-        """
+    def record(self, record: Record, after: Record | None = None) -> Kept:
+        """Record an outcome that moved nothing; `after` as in `begin`. Raises IdempotencyConflict."""
 
     def earlier(self, record: Record) -> Record | None:
         """Return the record of the same request that ended under the promotionId, finally or to be tried again."""
@@ -184,16 +129,20 @@ class Ledger(Protocol):
     def lease(self, promotion_id: str) -> Lease | None:
         """Return the lease of a promotion that has not ended."""
 
-    def head(self, repository: Repository, image_tag: str) -> Head | None:
-        """Return where the ledger has a tag."""
-
     def abandoned(self) -> Iterator[str]:
         """Yield promotionIds whose lease is over without an end, the longest ago first.
 
         They are read page by page while the caller iterates: one that cannot be recovered does not hide the rest.
         """
 
-    def heads_listed(self, rota: Rota, after: str | None) -> Sequence[tuple[str, Head]]:
+
+class Heads(Protocol):
+    """Where the ledger has the tags. Methods raise LedgerError where it cannot be asked."""
+
+    def head(self, repository: Repository, image_tag: str) -> Head | None:
+        """Return where the ledger has a tag."""
+
+    def listed(self, rota: Rota, after: str | None) -> Sequence[tuple[str, Head]]:
         """Return some heads of a rota with their keys, in the order of their keys, those that follow `after`.
 
         None is left where there are none. The heads of a repository follow each other.
@@ -206,17 +155,35 @@ class Ledger(Protocol):
         to; nothing is noted then.
         """
 
+    def adopt(self, head: Head, image_digest: str) -> bool:
+        """Record where a tag was found, if its last promotion found it just there; say whether it did."""
+
+
+class History(Protocol):
+    """The promotions that were recorded, for those who ask."""
+
+    def promotion(self, promotion_id: str) -> Record:
+        """Return a promotion, ended or under way. Raises PromotionNotFound, or LedgerError."""
+
+
+class Freezes(Protocol):
+    """The freezes that operators set."""
+
+    def known(self) -> Sequence[Freeze]:
+        """Return them; one that was set more than 5 seconds ago is among them. Raises LedgerError."""
+
+
+class ReconcileRuns(Protocol):
+    """What reconcile remembers from run to run. Methods raise LedgerError where it cannot be asked."""
+
+    def begin(self, holder: str, until: datetime) -> bool:
+        """Take the right to run reconcile until then; False: another run has it, and its time is not over."""
+
+    def end(self, holder: str) -> None:
+        """Give the right to run reconcile back, unless another run has taken it over."""
+
     def round(self, rota: Rota) -> Round:
         """Return how far a rota is compared."""
 
     def keep_round(self, rota: Rota, at: Round) -> None:
         """Remember how far a rota is compared."""
-
-    def begin_run(self, holder: str, until: datetime) -> bool:
-        """Take the right to run reconcile until then; False: another run has it, and its time is not over."""
-
-    def end_run(self, holder: str) -> None:
-        """Give the right to run reconcile back, unless another run has taken it over."""
-
-    def adopt(self, head: Head, image_digest: str) -> bool:
-        """Record where a tag was found, if its last promotion found it just there; say whether it did."""

@@ -27,22 +27,23 @@ class Undo:
 def promotion(record: Record, undo: Undo) -> Promotion:
     """Return the promotion that takes another one back: only from where that one had put the tags.
 
-    Raises InvalidRequest where there is nothing to take back, TagBusy while that is not known.
+    Raises InvalidRequest where there is nothing to take back, TagBusy while the promotion has not ended.
     """
     if record.outcome is None:
-        raise TagBusy(f"promotion {record.promotion_id} is under way or not settled yet; try again")
+        raise TagBusy(f"Promotion {record.promotion_id} is under way or not recovered yet. Retry.")
     moves = {move.image_tag: move for move in record.moves if move.outcome is Outcome.PROMOTED}
     wanted = list(moves) if undo.image_tags is None else list(undo.image_tags)
-    if strangers := [tag for tag in wanted if tag not in moves]:
+    if not_moved := [tag for tag in wanted if tag not in moves]:
         raise InvalidRequest(
-            f"promotion {record.promotion_id} did not move {', '.join(strangers)}", field="imageTags"
+            f"Promotion {record.promotion_id} did not move {', '.join(not_moved)}.", field="imageTags"
         )
     if reserved := [tag for tag in wanted if not is_promotable(tag)]:
-        raise InvalidRequest(f"{reserved[0]} is not a tag that a rollback may put", field="imageTags")
+        raise InvalidRequest(f"{reserved[0]} is not a tag that a rollback may put.", field="imageTags")
     images = _images({tag: moves[tag].previous_digest for tag in wanted})
     if not images:
         raise InvalidRequest(
-            f"promotion {record.promotion_id} moved no tag that had been on another image; delete new tags in ECR"
+            f"Promotion {record.promotion_id} moved no tag that was on another image before. "
+            "Delete new tags in ECR."
         )
     return Promotion(
         promotion_id=undo.promotion_id,
@@ -67,11 +68,11 @@ def require_last(record: Record, head: Head, expected_digest: str) -> None:
     the same call sent twice must not put back the image that it took away.
     """
     if head.image_digest != expected_digest:
-        raise TagChanged(f"tag {head.image_tag} is expected at {expected_digest} but is at {head.image_digest}")
+        raise TagChanged(f"Tag {head.image_tag} is expected at {expected_digest} but is at {head.image_digest}.")
     if record.undoes:
         raise InvalidRequest(
-            f"the last promotion of {head.image_tag}, {record.promotion_id}, was itself a rollback; "
-            "to take that back, name it: POST /promotions/{promotionId}/rollback",
+            f"The last promotion of {head.image_tag}, {record.promotion_id}, was itself a rollback. "
+            "To take that back, name it: POST /promotions/{promotionId}/rollback.",
             field="imageTag",
         )
 

@@ -22,9 +22,9 @@ FINISHED = {
 }
 PUSHED = ("aws.ecr", "ECR Image Action")
 REST = ("ecr-promoter", "Rest of Image Event")
-"""Our own: what is left of an event of more sources than one invocation has time for. It names them one by one."""
+"""Our own event: the sources of an event for which an invocation had no time. It names them one by one."""
 
-MOST_SOURCES = 500  # sources of a message: 256 KB, which every SQS queue takes, at 450 bytes each
+MOST_SOURCES = 500  # sources of a message, of 450 bytes each: every SQS queue takes messages of 256 KB
 PROMOTIONS = uuid.UUID("8f3c8c0e-6d0b-5a54-9c7e-4b8b6f0f2a11")
 """The namespace in which an event, a source tag and a rule make a promotionId, the same at every delivery."""
 
@@ -33,7 +33,7 @@ PROMOTIONS = uuid.UUID("8f3c8c0e-6d0b-5a54-9c7e-4b8b6f0f2a11")
 class ImageEvent:
     """A finished scan, or a push by tag: of which image, with which tags at the time, and when.
 
-    `rest` are the sources that are left of an event that was begun before; None: it was not.
+    `rest` are the sources that are left of an event that an earlier invocation began; None: none has begun it.
     """
 
     event_id: str
@@ -61,25 +61,26 @@ class Ignored:
 
 
 def read(event: Mapping[str, Any], *, registry_id: str, region: str) -> ImageEvent | Ignored:
-    """Read one EventBridge event of ECR or Inspector; what is neither scan nor push by tag is Ignored.
+    """Read one EventBridge event of ECR or Inspector. What is neither a scan nor a push by tag is Ignored.
 
-    So is an event of another account or Region than `registry_id` and `region`, where the function's images are.
+    An event of another account or Region than `registry_id` and `region`, where the function's images are, is
+    Ignored too.
     """
     kind, detail = (event.get("source"), event.get("detail-type")), event.get("detail")
     if not isinstance(detail, Mapping) or (kind not in FINISHED and kind not in (PUSHED, REST)):
-        return Ignored(f"{kind[1]} of {kind[0]} is no finished image scan and no push")
+        return Ignored(f"{kind[1]} of {kind[0]} is not a finished image scan and not a push")
     if objection := _objection(kind, detail):
         return Ignored(objection)
     named, digest = detail.get("repository-name"), detail.get("image-digest")
     if not isinstance(named, str) or not named:
         return Ignored("the scan is not of an image in Amazon ECR")
     if not isinstance(digest, str) or not is_stored(digest):
-        return Ignored(f"image-digest {digest} is no sha256 digest")
+        return Ignored(f"image-digest {digest} is not a sha256 digest")
     name, place = _place(named)
     for account, where in ((event.get("account"), event.get("region")), place or (registry_id, region)):
         if (account, where) != (registry_id, region):
             return Ignored(
-                f"the image is in {account}, {where}: only those in {registry_id}, {region} are promoted"
+                f"the image is in {account}, {where}: only images in {registry_id}, {region} are promoted"
             )
     tags = [detail.get("image-tag")] if kind == PUSHED else detail.get("image-tags") or []
     return ImageEvent(
@@ -96,7 +97,7 @@ def read(event: Mapping[str, Any], *, registry_id: str, region: str) -> ImageEve
 def rest_of(event: ImageEvent, sources: Sequence[ImageId], *, region: str) -> Iterator[str]:
     """Yield messages that ask for these sources of an event; `read` reads them.
 
-    They have the event's id and time: a promotion has the same id whichever message asks for it.
+    They have the event's id and time, so that a promotion has the same id whichever message asks for it.
     """
     for start in range(0, len(sources), MOST_SOURCES):
         left = sources[start : start + MOST_SOURCES]
@@ -122,7 +123,7 @@ def rest_of(event: ImageEvent, sources: Sequence[ImageId], *, region: str) -> It
 def promotions(
     event: ImageEvent, policy: Policy, *, waiting: Sequence[ImageId] = ()
 ) -> tuple[Promotion, ...] | Ignored:
-    """Return one promotion for each rule and each tag that it serves: of the image, or waiting for its scan.
+    """Return one promotion for each tag and each rule that serves it. `waiting` are tags that wait for this scan.
 
     Every promotion is pinned to a digest: the event's own, or the one that the waiting tag had.
     """
@@ -136,7 +137,7 @@ def promotions(
 
 
 def promotions_of(deferred: DeferredPromotion, policy: Policy) -> tuple[Promotion, ...] | Ignored:
-    """Return the promotions of a tag whose last event never came, each with a promotionId of its own."""
+    """Return the promotions of a deferred tag whose last event never came, each with a promotionId of its own."""
     event = ImageEvent(
         str(uuid.uuid4()), deferred.repository, deferred.image_digest, (), datetime.now(UTC), is_scan=True
     )

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from promoter import telemetry, wiring
 from promoter.domain.errors import PromoterError, ReconcileRunning
+from promoter.domain.ports import ReconcileRuns
 from promoter.entrypoints import service
-from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.reconcile import Reconciled, Reconciler
 from promoter.settings import RunSettings
 
@@ -16,11 +16,11 @@ ON_REQUEST = timedelta(seconds=25)
 """How long the caller of `POST /reconcile` waits: API Gateway answers 504 after 30 s."""
 
 LATE = timedelta(seconds=30)
-"""How long the lease of a run outlasts the time that the run has, for a last step whose calls are slow."""
+"""How much longer than a run its lease lasts, for a last step whose calls to AWS are slow."""
 
 
 def on_schedule() -> Reconciled | None:
-    """Reconcile for as long as the schedule allows; None: another run is under way, and does the work."""
+    """Reconcile for as long as the schedule allows; None: another run is under way and does the work."""
     try:
         return _run(RunSettings.read().time, "schedule")
     except ReconcileRunning as running:
@@ -34,13 +34,14 @@ def on_request() -> Reconciled:
 
 
 def _run(time: timedelta, trigger: str) -> Reconciled:
-    dependencies, holder = wiring.dependencies(), uuid.uuid4().hex
+    dependencies, runs, holder = wiring.dependencies(), wiring.reconcile_runs(), uuid.uuid4().hex
     end = dependencies.now() + time
-    if not dependencies.ledger.begin_run(holder, end + LATE):
-        raise ReconcileRunning("another run of reconcile is under way; try again when it has ended")
+    if not runs.begin(holder, end + LATE):
+        raise ReconcileRunning("Another run of reconcile is under way. Try again when it has ended.")
     try:
         done = Reconciler(
             dependencies=dependencies,
+            runs=runs,
             deferred_promotions=wiring.deferred_promotions(),
             promotions=service.promotions_of,
             promote=service.attempt,
@@ -48,12 +49,12 @@ def _run(time: timedelta, trigger: str) -> Reconciled:
         ).run()
         telemetry.report_reconciled(done, trigger=trigger)
     finally:
-        _end(holder, dependencies)
+        _end(holder, runs)
     return done
 
 
-def _end(holder: str, dependencies: Dependencies) -> None:
+def _end(holder: str, runs: ReconcileRuns) -> None:
     try:
-        dependencies.ledger.end_run(holder)
+        runs.end(holder)
     except PromoterError as error:  # the lease ends by itself
         telemetry.logger.warning("the lease of the run was not given back", detail=error.detail)

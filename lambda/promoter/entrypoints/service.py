@@ -1,4 +1,4 @@
-"""Promotions as the callers see them: carried out, timed, logged and counted."""
+"""Carries promotions out for their callers: with the real adapters, timed, logged and counted."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from promoter import telemetry, wiring
+from promoter.domain.answers import Answer, NotPromoted
 from promoter.domain.errors import Frozen, PromoterError, ScanPending
 from promoter.domain.gate import FINISHED, NOT_YET
-from promoter.domain.model import DeferredPromotion, ImageId, Promoted, Promotion, Trigger
+from promoter.domain.model import DeferredPromotion, ImageId, Promotion, Trigger
 from promoter.entrypoints import image_events
 from promoter.promotion.promote import promote
-
-Answer = Promoted | PromoterError
 
 
 @dataclass(frozen=True)
 class Served:
-    """What became of an event: its answers, the sources that there was no time for, those that failed.
+    """How an event was served: its answers, the sources that there was no time for, and those that failed.
 
-    `failed` are to be tried again, because of `error`, the first of their errors.
+    Those in `failed` have to be tried again; `error` is the first of their errors.
     """
 
     answers: tuple[tuple[Promotion, Answer], ...]
@@ -31,13 +30,13 @@ class Served:
 
 
 def attempt(promotion: Promotion) -> Answer:
-    """Promote, report, and return the answer or the reason there is none.
+    """Promote, report, and return the answer.
 
-    A promotion by event that has to wait, for scans or for the end of a freeze, is deferred: the
-    last of the scans carries it out, or `reconcile`.
+    A promotion by event that has to wait, for scans or for the end of a freeze, is deferred: the last of the scans
+    carries it out, or `reconcile` does.
     """
     start = time.monotonic()
-    answer = carry_out(promotion)
+    answer = promote(promotion, wiring.dependencies())
     if waits(promotion, answer):
         answer = defer(promotion, answer)
     milliseconds = (time.monotonic() - start) * 1000
@@ -45,54 +44,54 @@ def attempt(promotion: Promotion) -> Answer:
     return answer
 
 
-def carry_out(promotion: Promotion) -> Answer:
-    """Promote with the real adapters."""
-    try:
-        return promote(promotion, wiring.dependencies())
-    except PromoterError as error:
-        return error
-
-
 def waits(promotion: Promotion, answer: Answer) -> bool:
-    """Say whether the promotion is not refused but waits, so that nobody has to ask again."""
-    return promotion.trigger is Trigger.SCAN and isinstance(answer, ScanPending | Frozen)
+    """Say whether the promotion waits, so that nobody has to ask for it again."""
+    return promotion.trigger is Trigger.SCAN and isinstance(error_in(answer), ScanPending | Frozen)
 
 
 def defer(promotion: Promotion, answer: Answer) -> Answer:
-    """Remember what the promotion waits for. If that is new, try again: a scan may have finished in between."""
+    """Remember what the promotion waits for. If that is new, promote again: a scan may have finished meanwhile."""
     source, digests = promotion.source.image_id, awaited(answer)
     try:
         new = wiring.deferred_promotions().add(promotion.repository, source, digests or [f"{source.image_digest}"])
     except PromoterError as error:
-        return error
+        return NotPromoted(error)
     if not new or not digests:
         return answer
-    again = carry_out(promotion)
+    again = promote(promotion, wiring.dependencies())
     with contextlib.suppress(PromoterError):  # `reconcile` finds what is left
         for digest in over(digests, again):
             wiring.deferred_promotions().remove(DeferredPromotion(promotion.repository, digest, source))
     return again
 
 
+def error_in(answer: Answer) -> PromoterError | None:
+    """Return why a promotion was not carried out; None: it was."""
+    return answer.error if isinstance(answer, NotPromoted) else None
+
+
 def awaited(answer: Answer) -> list[str]:
     """Return the digests whose scans are awaited."""
-    reasons = answer.reasons if isinstance(answer, ScanPending) else ()
+    error = error_in(answer)
+    reasons = error.reasons if isinstance(error, ScanPending) else ()
     return list(dict.fromkeys(reason.image_digest for reason in reasons if reason.image_digest))
 
 
 def over(digests: Sequence[str], answer: Answer) -> list[str]:
-    """Return those of the awaited digests for which the second look does not wait: their events are past."""
-    if isinstance(answer, ScanPending):
+    """Return those of the awaited digests that the second attempt does not wait for: their events are past."""
+    error = error_in(answer)
+    if isinstance(error, ScanPending):
         still = awaited(answer)
         return [digest for digest in digests if still and digest not in still]
-    may_come_again = isinstance(answer, PromoterError) and (answer.retryable or isinstance(answer, Frozen))
+    may_come_again = error is not None and (error.retryable or isinstance(error, Frozen))
     return [] if may_come_again else list(digests)
 
 
 def serve(event: image_events.ImageEvent, in_time: Callable[[], bool]) -> Served | image_events.Ignored:
     """Carry out what an event asks for, while there is time: for its own tags, and for those that wait for it.
 
-    A source is left as a whole. The first one is carried out whatever the time, so that each call leaves fewer.
+    The promotions of one source are carried out or left together. The first source is carried out in any case, so
+    that every call leaves fewer.
     """
     waiting = deferred_by(event)
     promotions = image_events.promotions(event, wiring.policy(), waiting=waiting)
@@ -111,8 +110,8 @@ def serve(event: image_events.ImageEvent, in_time: Callable[[], bool]) -> Served
             break
         answers += served
         for _, answer in served:
-            if isinstance(answer, PromoterError) and must_come_again(event, answer):
-                errors.setdefault(source, answer)
+            if (error := error_in(answer)) and must_come_again(event, answer):
+                errors.setdefault(source, error)
     return Served(tuple(answers), left, tuple(errors), next(iter(errors.values()), None))
 
 
@@ -144,43 +143,45 @@ def serve_source(
         if is_deferred and not any(stays_deferred(event, answer) for _, answer in answers):
             wiring.deferred_promotions().remove(deferred)
     except PromoterError as error:
-        answers.append((promotions[-1], error))
+        answers.append((promotions[-1], NotPromoted(error)))
     return answers
 
 
 def awaited_beside(deferred: DeferredPromotion) -> str | None:
     """Return another manifest whose scan the tag certainly waits for after this one's; None: it has to be tried.
 
-    Then one look at each of the two is enough, and not one at every platform for every platform's scan. The other
-    one is waited for too, and its scan finishes after this look: its event finds the deferred promotion.
+    Reading these two scans is enough: otherwise each platform's scan would read the scans of all platforms. The
+    promotion waits for the other scan too. That ends after this read, so that its event finds the promotion.
     """
     others, scan = wiring.deferred_promotions().besides(deferred), wiring.dependencies().image_facts.scan
     if not others:
         return None
     try:
         this, other = (scan(deferred.repository, digest).status for digest in (deferred.image_digest, others[0]))
-    except PromoterError:  # the promotion meets it too, and tells of it
+    except PromoterError:  # the promotion meets the same error, and reports it
         return None
     return others[0] if this in FINISHED and other in {None, *NOT_YET} else None
 
 
 def stays_deferred(event: image_events.ImageEvent, answer: Answer) -> bool:
-    """Say whether a promotion still has to be found by the event's image: at its next try, or by `reconcile`."""
-    waits_for_no_scan = isinstance(answer, ScanPending) and not awaited(answer)
-    return isinstance(answer, Frozen) or waits_for_no_scan or must_come_again(event, answer)
+    """Say whether the promotion stays deferred: for the event's next delivery, or for `reconcile`."""
+    error = error_in(answer)
+    waits_for_no_scan = isinstance(error, ScanPending) and not awaited(answer)
+    return isinstance(error, Frozen) or waits_for_no_scan or must_come_again(event, answer)
 
 
 def must_come_again(event: image_events.ImageEvent, answer: Answer) -> bool:
-    """Say whether the event has to be delivered again: after a failure, or if it came before its own findings.
+    """Say whether the event has to be delivered again: after a failure, or if it came before its findings.
 
     A promotion that waits for other scans needs no retry: their events carry it out.
     """
-    if isinstance(answer, ScanPending):
+    error = error_in(answer)
+    if isinstance(error, ScanPending):
         return event.is_scan and event.image_digest in awaited(answer)
-    return isinstance(answer, PromoterError) and answer.retryable
+    return error is not None and error.retryable
 
 
 def promotions_of(deferred: DeferredPromotion) -> tuple[Promotion, ...]:
-    """Return what an event of the awaited scan would ask for: it may have been lost."""
+    """Return the promotions that the event of the awaited scan would ask for: that may have been lost."""
     found = image_events.promotions_of(deferred, wiring.policy())
     return () if isinstance(found, image_events.Ignored) else found

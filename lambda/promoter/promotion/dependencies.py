@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from promoter.domain.policy import Policy
-from promoter.domain.ports import ImageFacts, Ledger, Registry
-
-DEFAULT_PATIENCE = timedelta(seconds=10)
-"""How long a promotion waits for others: once for its lease, and once for its share of PutImage's quota."""
+from promoter.domain.ports import Freezes, Heads, History, ImageFacts, Ledger, Registry
 
 
 def _now() -> datetime:
@@ -20,15 +17,20 @@ def _now() -> datetime:
 
 @dataclass(frozen=True)
 class Dependencies:
-    """The policy, the registry, what is known of images, the ledger, and time.
+    """The policy, the registry, what is known of images, the ledger's four roles, and time.
 
-    `patience` is how long a promotion waits for others; `pause` takes seconds.
+    `operators` are globs on callers, as the setting has them. `patience` is how long a promotion waits for others:
+    once for its lease, and once for its share of PutImage's quota. `pause` takes seconds.
     """
 
     policy: Policy
     registry: Registry
     image_facts: ImageFacts
     ledger: Ledger
-    patience: timedelta = DEFAULT_PATIENCE
+    heads: Heads
+    history: History
+    freezes: Freezes
+    patience: timedelta
+    operators: tuple[str, ...] = ()
     now: Callable[[], datetime] = _now
     pause: Callable[[float], None] = time.sleep

@@ -1,8 +1,8 @@
 """Compares the heads of the ledger with the registry: a tag that is elsewhere, or gone, has drifted.
 
-Heads are compared in rounds, repository by repository: one call answers for up to a hundred tags, and nothing is
-written about a tag that is where it was. Tags that move are compared at every run. A tag that was put once is
-compared once a day, and no longer when it is old: there is one more for every build, and nobody moves it.
+Heads are compared in rounds, repository by repository: one call reads up to a hundred tags, and nothing is
+written about a tag that is where it was. Tags that move are compared in every run. A tag that was put once is
+compared once a day for a week: every build adds one, and nobody moves it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from itertools import groupby
 
 from promoter.domain.errors import NotAllowed
 from promoter.domain.model import GONE, Head, ImageId, Manifest, Rota, Round
-from promoter.domain.ports import Found, Missing, Registry
+from promoter.domain.ports import Found, Missing, ReconcileRuns, Registry
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.recovery import read_or_missing
 from promoter.promotion.time_shares import Step
@@ -30,21 +30,21 @@ KEPT = timedelta(days=7)
 
 @dataclass
 class Drifts:
-    """The comparisons of one run; each tag that is found elsewhere is told to `found`."""
+    """The comparisons of one run; each tag that is found elsewhere is reported to `found`."""
 
     dependencies: Dependencies
+    runs: ReconcileRuns
     found: Callable[[Head], None]
     whole: datetime | None = field(default=None, init=False)
     _listed: bool = field(default=False, init=False)
     _open: int = field(default=0, init=False)
 
     def steps(self, rota: Rota, start: datetime) -> Iterator[Step]:
-        """Yield the comparisons of a rota: the rest of a round, and all of one that begins at this run.
+        """Yield the comparisons of a rota: the rest of a round, and all of one that begins in this run.
 
-        Where the run ends, the next one goes on.
+        The next run continues where this one ends.
         """
-        ledger = self.dependencies.ledger
-        at = ledger.round(rota)
+        at = self.runs.round(rota)
         if rota is Rota.MOVING:
             self.whole = at.whole or at.began or self.dependencies.now()
         while at.after or at.began is None or at.began <= start - EVERY[rota]:
@@ -53,16 +53,16 @@ class Drifts:
             for key, heads in self._repositories(rota, at.after):
                 yield self._step(heads, rota)
                 at = replace(at, after=key)
-                ledger.keep_round(rota, at)
+                self.runs.keep_round(rota, at)
             at = Round(began=at.began, whole=at.began)
-            ledger.keep_round(rota, at)
+            self.runs.keep_round(rota, at)
             if at.began and at.began >= start:
                 self._listed = self._listed or rota is Rota.MOVING
                 return
 
     @property
     def complete(self) -> bool:
-        """Whether this run has compared every tag that moves, or was elsewhere."""
+        """Whether this run has compared every tag that moves or had drifted."""
         return self._listed and not self._open
 
     def interval(self) -> timedelta | None:
@@ -71,7 +71,7 @@ class Drifts:
 
     def _repositories(self, rota: Rota, after: str | None) -> Iterator[tuple[str, Sequence[Head]]]:
         """Yield heads of one repository at a time, each time with the key of the last."""
-        while page := self.dependencies.ledger.heads_listed(rota, after):
+        while page := self.dependencies.heads.listed(rota, after):
             for _, group in groupby(page, key=lambda listed: listed[1].repository):
                 keys, heads = zip(*group, strict=True)
                 after = keys[-1]
@@ -90,20 +90,20 @@ class Drifts:
     def _judge(self, head: Head, digest: str | None, listed: Rota) -> None:
         """Note what is new about a head. Report a tag that is elsewhere at every run, and a deleted one once."""
         drift = head.drift if digest is None else digest if digest != head.image_digest else None
-        ledger = self.dependencies.ledger
-        if digest and drift not in (None, GONE) and ledger.adopt(head, digest):
+        heads = self.dependencies.heads
+        if digest and drift not in (None, GONE) and heads.adopt(head, digest):
             return
         rota = self._rota(head, drift)
         is_new = (drift, rota) != (head.drift, listed)
-        if is_new and not ledger.note(head, drift=drift, rota=rota):
+        if is_new and not heads.note(head, drift=drift, rota=rota):
             return
         if digest and drift and (drift != GONE or head.drift != GONE):
             self.found(replace(head, drift=drift))
 
     def _digests(self, heads: Sequence[Head]) -> Mapping[Head, str | None]:
-        """Return where the tags are: GONE for one that is not there, None where it cannot be told.
+        """Return where the tags are: GONE for one that is not there, None where that is not known.
 
-        Where no rule is about the repository any longer there is no right to look.
+        The function has no right to read a repository that no rule covers any longer.
         """
         repository = heads[0].repository
         try:
@@ -131,7 +131,7 @@ class Drifts:
 
 
 def _spelled_out(patterns: Iterable[re.Pattern[str]]) -> Iterator[str]:
-    """Yield the alternatives of patterns such as `^(prod|canary)$`; what is no tag among them is of no harm."""
+    """Yield the alternatives of patterns such as `^(prod|canary)$`; those that are not tags match no tag."""
     for pattern in patterns:
         yield from pattern.pattern.replace("\\", "").strip("^$").strip("()").removeprefix("?:").split("|")
 

@@ -1,4 +1,4 @@
-"""Gathers what a gate judges: the scan of every platform, signatures, the image's age. Asks for nothing else."""
+"""Gathers what a gate judges: the scan of every platform, signatures, the image's age; and nothing else."""
 
 from __future__ import annotations
 
@@ -77,24 +77,24 @@ def require_one_reading(image: Manifest) -> None:
 
 
 def named(index: Manifest) -> tuple[Child, ...]:
-    """Return what an index names; what cannot be read, or in more than one way, cannot be judged."""
+    """Return what an index names. Refuses one that cannot be read, or that reads in two ways."""
     try:
         entries = children(index.body)
     except ValueError as error:
-        raise refused(f"{index.digest} cannot be looked through: {error}") from error
+        raise refused(f"{index.digest} cannot be read: {error}") from error
     if not all(is_stored(entry.digest) for entry in entries):
         raise refused(f"{index.digest} names an image by something that is not a sha256 digest")
     return entries
 
 
 def present(answer: Found, image_id: ImageId) -> Manifest:
-    """Return a nested index that is there, and is one: an image would have to be scanned."""
+    """Return a nested index. Refuses one that is missing or is an image, which would need a scan."""
     if isinstance(answer, Unreadable):
-        raise RegistryError(f"the index names {image_id}, which cannot be read: {answer.reason}")
+        raise RegistryError(f"The index names {image_id}, which cannot be read: {answer.reason}.")
     if isinstance(answer, Missing):
         raise refused(f"the index names {image_id}, which is not in the repository")
     if answer.media_type not in INDEXES:
-        raise refused(f"the index names {image_id} as an index, but it is none")
+        raise refused(f"the index names {image_id} as an index, but it is an image")
     return answer
 
 
@@ -106,7 +106,7 @@ def scans(repository: Repository, images: tuple[Child, ...], *, image_facts: Ima
 
     if len(images) < 2:
         return tuple(subject(child) for child in images)
-    from concurrent.futures import ThreadPoolExecutor  # an index pays for it, an image does not
+    from concurrent.futures import ThreadPoolExecutor  # loaded for indexes only
 
     with ThreadPoolExecutor(SCANS_AT_ONCE) as pool:
         return tuple(pool.map(subject, images))
@@ -118,10 +118,10 @@ def aged(repository: Repository, subjects: tuple[Subject, ...], *, image_facts: 
     try:
         pushed = image_facts.pushed(repository, unscanned) if unscanned else {}
     except SourceNotFound:
-        pushed = {}  # nobody will scan what is not there: the others' age does not matter any more
+        pushed = {}  # the image that is missing refuses the promotion, whatever the age of the others
     return tuple(replace(subject, pushed_at=pushed.get(subject.image_digest)) for subject in subjects)
 
 
 def refused(sentence: str, code: str = "unreadable_index") -> GateRefused:
-    """Return the refusal of an index that cannot be looked through, or of an image that reads in two ways."""
+    """Return the refusal of an index that cannot be read, or of an image that reads in two ways."""
     return GateRefused(sentence, reasons=(Reason(code, sentence),))

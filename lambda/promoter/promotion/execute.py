@@ -1,173 +1,164 @@
-"""Moves tags: leases those that have to move, puts one after the other, and records how it ended."""
+"""Moves tags under a lease: takes it, puts one tag after the other, and records how that ended."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from promoter.domain import documents
-from promoter.domain.errors import Interrupted, LedgerError, PromoterError, RegistryError, Throttled
-from promoter.domain.model import (
-    ImageId,
-    Lease,
-    Manifest,
-    Outcome,
-    Promoted,
-    Promotion,
-    Record,
-    TagMove,
-    Unreadable,
-)
-from promoter.domain.ports import LeaseLostError
+from promoter.domain.answers import Answer, NotPromoted
+from promoter.domain.errors import Failure, Interrupted, LedgerError, PromoterError, RegistryError, Throttled
+from promoter.domain.leasing import Begun
+from promoter.domain.model import ImageId, Lease, Manifest, Outcome, TagMove, Unreadable
 from promoter.promotion.dependencies import Dependencies
-from promoter.promotion.idempotency import replay
-from promoter.promotion.preflight import Plan
+from promoter.promotion.plan import AttemptState, Plan
 
 
-@dataclass
-class AttemptState:
-    """What one attempt of a promotion leaves for the next.
+@dataclass(frozen=True)
+class NotPut:
+    """A tag that was not put, and why.
 
-    `versions` are those of heads whose digest in the ledger is out of date, `passed` is the digest that passed the
-    gate, `earlier` the record of an attempt that put tags.
+    `unanswered`: AWS may still carry out a call. `settled`: it is known where the tag is.
     """
 
-    versions: Mapping[str, int] = field(default_factory=dict)
-    passed: str | None = None
-    earlier: Record | None = None
+    error: PromoterError
+    unanswered: bool = False
+    settled: bool = True
+
+
+@dataclass(frozen=True)
+class Puts:
+    """The tags that were put under a lease, and what stopped it before the last."""
+
+    moves: tuple[TagMove, ...]
+    stopped: NotPut | None = None
 
 
 @dataclass(frozen=True)
 class Putting:
-    """The puts of one lease. They wait for the quota until `patient_until`, and all end before the lease does."""
+    """The work under one lease: it waits for the quota until `patient_until`, and ends before the lease does."""
 
-    promotion: Promotion
+    plan: Plan
     lease: Lease
     patient_until: datetime
     dependencies: Dependencies
 
 
-def put_under_lease(promotion: Promotion, plan: Plan, state: AttemptState, dependencies: Dependencies) -> Promoted:
-    """Take the lease of the tags that have to move, put them, and record how it ended.
+def take_lease(plan: Plan, state: AttemptState, dependencies: Dependencies) -> Begun:
+    """Record what is intended, and take the lease of the tags that have to move, unless they have moved.
 
-    What an earlier try has put stays in the record. If it is unknown whether a tag was put, the lease is
-    kept until its time is over, and the promotion is recovered then.
+    What an earlier attempt has put stays in the record.
     """
-    found = {tag: plan.resumed_moves.get(tag) or plan.planned(tag) for tag in plan.current_digests}
-    planned = {tag: replace(found[tag], outcome=Outcome.PLANNED) for tag in plan.leased}
+    moves = [
+        replace(move, outcome=Outcome.PLANNED) if move.image_tag in plan.leased else move for move in plan.moves
+    ]
     intent = replace(
-        documents.opened(promotion, rule=plan.rule.name),
+        documents.opened(plan.promotion, rule=plan.rule.name),
         image_digest=plan.manifest.digest,
         media_type=plan.manifest.media_type,
         image_tags=tuple(plan.current_digests),
-        moves=tuple((found | planned).values()),
+        moves=tuple(moves),
     )
     seen = {tag: plan.current_digests[tag] for tag in plan.leased}
-    begun = dependencies.ledger.begin(intent, seen, state.versions, state.earlier)
-    if isinstance(begun, Record):
-        return replay(begun, dependencies)
-    answer = put_all(plan, Putting(promotion, begun, dependencies.now() + dependencies.patience, dependencies))
-    if not (isinstance(answer, PromoterError) and answer.unsettled):
-        finish(begun, answer, dependencies)
-    if isinstance(answer, PromoterError):
-        raise answer
+    return dependencies.ledger.begin(intent, seen, state.versions, state.earlier)
+
+
+def put_all(plan: Plan, lease: Lease, dependencies: Dependencies) -> Puts:
+    """Put the tags one by one, until one cannot be put."""
+    putting = Putting(plan, lease, dependencies.now() + dependencies.patience, dependencies)
+    moves: list[TagMove] = []
+    for tag in plan.current_digests:
+        done = plan.resumed_moves.get(tag) or put_tag(plan.planned(tag), putting)
+        if isinstance(done, NotPut):
+            return Puts(tuple(moves), done)
+        moves.append(done)
+    return Puts(tuple(moves))
+
+
+def record_end(plan: Plan, lease: Lease, puts: Puts, dependencies: Dependencies) -> Answer:
+    """Record how it ended and end the lease; an error of the ledger says which tags were put all the same.
+
+    If it is not known whether a tag was put, the lease is kept until its time is over: then the promotion is
+    recovered.
+    """
+    stopped = puts.stopped
+    if stopped is None:
+        answer: Answer = plan.answer(puts.moves)
+    else:
+        answer = NotPromoted(stopped.error, puts.moves, plan.manifest.digest)
+        if not stopped.settled:
+            return answer
+    try:
+        lost = dependencies.ledger.finish(lease, documents.ended(lease.record, answer, now=dependencies.now()))
+    except LedgerError as error:
+        return NotPromoted(error, puts.moves, plan.manifest.digest)
+    if lost:
+        unrecorded = LedgerError(
+            f"The promotion was not recorded: it no longer holds {', '.join(lost.image_tags)}, because somebody "
+            "changed the table. Reconcile recovers it."
+        )
+        return NotPromoted(unrecorded, puts.moves, plan.manifest.digest)
     return answer
 
 
-def put_all(plan: Plan, putting: Putting) -> Promoted | PromoterError:
-    """Put the tags one by one; return the answer, or the failure that stopped it with the moves before."""
-    promotion, moves = putting.promotion, list[TagMove]()
-    for tag in plan.current_digests:
-        try:
-            moves.append(plan.resumed_moves.get(tag) or move(plan.images[tag], plan.planned(tag), putting))
-        except PromoterError as error:
-            error.moves, error.image_digest = tuple(moves), plan.manifest.digest
-            return error
-    return Promoted(
-        promotion.promotion_id,
-        plan.rule.name,
-        promotion.repository,
-        plan.manifest,
-        tuple(moves),
-        others=plan.others,
-    )
-
-
-def move(manifest: Manifest, planned: TagMove, putting: Putting) -> TagMove:
+def put_tag(planned: TagMove, putting: Putting) -> TagMove | NotPut:
     """Put one tag, unless it is there already. Where an answer was lost, the tag itself tells what happened."""
     if planned.outcome is Outcome.UNCHANGED:
         return planned
-    done = replace(planned, outcome=Outcome.PROMOTED)
-    try:
-        if put(manifest, planned.image_tag, putting):
-            return done
-    except PromoterError as error:
-        open_end = error.unanswered or isinstance(error, RegistryError | Throttled)
-        if not open_end or not is_at(manifest, planned.image_tag, error, putting):
-            raise
-        return done
+    manifest = putting.plan.images[planned.image_tag]
+    put = put_patiently(manifest, planned.image_tag, putting)
+    if isinstance(put, NotPut):
+        put = looked_at(put, manifest, planned.image_tag, putting)
+    if isinstance(put, NotPut):
+        return put
+    if put:
+        return replace(planned, outcome=Outcome.PROMOTED)
     # Somebody else put it since the read.
     return replace(planned, outcome=Outcome.UNCHANGED, previous_digest=manifest.digest)
 
 
-def put(manifest: Manifest, image_tag: str, putting: Putting) -> bool:
-    """Put one tag; while the registry throttles, wait, for as long as there is time.
+def put_patiently(manifest: Manifest, image_tag: str, putting: Putting) -> bool | NotPut:
+    """Put one tag; False: it was there already. While the registry throttles, wait, as long as there is time.
 
     PutImage has a quota of 10 a second for the account and Region, pushes included (Amazon ECR service quotas), so
     a burst of events has to wait for each other. The pauses differ, or all would come again at once.
     """
     dependencies, waited, unanswered = putting.dependencies, False, False
     while True:
+        if not is_time_left(putting):
+            error: PromoterError = Interrupted(f"There was no time left to put {image_tag}. Promote again.")
+            return NotPut(error, unanswered)
         try:
-            require_time(image_tag, putting)
-            return dependencies.registry.put(putting.promotion.repository, manifest, image_tag) or waited
-        except PromoterError as error:
-            # A try that got no answer may still be carried out, however the next ones end.
-            unanswered = error.unanswered = error.unanswered or unanswered
-            if not isinstance(error, Throttled) or dependencies.now() > putting.patient_until:
-                raise
+            return dependencies.registry.put(putting.plan.promotion.repository, manifest, image_tag) or waited
+        except PromoterError as failed:
+            error = failed
+        # A try that got no answer may still be carried out, however the next ones end.
+        unanswered = unanswered or (isinstance(error, Failure) and error.unanswered)
+        if not isinstance(error, Throttled) or dependencies.now() > putting.patient_until:
+            return NotPut(error, unanswered)
         waited = True
         dependencies.pause(random.uniform(0.2, 1.0))  # noqa: S311 - as above
 
 
-def require_time(image_tag: str, putting: Putting) -> None:
-    """Raise Interrupted where a put could outlast the lease: it might overtake the next promotion of the tag."""
-    if putting.dependencies.now() + putting.dependencies.registry.longest_put > putting.lease.until:
-        raise Interrupted(f"there was no time left to put {image_tag}; promote again")
+def is_time_left(putting: Putting) -> bool:
+    """Say whether a put ends before the lease does: a later one might overtake the next promotion of the tag."""
+    dependencies = putting.dependencies
+    return dependencies.now() + dependencies.registry.longest_put <= putting.lease.until
 
 
-def is_at(manifest: Manifest, image_tag: str, error: PromoterError, putting: Putting) -> bool:
-    """Say whether the tag is there after an error that leaves it open; raise it, unsettled, if nobody knows.
+def looked_at(not_put: NotPut, manifest: Manifest, image_tag: str, putting: Putting) -> bool | NotPut:
+    """Read the tag after an error that leaves open whether it was put; True: it was.
 
-    A call without an answer may still be on its way: that the tag is not there yet proves nothing.
+    AWS may still carry out a call without an answer: that the tag is not there yet proves nothing.
     """
+    if not (not_put.unanswered or isinstance(not_put.error, RegistryError | Throttled)):
+        return not_put
     tag_id = ImageId(image_tag=image_tag)
     try:
-        answer = putting.dependencies.registry.read(putting.promotion.repository, [tag_id])[tag_id]
+        answer = putting.dependencies.registry.read(putting.plan.promotion.repository, [tag_id])[tag_id]
     except PromoterError:
-        error.unsettled = True
-        raise error from None
-    there = isinstance(answer, Manifest) and answer.digest == manifest.digest
-    error.unsettled = (error.unanswered or isinstance(answer, Unreadable)) and not there
-    return there
-
-
-def record(lease: Lease, answer: Promoted | PromoterError, dependencies: Dependencies) -> None:
-    """Record the end of a lease. Raises LedgerError where that cannot be done, so that it is recovered later."""
-    try:
-        dependencies.ledger.finish(lease, documents.ended(lease.record, answer, now=dependencies.now()))
-    except LeaseLostError as lost:  # only where somebody changed the table by hand
-        raise LedgerError(f"the promotion could not be recorded: {lost}; reconcile settles it") from lost
-
-
-def finish(lease: Lease, answer: Promoted | PromoterError, dependencies: Dependencies) -> None:
-    """Record the end of a lease; an error of the ledger says which tags were put all the same."""
-    try:
-        record(lease, answer, dependencies)
-    except PromoterError as error:
-        error.moves, error.image_digest = answer.moves, lease.record.image_digest
-        raise
-    if isinstance(answer, PromoterError):
-        answer.recorded = True
+        return replace(not_put, settled=False)
+    if isinstance(answer, Manifest) and answer.digest == manifest.digest:
+        return True
+    return replace(not_put, settled=not (not_put.unanswered or isinstance(answer, Unreadable)))

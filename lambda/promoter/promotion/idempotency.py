@@ -1,4 +1,4 @@
-"""First answers: what was recorded first under a promotionId is answered again."""
+"""Records outcomes that moved nothing, and answers a repeat: what was recorded first is answered again."""
 
 from __future__ import annotations
 
@@ -6,40 +6,76 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from promoter.domain import documents
-from promoter.domain.errors import PromoterError
-from promoter.domain.model import ImageId, Manifest, Outcome, Promoted, Record
-from promoter.domain.ports import AbandonedError, PartlyDoneError
+from promoter.domain.answers import Answer, NotPromoted
+from promoter.domain.errors import Frozen, IdempotencyConflict, InvalidRequest, LedgerError, PromoterError, TagBusy
+from promoter.domain.leasing import Abandoned, Busy, Kept, Recorded, Replayed, Resumable
+from promoter.domain.model import ImageId, Manifest, Outcome, Promoted, Promotion, Record, Trigger
 from promoter.promotion.dependencies import Dependencies
+from promoter.promotion.plan import AttemptState, Plan
 from promoter.promotion.recovery import read_or_missing, recover_in_the_way
 
 
-def first_answer(
-    record: Record, answer: Promoted | PromoterError, dependencies: Dependencies, earlier: Record | None = None
-) -> Promoted:
-    """Record an outcome that moved nothing, and give it; or the earlier one, where the promotion ended before.
+def record_noop(plan: Plan, state: AttemptState, dependencies: Dependencies) -> Kept:
+    """Record a promotion that has nothing to move."""
+    ended = documents.ended(documents.opened(plan.promotion), plan.answer(plan.moves), now=dependencies.now())
+    return dependencies.ledger.record(ended, state.earlier)
 
-    A failure inherits the tags that an earlier attempt moved. A success is planned again, because the caller needs
-    the new plan.
+
+def record_refusal(promotion: Promotion, error: PromoterError, dependencies: Dependencies) -> Answer:
+    """Record why a promotion ended before it moved a tag, and answer that; or its first answer, if it has one.
+
+    Final outcomes are recorded. Retryable failures are not: the same promotionId runs the promotion again. Nor is
+    a freeze in the way of an event, which waits for its end.
+    """
+    if promotion.dry_run or isinstance(error, InvalidRequest | IdempotencyConflict):
+        return NotPromoted(error)
+    if error.retryable or (isinstance(error, Frozen) and promotion.trigger is Trigger.SCAN):
+        return first_answer(promotion, error, dependencies)
+    return keep(documents.opened(promotion), NotPromoted(error), dependencies)
+
+
+def first_answer(promotion: Promotion, error: PromoterError, dependencies: Dependencies) -> Answer:
+    """Replay the final answer of a request whose Idempotency-Key was used before; otherwise answer the error."""
+    if promotion.fingerprint and promotion.trigger is Trigger.REQUEST and not isinstance(error, LedgerError):
+        earlier = dependencies.ledger.earlier(documents.opened(promotion))
+        if earlier is not None and documents.is_final(earlier):
+            return replay(earlier, dependencies)
+    return NotPromoted(error)
+
+
+def keep(
+    record: Record,
+    answer: NotPromoted,
+    dependencies: Dependencies,
+    earlier: Record | None = None,
+    *,
+    tries: int = 3,
+) -> Answer:
+    """Record a refusal or failure. It inherits the tags that an earlier attempt moved.
+
+    An interrupted attempt of the same promotion is recovered first.
     """
     ended = documents.ended(record, answer, now=dependencies.now())
-    try:
-        kept = keep(ended, dependencies, earlier)
-    except PartlyDoneError as partly:
-        if isinstance(answer, Promoted):
-            raise
-        answer.image_digest = partly.record.image_digest
-        answer.moves = tuple(move for move in partly.record.moves if move.outcome is Outcome.PROMOTED)
-        return first_answer(carrying(record, partly.record), answer, dependencies, partly.record)
-    if kept is not ended:
-        return replay(kept, dependencies)
-    if isinstance(answer, PromoterError):
-        answer.recorded = True
-        raise answer
-    return answer
+    match dependencies.ledger.record(ended, earlier):
+        case Recorded():
+            return answer
+        case Replayed(first):
+            return replay(first, dependencies)
+        case Busy(detail):
+            return NotPromoted(TagBusy(detail))
+        case _ if tries == 1:
+            return NotPromoted(TagBusy("Another attempt of this promotion is under way. Retry."))
+        case Abandoned() as abandoned:
+            recover_in_the_way(abandoned, record.repository, dependencies)
+            return keep(record, answer, dependencies, earlier, tries=tries - 1)
+        case Resumable(partly):
+            moves = tuple(move for move in partly.moves if move.outcome is Outcome.PROMOTED)
+            inherited = replace(answer, moves=moves, image_digest=partly.image_digest)
+            return keep(inheriting(record, partly), inherited, dependencies, partly, tries=tries - 1)
 
 
-def carrying(record: Record, earlier: Record) -> Record:
-    """Return a refusal's record with what it keeps of an earlier try: or nobody could take that back."""
+def inheriting(record: Record, earlier: Record) -> Record:
+    """Return a refusal's record with what it keeps of an earlier attempt: or nobody could take that back."""
     return replace(
         record,
         rule=record.rule or earlier.rule,
@@ -48,21 +84,11 @@ def carrying(record: Record, earlier: Record) -> Record:
     )
 
 
-def keep(ended: Record, dependencies: Dependencies, earlier: Record | None) -> Record:
-    """Record an outcome that moved nothing; an interrupted promotion of the same id is recovered first."""
-    try:
-        return dependencies.ledger.record(ended, earlier)
-    except AbandonedError as abandoned:
-        recover_in_the_way(abandoned, ended.repository, dependencies)
-        return dependencies.ledger.record(ended, earlier)
-
-
-def replay(record: Record, dependencies: Dependencies) -> Promoted:
+def replay(record: Record, dependencies: Dependencies) -> Answer:
     """Give the answer that the promotion was given when it ended."""
-    error = documents.error(record)
-    if error is not None:
-        error.recorded = error.repeated = True
-        raise error
+    refused = documents.not_promoted(record)
+    if refused is not None:
+        return refused
     manifests = _manifests(record, dependencies)
     return Promoted(
         record.promotion_id,

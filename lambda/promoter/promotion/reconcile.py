@@ -1,29 +1,29 @@
-"""Puts right what events and crashes left behind: a bit of each kind at each run."""
+"""Finishes what events and crashes left behind: some of each kind of work in each run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
+from promoter.domain.answers import Answer, NotPromoted
 from promoter.domain.errors import Frozen, PromoterError
 from promoter.domain.model import DeferredPromotion, Head, Outcome, Promotion, Repository, Rota
-from promoter.domain.ports import DeferredPromotions
+from promoter.domain.ports import DeferredPromotions, ReconcileRuns
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.drift_checks import Drifts
-from promoter.promotion.execute import AttemptState
-from promoter.promotion.promote import admit, attempt
+from promoter.promotion.promote import rehearse
 from promoter.promotion.recovery import recover
 from promoter.promotion.time_shares import Step, Work, share_time
 
 PAGE = 100  # deferred promotions that are read at once
-MOST_FAILURES = 50  # whose words the log and the answer hold
+MOST_FAILURES = 50  # that the log and the answer list
 OLD_ENOUGH = timedelta(minutes=10)
-"""A deferred promotion is tried only if it has waited for so long: before that its events are on their way."""
+"""A deferred promotion is tried once it has waited this long: before that its events may still arrive."""
 
 CALLS = timedelta(seconds=3)
-"""What the calls of a step take, unless AWS is slow: the lease of the run outlasts the run by more than that."""
+"""How long the calls of a step take, unless AWS is slow. The lease of a run outlasts the run by more than this."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Reconciled:
 
     `stale` is how many interrupted promotions it found, `failed` how many steps failed, `failures` why the first
     of them did, `unfinished` the kinds of work that it had too little time for. `interval` is the longest time
-    between two comparisons of a tag that moves. `compared_all`: none of these was left out, so that what is not
-    among `drifted` has not drifted.
+    between two comparisons of a tag that moves. `compared_all`: every tag that moves was compared, so that a tag
+    that is not in `drifted` has not drifted.
     """
 
     stale: int = 0
@@ -60,11 +60,11 @@ class Tally:
     failed: int = 0
 
     def found(self, head: Head) -> None:
-        """Remember a tag that is elsewhere; one that was compared twice is told once."""
+        """Remember a tag that is elsewhere; one that was compared twice is listed once."""
         self.drifted[head.repository, head.image_tag] = head
 
     def fail(self, error: PromoterError) -> None:
-        """Count a failure; what many fail of alike is told once."""
+        """Count a failure; the same text is listed once."""
         self.failed += 1
         if len(self.failures) < MOST_FAILURES:
             self.failures[error.detail] = None
@@ -78,18 +78,19 @@ class Reconciler:
     """
 
     dependencies: Dependencies
+    runs: ReconcileRuns
     deferred_promotions: DeferredPromotions
     promotions: Callable[[DeferredPromotion], Iterable[Promotion]]
-    promote: Callable[[Promotion], object]
+    promote: Callable[[Promotion], Answer]
     in_time: Callable[[timedelta], bool]
 
     def run(self) -> Reconciled:
         """Recover stale intents, finish deferred promotions, look for drift: each in its share of the time.
 
-        What fails is left for the next run, and so is what there is no time for.
+        The next run does what failed or what there was no time for.
         """
         tally, start = Tally(), self.dependencies.now()
-        heads = Drifts(self.dependencies, tally.found)
+        heads = Drifts(self.dependencies, self.runs, tally.found)
         promotion_time = 2 * self.dependencies.patience + CALLS
         kinds = (
             Work("stale intents", self._stale(tally), CALLS),
@@ -121,9 +122,9 @@ class Reconciler:
         tally.settled.append(promotion_id)
 
     def _waiting(self, tally: Tally, start: datetime) -> Iterator[Step]:
-        """Yield a step for each old deferred promotion: those that were tried are no longer among the oldest.
+        """Yield a step for each old deferred promotion. One that was tried is no longer among the oldest.
 
-        Those that failed still are: where they fill a page, the next one is larger.
+        One that failed still is: where those fill a page, the next page is larger.
         """
         seen, limit = set[DeferredPromotion](), PAGE
         while True:
@@ -137,7 +138,7 @@ class Reconciler:
             limit += 0 if fresh else PAGE
 
     def _revisit(self, deferred: DeferredPromotion, tally: Tally) -> None:
-        """Carry out the deferred promotion, if that can be done now, and forget it; else leave it for later."""
+        """Carry out the deferred promotion and remove it, unless something is still in its way."""
         in_the_way = [error for promotion in self.promotions(deferred) if (error := self._in_the_way(promotion))]
         for error in in_the_way:
             if error.outcome is Outcome.FAILED:
@@ -151,25 +152,22 @@ class Reconciler:
     def _in_the_way(self, promotion: Promotion) -> PromoterError | None:
         """Carry the promotion out, and return what it still waits for.
 
-        Look first, without a trace: what still waits, and what is there already, is not recorded at each run.
+        It is rehearsed first: what still waits, and what is there already, is not recorded at each run.
         """
-        try:
-            rule, _ = admit(promotion, self.dependencies)
-            planned = attempt(replace(promotion, rule=rule.name, dry_run=True), AttemptState(), self.dependencies)
-            if planned.outcome is Outcome.UNCHANGED:
-                return None
-        except PromoterError as error:
-            if waits(error):
-                return error
+        rehearsed = rehearse(promotion, self.dependencies)
+        if rehearsed.outcome is Outcome.UNCHANGED:
+            return None
+        if isinstance(rehearsed, NotPromoted) and waits(rehearsed.error):
+            return rehearsed.error
         answer = self.promote(promotion)
-        return answer if isinstance(answer, PromoterError) and waits(answer) else None
+        return answer.error if isinstance(answer, NotPromoted) and waits(answer.error) else None
 
 
 def waits(error: PromoterError) -> bool:
-    """Say whether what is in a promotion's way passes."""
+    """Say whether what is in a promotion's way passes with time."""
     return error.retryable or isinstance(error, Frozen)
 
 
 def will_end(error: PromoterError) -> bool:
-    """Say whether it is certain to pass, however long that takes: a freeze, or soak time."""
+    """Say whether it is certain to pass, even if that takes long: a freeze, or soak time."""
     return isinstance(error, Frozen) or any(reason.code == "soaking" for reason in error.reasons)

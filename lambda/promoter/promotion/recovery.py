@@ -1,4 +1,4 @@
-"""Ends promotions that were interrupted, by looking at the tags: nothing is guessed."""
+"""Ends promotions that were interrupted, by reading where their tags are: nothing is guessed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from promoter.domain import documents
+from promoter.domain.answers import Answer, NotPromoted
 from promoter.domain.errors import (
     Interrupted,
     LedgerError,
@@ -16,21 +17,22 @@ from promoter.domain.errors import (
     RepositoryNotFound,
     TagBusy,
 )
+from promoter.domain.leasing import Abandoned
 from promoter.domain.model import ImageId, Lease, Manifest, Outcome, Promoted, Repository, TagMove, Unreadable
-from promoter.domain.ports import AbandonedError, Found, LeaseLostError, Missing
+from promoter.domain.ports import Found, Missing
 from promoter.promotion.dependencies import Dependencies
 
 GIVE_UP = timedelta(days=1)
 """How long an interrupted promotion whose tags cannot be read is tried again, before it ends without them."""
 
 
-def recover_in_the_way(abandoned: AbandonedError, repository: Repository, dependencies: Dependencies) -> None:
+def recover_in_the_way(abandoned: Abandoned, repository: Repository, dependencies: Dependencies) -> None:
     """Recover a promotion that holds the tags. Raises TagBusy if that fails: the caller has to wait."""
     try:
         if not recover(abandoned.promotion_id, dependencies) and abandoned.image_tags:
             dependencies.ledger.release(repository, abandoned.image_tags, abandoned.promotion_id)
     except PromoterError as error:
-        raise TagBusy(f"an interrupted promotion of the tag is not settled yet: {error.detail}") from error
+        raise TagBusy(f"An interrupted promotion holds the tag: {error.detail}") from error
 
 
 def recover(promotion_id: str, dependencies: Dependencies) -> bool:
@@ -61,24 +63,22 @@ def read_or_missing(
 def _end(lease: Lease, dependencies: Dependencies, lost: tuple[str, ...] = ()) -> None:
     """End a lease by where its tags are. Tags that it does not hold are not judged: others have moved them."""
     ended = documents.ended(lease.record, _judged(lease, lost, dependencies), now=dependencies.now())
-    try:
-        dependencies.ledger.finish(lease, ended)
-    except LeaseLostError as error:
-        _end(lease.without(error.image_tags), dependencies, lost + error.image_tags)
+    if more := dependencies.ledger.finish(lease, ended):
+        _end(lease.without(more.image_tags), dependencies, lost + more.image_tags)
 
 
-def _judged(lease: Lease, lost: tuple[str, ...], dependencies: Dependencies) -> Promoted | Interrupted:
+def _judged(lease: Lease, lost: tuple[str, ...], dependencies: Dependencies) -> Answer:
     try:
         digests = _digests(lease, dependencies)
     except PromoterError as error:
-        no_right = isinstance(error, NotAllowed)  # no rule is about the repository any longer
+        no_right = isinstance(error, NotAllowed)  # no rule covers the repository any longer
         if not no_right and dependencies.now() < lease.until + GIVE_UP:
             raise
-        return _interrupted(lease, (), f"its tags could not be read: {error.detail}")
+        return _interrupted(lease, (), f"Its tags could not be read: {error.detail}")
     planned = lease.planned.items()
     put = tuple(_carried_out(lease, move) for tag, move in planned if digests[tag] == lease.record.digest_of(move))
     if lost or len(put) < len(lease.planned):
-        return _interrupted(lease, put, f"{_names(lease, put)} was put")
+        return _interrupted(lease, put, f"It had put {_names(lease, put)}.")
     return _done(lease, put)
 
 
@@ -93,7 +93,7 @@ def _digests(lease: Lease, dependencies: Dependencies) -> Mapping[str, str | Non
 
 def _digest(repository: Repository, tag: str, answer: Found) -> str | None:
     if isinstance(answer, Unreadable):
-        raise RegistryError(f"tag {tag} of {repository.name} cannot be read: {answer.reason}")
+        raise RegistryError(f"Tag {tag} of {repository.name} cannot be read: {answer.reason}.")
     return answer.digest if isinstance(answer, Manifest) else None
 
 
@@ -103,7 +103,7 @@ def _carried_out(lease: Lease, move: TagMove) -> TagMove:
 
 
 def _before(lease: Lease) -> tuple[TagMove, ...]:
-    """Return the moves of an earlier try that this one carried on."""
+    """Return the moves of an earlier attempt that this one carried on."""
     return tuple(move for move in lease.record.moves if move.outcome is Outcome.PROMOTED)
 
 
@@ -114,10 +114,9 @@ def _done(lease: Lease, put: tuple[TagMove, ...]) -> Promoted:
     return Promoted(record.promotion_id, record.rule or "", record.repository, manifest, tuple(moves.values()))
 
 
-def _interrupted(lease: Lease, put: tuple[TagMove, ...], what: str) -> Interrupted:
-    interrupted = Interrupted(f"the function ended before it was done: {what}; promote again")
-    interrupted.moves, interrupted.image_digest = (*_before(lease), *put), lease.record.image_digest
-    return interrupted
+def _interrupted(lease: Lease, put: tuple[TagMove, ...], what: str) -> NotPromoted:
+    error = Interrupted(f"The promotion was interrupted before its end. {what} Promote again.")
+    return NotPromoted(error, (*_before(lease), *put), lease.record.image_digest)
 
 
 def _names(lease: Lease, put: tuple[TagMove, ...]) -> str:

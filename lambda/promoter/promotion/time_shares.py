@@ -1,4 +1,4 @@
-"""Divides the time of a run: each kind of work gets its share, and what one leaves unused the others get."""
+"""Divides the time of a run: each kind of work gets a share, and the others get what it leaves unused."""
 
 from __future__ import annotations
 

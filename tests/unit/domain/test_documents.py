@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from promoter.domain import documents
+from promoter.domain.answers import NotPromoted
 from promoter.domain.errors import GateRefused
 from promoter.domain.model import ImageId, Outcome, Reason, Record, TagMove, Trigger
 from tests.support.registries import REPOSITORY, manifest
@@ -32,8 +33,8 @@ def refused(text: str, reasons: int = 51) -> Record:
     """Return the record of a refusal whose every text is the same."""
     every = Reason("finding", text, text, text, text, text, text, text, text)
     error = GateRefused(text, reasons=(every,) * reasons)
-    error.moves = tuple(TagMove(tag, Outcome.PROMOTED, IMAGE.digest) for tag in TAGS)
-    return documents.ended(OPEN, error, now=NOW)
+    moves = tuple(TagMove(tag, Outcome.PROMOTED, IMAGE.digest) for tag in TAGS)
+    return documents.ended(OPEN, NotPromoted(error, moves), now=NOW)
 
 
 @pytest.mark.parametrize("letter", WAYS_TO_WRITE, ids=ascii)

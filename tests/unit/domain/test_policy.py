@@ -188,7 +188,7 @@ def test_no_rule_puts_a_tag_of_signatures(trigger: Trigger, tag: str) -> None:
     with pytest.raises(NotAllowed, match="serves this source") as caught:
         made.admit(promotion(tag, trigger=trigger))
     assert tag in caught.value.reasons[0].sentence
-    with pytest.raises(NotAllowed, match="no rule lets this caller put"):
+    with pytest.raises(NotAllowed, match="No rule lets this caller put"):
         named.admit(promotion(trigger=trigger, image_tags=(tag,)))
 
 

@@ -16,7 +16,7 @@ from promoter.entrypoints.stream import read
 def test_an_item_that_somebody_wrote_by_hand_is_put_aside(name: str, value: Any) -> None:
     """Whatever is wrong with it: an error here stops the shard for hours, with all that ended after it."""
     item = {
-        "pk": {"S": "heads#123456789012/team/web"},
+        "pk": {"S": "heads#123456789012/eu-central-1/team/web"},
         "sk": {"S": "prod"},
         "digest": {"S": "sha256:0"},
         "moved": {"S": "2026-11-24T00:00:00Z"},

@@ -1,4 +1,4 @@
-"""What the table's stream tells is announced, as docs/events.schema.json says."""
+"""What the table's stream tells is announced, as docs/reference/events.schema.json says."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ import pytest
 from botocore.exceptions import ClientError
 from ministack.services import eventbridge
 
-from promoter.aws.dynamodb.ledger import DynamoLedger
+from promoter.aws.dynamodb import items, keys
 from promoter.aws.event_bus import RETRIED_FOR, Announcer, Unsent
 from promoter.domain import documents
+from promoter.domain.answers import NotPromoted
 from promoter.domain.errors import GateRefused, LedgerError, Throttled
 from promoter.domain.model import ImageId, Outcome, Promoted, Reason, Record, TagMove, Trigger
 from promoter.entrypoints.stream import read
 from tests.support.announced import entries_of
 from tests.support.registries import REPOSITORY, manifest
 
-DOCS = Path(__file__).parents[3] / "docs"
+DOCS = Path(__file__).parents[3] / "docs" / "reference"
 SCHEMA = jsonschema.Draft202012Validator(
     json.loads((DOCS / "events.schema.json").read_text()), format_checker=jsonschema.FormatChecker()
 )
 IMAGE, OTHER = manifest('{"a": 1}'), manifest('{"b": 1}')
-NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+NOW, REGION = datetime(2026, 11, 23, 12, tzinfo=UTC), "eu-central-1"
 OPEN = Record(
     promotion_id="p-1",
     trigger=Trigger.REQUEST,
@@ -48,15 +49,18 @@ ANSWERS: list[tuple[Any, str, str]] = [
         "Image Promoted",
         "UNCHANGED",
     ),
-    (GateRefused("no", reasons=(Reason("finding", "bad", severity="HIGH"),)), "Promotion Refused", "REFUSED"),
-    (Throttled("slow down"), "Promotion Failed", "FAILED"),
+    (
+        NotPromoted(GateRefused("no", reasons=(Reason("finding", "bad", severity="HIGH"),))),
+        "Promotion Refused",
+        "REFUSED",
+    ),
+    (NotPromoted(Throttled("slow down")), "Promotion Failed", "FAILED"),
 ]
 
 
 def item(record: Record) -> dict[str, Any]:
     """Return a record's item as the ledger writes it."""
-    ledger = DynamoLedger(None, "t", lease_duration=timedelta(), history=timedelta(days=1))  # type: ignore[arg-type]
-    return ledger._ended(record)
+    return items.record_item(record, REGION) | items.end_of(record, timedelta(days=1))
 
 
 def change(new: dict[str, Any] | None, old: dict[str, Any] | None = None, *, at: datetime = NOW) -> dict[str, Any]:
@@ -95,7 +99,7 @@ def test_what_has_not_ended_is_not_announced() -> None:
 def test_drift_is_announced_once() -> None:
     """When it is found, not each time the head is looked at."""
     head = {
-        "pk": {"S": f"heads#{REPOSITORY.registry_id}/{REPOSITORY.name}"},
+        "pk": {"S": keys.heads(REGION, REPOSITORY)},
         "sk": {"S": "prod"},
         "digest": {"S": IMAGE.digest},
         "promotion": {"S": "p-1"},
@@ -113,7 +117,7 @@ def test_drift_is_announced_once() -> None:
 
 
 def test_the_documented_rule_of_a_consumer_matches() -> None:
-    """The pattern of docs/events.md, by EventBridge's own matching."""
+    """The pattern of docs/reference/events.md, by EventBridge's own matching."""
     text = (DOCS / "events.md").read_text()
     pattern = text.split("## A consumer's rule")[1].split("```json")[1].split("```")[0]
 
@@ -191,7 +195,7 @@ def announce(
 
 def ended(name: str, detail: str = "no", **members: Any) -> dict[str, Any]:
     """Return the change of a promotion that was refused."""
-    answer = GateRefused(detail)
+    answer = NotPromoted(GateRefused(detail))
     record = documents.ended(replace(OPEN, promotion_id=name), answer, now=NOW)
     return change(item(record) | members)
 
@@ -214,8 +218,7 @@ def test_many_announcements_go_out_in_portions() -> None:
 def test_large_announcements_go_out_in_smaller_portions() -> None:
     """By their bytes: 256 KB are the most that EventBridge takes at a time."""
     bus = Bus()
-    record = {"registryId": "1", "repositoryName": "r", "promotionId": "p", "detail": "é" * 9_900}
-    large = ended("p", document={"S": json.dumps(record)})
+    large = ended("p", answer={"S": json.dumps({"detail": "é" * 9_900})})
 
     aside = announced(bus, *[large] * 10)
 
@@ -226,7 +229,7 @@ def test_large_announcements_go_out_in_smaller_portions() -> None:
 def test_every_record_of_this_version_fits() -> None:
     """A refusal whose texts are giant is announced with the rest."""
     bus = Bus()
-    record = documents.ended(OPEN, GateRefused("\U0001f4a5" * 500_000), now=NOW)
+    record = documents.ended(OPEN, NotPromoted(GateRefused("\U0001f4a5" * 500_000)), now=NOW)
 
     assert announced(bus, ended("p-0"), change(item(record)), ended("p-2")).messages == []
 
@@ -239,15 +242,15 @@ def unreadable(name: str) -> dict[str, Any]:
 
 def too_large(name: str) -> dict[str, Any]:
     """Return the record of a version that did not cut texts."""
-    record = {"promotionId": name, "registryId": "1", "repositoryName": "r", "detail": "x" * 300_000}
-    return ended(name, document={"S": json.dumps(record)})
+    return ended(name, answer={"S": json.dumps({"detail": "x" * 300_000})})
 
 
 @pytest.mark.parametrize(
     ("stopper", "name", "code"),
     [
         (unreadable("p-1"), "p-1", "unreadable"),
-        (ended("p-1", document={"S": "no JSON"}), "p-1", "unreadable"),
+        (ended("p-1", answer={"S": "no JSON"}), "p-1", "unreadable"),
+        (ended("p-1", asked={"S": "no JSON"}), "p-1", "unreadable"),
         (too_large("p-1"), "p-1", "too_large"),
         (ended("denied"), "denied", "NotAuthorizedForDetailTypeException"),
         (ended("malformed"), "malformed", "MalformedDetail"),

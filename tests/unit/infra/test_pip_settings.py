@@ -1,4 +1,4 @@
-"""uv finds the packages that pip would find, where pip was told about an index, a proxy or certificates."""
+"""uv finds the packages that pip would find if an index, a proxy or certificates are set for pip."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ PRIVATE = "https://user:word@packages.example/simple"
 
 
 def test_variables_of_pip_reach_uv() -> None:
-    """An index, a proxy, certificates and a time-out set for pip are uv's too."""
-    told = {
+    """An index, a proxy, certificates and a time-out that are set for pip apply to uv too."""
+    environment = {
         "PIP_INDEX_URL": PRIVATE,
         "PIP_PROXY": "http://proxy.example:3128",
         "PIP_CERT": "/etc/company.pem",
@@ -24,7 +24,7 @@ def test_variables_of_pip_reach_uv() -> None:
         "PIP_DEFAULT_TIMEOUT": "180",
     }
 
-    assert pip_settings.for_uv(told, []) == {
+    assert pip_settings.for_uv(environment, []) == {
         "UV_DEFAULT_INDEX": PRIVATE,
         "HTTPS_PROXY": "http://proxy.example:3128",
         "HTTP_PROXY": "http://proxy.example:3128",
@@ -35,7 +35,7 @@ def test_variables_of_pip_reach_uv() -> None:
 
 
 def test_settings_of_pip_reach_uv(tmp_path: Path) -> None:
-    """[install] counts over [global], a variable over both, a later file over an earlier one, as for pip."""
+    """As for pip, [install] overrides [global], a variable overrides both, and a later file an earlier one."""
     machine, user = tmp_path / "machine.conf", tmp_path / "user.conf"
     machine.write_text("[global]\nindex-url = https://old.example/simple\ncert = /old.pem\n")
     user.write_text(f"[global]\ncert = /user.pem\ntimeout = 5\n[install]\nindex_url = {PRIVATE}\n")
@@ -46,17 +46,17 @@ def test_settings_of_pip_reach_uv(tmp_path: Path) -> None:
     assert found == {"UV_DEFAULT_INDEX": PRIVATE, "SSL_CERT_FILE": "/user.pem", "UV_HTTP_TIMEOUT": "60"}
 
 
-def test_several_indexes_are_one_to_uv_as_they_are_to_pip(tmp_path: Path) -> None:
-    """The best version of all indexes counts; a folder that is not there is left out, as pip does."""
+def test_uv_treats_several_indexes_as_one_like_pip(tmp_path: Path) -> None:
+    """The best version of all indexes counts, and uv ignores a folder that does not exist, like pip."""
     wheels = tmp_path / "wheels"
     wheels.mkdir()
-    told = {
+    environment = {
         "PIP_EXTRA_INDEX_URL": f"https://a.example/simple file://{wheels} file://{tmp_path}/gone",
         "PIP_FIND_LINKS": f"{wheels} {tmp_path}/gone https://links.example/",
         "PIP_CERT": "/etc/company.pem",
     }
 
-    found = pip_settings.for_uv(told, [])
+    found = pip_settings.for_uv(environment, [])
 
     assert found["UV_INDEX"] == f"https://a.example/simple file://{wheels}"
     assert found["UV_INDEX_STRATEGY"] == "unsafe-best-match"
@@ -74,15 +74,15 @@ def test_several_indexes_are_one_to_uv_as_they_are_to_pip(tmp_path: Path) -> Non
         ("PIP_TIMEOUT", "UV_HTTP_TIMEOUT"),
     ],
 )
-def test_what_uv_was_told_itself_stands(pip: str, uv: str) -> None:
-    """Who sets uv's own variable means it: pip's setting does not override it."""
+def test_a_variable_of_uv_that_is_set_is_not_changed(pip: str, uv: str) -> None:
+    """A setting of pip does not override it."""
     found = pip_settings.for_uv({pip: "7", uv: "own", "UV_SYSTEM_CERTS": "false"}, [])
 
     assert found == {}
 
 
-def test_a_company_root_on_the_machine_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the machine trusts, pip trusts, and so does uv here, unless the machine has no such list."""
+def test_uv_trusts_the_certificates_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So does pip. If the machine has no list of certificates, uv uses its own."""
     monkeypatch.setattr(pip_settings, "machine_has_certificates", lambda: True)
     assert pip_settings.for_uv({}, []) == {"UV_SYSTEM_CERTS": "true"}
 
@@ -91,7 +91,7 @@ def test_a_company_root_on_the_machine_counts(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_pip_files_are_read_where_pip_reads_them(tmp_path: Path) -> None:
-    """The machine's, the user's, and one that PIP_CONFIG_FILE names, last; the null device means none at all."""
+    """The order is: machine, user, PIP_CONFIG_FILE. The null device as PIP_CONFIG_FILE means no file."""
     files = pip_settings.pip_files({"HOME": str(tmp_path), "PIP_CONFIG_FILE": "/own.conf"})
 
     assert Path("/etc/pip.conf") in files
@@ -100,7 +100,7 @@ def test_pip_files_are_read_where_pip_reads_them(tmp_path: Path) -> None:
     assert pip_settings.pip_files({"PIP_CONFIG_FILE": "/dev/null"}) == []
 
 
-def test_a_broken_file_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_broken_file_is_reported_in_one_line(tmp_path: Path) -> None:
     """The set-up stops with the file and the line, without a traceback."""
     broken = tmp_path / "pip.conf"
     broken.write_text("index-url = https://packages.example\n")
@@ -121,8 +121,8 @@ def test_a_broken_file_is_told_in_one_line(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_shell_reads_what_is_printed(tmp_path: Path) -> None:
-    """Run as a script it prints exports, whatever characters a password has."""
+def test_a_shell_can_evaluate_the_output(tmp_path: Path) -> None:
+    """The script prints exports; a password may have any characters."""
     secret = "https://u:it's$HOME@packages.example/simple"  # a password with a quote and a dollar sign
 
     done = subprocess.run(

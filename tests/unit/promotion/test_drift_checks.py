@@ -14,7 +14,8 @@ from promoter.domain.errors import RepositoryNotFound
 from promoter.domain.model import DeferredPromotion, Head, ImageId, Promotion, Repository, Rota
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.reconcile import Reconciled, Reconciler
-from tests.support.ledgers import InMemoryLedger, dependencies
+from tests.support.answers import nobody
+from tests.support.ledgers import InMemoryLedger, dependencies, runs
 from tests.support.policies import policy, rule
 from tests.support.registries import REPOSITORY, InMemoryDeferredPromotions, InMemoryRegistry, manifest
 
@@ -84,7 +85,7 @@ def run(
         return here.now() + longest <= end
 
     done = Reconciler(
-        here, deferred_promotions or InMemoryDeferredPromotions(), promotions, lambda _: None, in_time
+        here, runs(here), deferred_promotions or InMemoryDeferredPromotions(), promotions, nobody, in_time
     ).run()
     assert here.now() <= end
     return done

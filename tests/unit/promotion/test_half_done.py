@@ -24,9 +24,9 @@ from promoter.domain.model import ImageId, Manifest, Outcome, Promotion, Reposit
 from promoter.domain.policy import Freeze
 from promoter.domain.rollback import Undo
 from promoter.promotion.dependencies import Dependencies
-from promoter.promotion.promote import promote
 from promoter.promotion.recovery import recover
 from tests.adapters.killing import Killed, mortal
+from tests.support.answers import promote, stopped
 from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import gate, policy, rule
 from tests.support.registries import REPOSITORY, FailingRegistry, InMemoryRegistry, KnownImageFacts, manifest
@@ -90,9 +90,7 @@ class HalfLost(FailingRegistry):
 
     def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
         if image_tag == self.failing_tag:
-            failure = LimitExceeded("1,000 tags")
-            failure.unanswered = True
-            raise failure
+            raise LimitExceeded("1,000 tags", unanswered=True)
         return super().put(repository, manifest, image_tag)
 
 
@@ -100,11 +98,12 @@ def test_a_put_that_may_still_arrive_does_not_hide_the_tags_before_it() -> None:
     """The caller is told which tags were put, and why it stopped, not that somebody else is in the way."""
     registry = HalfLost({"new": NEW}, failing_tag="b")
 
-    with pytest.raises(PromoterError) as stopped:
-        put("new", "p-1", dependencies(ANY_TAG, registry, ledger=InMemoryLedger()), "a", "b")
+    both = Promotion("p-1", Trigger.REQUEST, REPOSITORY, Source(ImageId("new")), ("a", "b"))
+
+    answer = stopped(both, dependencies(ANY_TAG, registry, ledger=InMemoryLedger()))
 
     assert registry.tags["a"] == NEW
-    assert (stopped.value.code, [move.image_tag for move in stopped.value.moves]) == ("limit_exceeded", ["a"])
+    assert (answer.error.code, [move.image_tag for move in answer.moves]) == ("limit_exceeded", ["a"])
 
 
 def test_nobody_is_told_to_delete_the_tags_of_a_promotion_under_way() -> None:
@@ -222,7 +221,7 @@ def test_a_tag_that_cannot_be_read_after_a_failure_is_settled_later() -> None:
 def test_a_ledger_that_cannot_be_read_is_asked_once() -> None:
     """Whether the key was used before cannot be asked either: the first error is told."""
     ledger = InMemoryLedger()
-    ledger.freezes = lambda: (_ for _ in ()).throw(LedgerError("the table is gone"))  # type: ignore[method-assign]
+    ledger.known = lambda: (_ for _ in ()).throw(LedgerError("the table is gone"))  # type: ignore[method-assign]
 
     with pytest.raises(LedgerError):
         put(

@@ -17,7 +17,6 @@ from promoter.domain.errors import (
     IdempotencyConflict,
     Interrupted,
     LedgerError,
-    NotAllowed,
     RegistryError,
     ScanPending,
     Superseded,
@@ -25,6 +24,8 @@ from promoter.domain.errors import (
     TagChanged,
     Throttled,
 )
+from promoter.domain.leasing import Begun, LeaseLost, Stale
+from promoter.domain.leasing import Busy as IsBusy
 from promoter.domain.model import (
     Finding,
     ImageId,
@@ -39,10 +40,11 @@ from promoter.domain.model import (
     Trigger,
 )
 from promoter.domain.policy import Freeze
-from promoter.domain.ports import Found, HeadMovedError
+from promoter.domain.ports import Found
+from promoter.promotion import promote as use_case
 from promoter.promotion.dependencies import Dependencies
-from promoter.promotion.promote import promote
 from promoter.promotion.recovery import recover
+from tests.support.answers import promote, stopped
 from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import gate, policy, rule
 from tests.support.registries import REPOSITORY, FailingRegistry, InMemoryRegistry, KnownImageFacts, manifest
@@ -75,10 +77,10 @@ class Busy(InMemoryLedger):
 
     times: int = 0
 
-    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Lease | Record:
+    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Begun:
         if self.times:
             self.times -= 1
-            raise TagBusy("another promotion is moving prod")
+            return IsBusy("Another promotion is moving prod. Retry.")
         return super().begin(record, seen, versions, after)
 
 
@@ -134,7 +136,7 @@ class RacingLedger(InMemoryLedger):
 
     race: list[Callable[[], object]] = field(default_factory=list)
 
-    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Lease | Record:
+    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Begun:
         if self.race:
             self.race.pop()()
         return super().begin(record, seen, versions, after)
@@ -230,9 +232,7 @@ class Silent(LostAnswers):
     """A registry that gives no answer, and puts the tag later or never."""
 
     def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
-        failure = RegistryError("read time-out")
-        failure.unanswered = True
-        raise failure
+        raise RegistryError("read time-out", unanswered=True)
 
 
 def test_a_put_that_may_still_arrive_keeps_the_lease() -> None:
@@ -284,10 +284,8 @@ class ThrottledAfterSilence(InMemoryRegistry):
     tries: int = 0
 
     def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
-        failure = Throttled("10 a second")
-        failure.unanswered = self.tries == 0
         self.tries += 1
-        raise failure
+        raise Throttled("10 a second", unanswered=self.tries == 1)
 
 
 def test_throttling_after_silence_leaves_open_what_was_done() -> None:
@@ -319,13 +317,14 @@ def test_no_put_begins_that_could_outlast_the_lease() -> None:
     ledger = InMemoryLedger(now := Ticking(step=timedelta(seconds=3)))
     registry = InMemoryRegistry({"new": NEW}, longest_put=timedelta(seconds=20))
 
-    with pytest.raises(Interrupted, match="no time left to put c") as stopped:
-        promote(promotion(image_tags=("a", "b", "c")), dependencies(ANY_TAG, registry, ledger=ledger, now=now))
+    late = stopped(promotion(image_tags=("a", "b", "c")), dependencies(ANY_TAG, registry, ledger=ledger, now=now))
+    assert isinstance(late.error, Interrupted)
+    assert "no time left to put c" in late.error.detail
 
     assert registry.puts == ["a", "b"]
-    assert [move.image_tag for move in stopped.value.moves] == ["a", "b"]
+    assert [move.image_tag for move in late.moves] == ["a", "b"]
     (record,) = ledger.announced
-    assert (record.code, record.moves) == ("interrupted", stopped.value.moves)
+    assert (record.code, record.moves) == ("interrupted", late.moves)
 
 
 @dataclass
@@ -389,13 +388,13 @@ class Forgetful(InMemoryLedger):
 
     fails_at: str = ""
 
-    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Lease | Record:
+    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Begun:
         self._fail("begin")
         return super().begin(record, seen, versions, after)
 
-    def finish(self, lease: Lease, record: Record) -> None:
+    def finish(self, lease: Lease, record: Record) -> LeaseLost | None:
         self._fail("finish")
-        super().finish(lease, record)
+        return super().finish(lease, record)
 
     def _fail(self, call: str) -> None:
         if self.fails_at == call:
@@ -411,11 +410,11 @@ def test_nothing_is_put_without_a_recorded_intent(registry: InMemoryRegistry) ->
 
 def test_a_record_that_fails_says_what_was_put(registry: InMemoryRegistry) -> None:
     """The caller knows that the tag has moved; the ledger will, once the lease is over."""
-    with pytest.raises(LedgerError) as failed:
-        promote(promotion(), dependencies(ANY_TAG, registry, ledger=Forgetful(fails_at="finish")))
+    failed = stopped(promotion(), dependencies(ANY_TAG, registry, ledger=Forgetful(fails_at="finish")))
+    assert isinstance(failed.error, LedgerError)
 
-    assert [move.outcome for move in failed.value.moves] == ["PROMOTED"]
-    assert failed.value.image_digest == NEW.digest
+    assert [move.outcome for move in failed.moves] == ["PROMOTED"]
+    assert failed.image_digest == NEW.digest
 
 
 @dataclass
@@ -569,12 +568,12 @@ def test_a_retry_that_is_refused_says_what_the_first_try_has_put() -> None:
         promote(two, inner)
     image_facts.scans[NEW.digest] = Scan("COMPLETE", (Finding("CVE-1", "HIGH", ("openssl",)),))
 
-    with pytest.raises(GateRefused) as refused:
-        promote(two, inner)
+    refused = stopped(two, inner)
+    assert isinstance(refused.error, GateRefused)
 
-    assert [(move.image_tag, move.outcome) for move in refused.value.moves] == [("a", "PROMOTED")]
+    assert [(move.image_tag, move.outcome) for move in refused.moves] == [("a", "PROMOTED")]
     record = ledger.records["p-1"]
-    assert (record.outcome, record.image_digest, record.moves) == ("REFUSED", NEW.digest, refused.value.moves)
+    assert (record.outcome, record.image_digest, record.moves) == ("REFUSED", NEW.digest, refused.moves)
 
 
 def test_a_repeat_is_told_the_first_answer_whatever_is_in_its_way_now() -> None:
@@ -598,13 +597,13 @@ class OneAtATime(InMemoryLedger):
 
     told: list[str] = field(default_factory=list)
 
-    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Lease | Record:
-        try:
-            return super().begin(record, seen, versions, after)
-        except HeadMovedError as moved:
-            tag = next(tag for tag in moved.versions if tag not in versions)
-            self.told.append(tag)
-            raise HeadMovedError({tag: moved.versions[tag]}) from None
+    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Begun:
+        begun = super().begin(record, seen, versions, after)
+        if not isinstance(begun, Stale):
+            return begun
+        tag = next(tag for tag in begun.versions if tag not in versions)
+        self.told.append(tag)
+        return Stale({tag: begun.versions[tag]})
 
 
 def test_heads_that_are_told_of_one_by_one_are_all_remembered(registry: InMemoryRegistry) -> None:
@@ -621,15 +620,11 @@ def test_heads_that_are_told_of_one_by_one_are_all_remembered(registry: InMemory
 
 
 def repeated(inner: Dependencies, **members: Any) -> Any:
-    """Send the same promotion twice; return what the second one is told, as an error or an answer."""
+    """Send the same promotion twice; return the second answer, which is of the same kind as the first."""
     with_key = promotion(fingerprint="f", **members)
-    try:
-        promote(with_key, inner)
-    except (NotAllowed, GateRefused) as first:
-        with pytest.raises(type(first)) as again:
-            promote(with_key, inner)
-        return again.value
-    return promote(with_key, inner)
+    first, again = use_case.promote(with_key, inner), use_case.promote(with_key, inner)
+    assert type(again) is type(first)
+    return again
 
 
 def test_a_repeat_is_told_the_first_answer(registry: InMemoryRegistry) -> None:
@@ -655,7 +650,8 @@ def test_a_repeated_refusal_is_told_again(registry: InMemoryRegistry) -> None:
 
     again = repeated(dependencies(gated, registry, image_facts, ledger=ledger))
 
-    assert (again.code, again.reasons[0].vulnerability, again.repeated) == ("gate_refused", "CVE-1", True)
+    assert again.repeated
+    assert (again.error.code, again.error.reasons[0].vulnerability) == ("gate_refused", "CVE-1")
     assert ledger.outcomes() == ["REFUSED"]
 
 

@@ -10,7 +10,7 @@ import pytest
 from promoter.domain.model import Head, Rota
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.drift_checks import Drifts
-from tests.support.ledgers import dependencies
+from tests.support.ledgers import dependencies, runs
 from tests.support.policies import policy, rule
 from tests.support.registries import InMemoryRegistry
 from tests.unit.promotion.test_drift_checks import NOW, head_of
@@ -22,7 +22,7 @@ def rota_of(head: Head, *patterns: str) -> Rota | None:
     here: Dependencies = dependencies(
         policy(rule(to=[], to_matching=list(patterns))), InMemoryRegistry(), now=lambda: NOW
     )
-    return Drifts(here, lambda _: None)._rota(head, None)
+    return Drifts(here, runs(here), lambda _: None)._rota(head, None)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from promoter.domain import documents, rollback
-from promoter.domain.errors import PromoterError, RegistryError, RepositoryNotFound, ScanPending, Superseded
+from promoter.domain.answers import Answer
+from promoter.domain.errors import RegistryError, RepositoryNotFound, ScanPending, Superseded
 from promoter.domain.model import (
     DeferredPromotion,
     Finding,
@@ -29,10 +30,11 @@ from promoter.domain.model import (
 )
 from promoter.domain.policy import Freeze
 from promoter.entrypoints import image_events
-from promoter.promotion.promote import promote
+from promoter.promotion import promote as use_case
 from promoter.promotion.reconcile import Reconciled, Reconciler
 from promoter.promotion.recovery import recover
-from tests.support.ledgers import InMemoryLedger, dependencies
+from tests.support.answers import nobody, promote
+from tests.support.ledgers import InMemoryLedger, dependencies, runs
 from tests.support.policies import gate, policy, rule
 from tests.support.registries import (
     REPOSITORY,
@@ -81,11 +83,8 @@ def run(
     """Run reconcile once, with time for so many steps."""
     here = dependencies(POLICY, registry, image_facts, ledger=ledger, now=lambda: NOW)
 
-    def attempt(promotion: Promotion) -> object:
-        try:
-            return promote(promotion, here)
-        except PromoterError as error:
-            return error
+    def attempt(promotion: Promotion) -> Answer:
+        return use_case.promote(promotion, here)
 
     def promotions(deferred: DeferredPromotion) -> tuple[Promotion, ...]:
         found = image_events.promotions_of(deferred, POLICY)
@@ -93,7 +92,9 @@ def run(
 
     def once(steps: int = 100) -> Reconciled:
         left = iter([True] * steps)
-        return Reconciler(here, deferred_promotions, promotions, attempt, lambda _: next(left, False)).run()
+        return Reconciler(
+            here, runs(here), deferred_promotions, promotions, attempt, lambda _: next(left, False)
+        ).run()
 
     return once
 
@@ -282,7 +283,7 @@ def test_tags_that_cannot_be_looked_at_do_not_hide_the_others(ledger: InMemoryLe
     ledger.heads[other, "prod"] = Head(other, "prod", IMAGE.digest, "p-1", NOW)
     here = dependencies(POLICY, Broken({"prod": OTHER}), ledger=ledger, now=lambda: NOW)
 
-    done = Reconciler(here, InMemoryDeferredPromotions(), lambda _: (), lambda _: None, lambda _: True).run()
+    done = Reconciler(here, runs(here), InMemoryDeferredPromotions(), lambda _: (), nobody, lambda _: True).run()
 
     assert (done.failures, done.failed) == (("no answer",), 1)
     assert [(head.repository, head.drift) for head in done.drifted] == [(other, OTHER.digest)]
@@ -317,7 +318,7 @@ def test_tags_of_a_repository_that_is_gone_are_gone(
     ledger.heads[REPOSITORY, "prod"] = Head(REPOSITORY, "prod", IMAGE.digest, "p-0", NOW)
     here = dependencies(POLICY, Gone(gone=True), ledger=ledger, now=lambda: NOW)
 
-    done = Reconciler(here, InMemoryDeferredPromotions(), lambda _: (), lambda _: None, lambda _: True).run()
+    done = Reconciler(here, runs(here), InMemoryDeferredPromotions(), lambda _: (), nobody, lambda _: True).run()
 
     assert [head.drift for head in done.drifted] == ["none"]
 
@@ -397,7 +398,7 @@ def test_a_hundred_intents_that_cannot_be_settled_do_not_block_the_next(ledger: 
         ledger.leases[intent.promotion_id] = Lease(f"t-{number}", intent, NOW - timedelta(minutes=1))
 
     here = dependencies(POLICY, registry, ledger=ledger, now=lambda: NOW)
-    done = Reconciler(here, InMemoryDeferredPromotions(), lambda _: (), lambda _: None, lambda _: True).run()
+    done = Reconciler(here, runs(here), InMemoryDeferredPromotions(), lambda _: (), nobody, lambda _: True).run()
 
     assert (done.stale, done.settled, done.failed, done.failures) == (101, ("p-100",), 100, ("no answer",))
 
@@ -428,6 +429,6 @@ def test_deferred_promotions_that_fail_do_not_hide_those_behind_them(ledger: InM
     deferred_promotions = Stuck({f"sha256:{number:064}": [WAITING] for number in range(250)})
     here = dependencies(POLICY, InMemoryRegistry(), ledger=ledger, now=lambda: NOW)
 
-    done = Reconciler(here, deferred_promotions, lambda _: (), lambda _: None, lambda _: True).run()
+    done = Reconciler(here, runs(here), deferred_promotions, lambda _: (), nobody, lambda _: True).run()
 
     assert (done.finished, done.failed) == (1, 249)

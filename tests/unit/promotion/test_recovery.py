@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,8 +11,8 @@ import pytest
 from promoter.domain.errors import RegistryError
 from promoter.domain.model import ImageId, Manifest, Outcome, Promotion, Repository, Source, Trigger
 from promoter.promotion.dependencies import Dependencies
-from promoter.promotion.promote import promote
 from promoter.promotion.recovery import recover
+from tests.support.answers import promote
 from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import policy, rule
 from tests.support.registries import REPOSITORY, InMemoryRegistry, manifest
@@ -40,9 +40,7 @@ class Dying(InMemoryRegistry):
 
     def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
         if image_tag == self.dies_at:
-            failure = RegistryError("no answer")
-            failure.unanswered = True
-            raise failure
+            raise RegistryError("no answer", unanswered=True)
         return super().put(repository, manifest, image_tag)
 
 
@@ -104,7 +102,7 @@ def test_a_repository_that_left_the_policy_ends_the_promotion(
     clock.time += timedelta(minutes=1)
     registry.reads.clear()
 
-    recover("p-1", dependencies(ELSEWHERE, registry, ledger=here.ledger, now=clock))
+    recover("p-1", replace(here, policy=ELSEWHERE))
 
     assert record(here).code == "interrupted"
     assert "could not be read" in record(here).detail
@@ -137,7 +135,7 @@ def test_a_tag_held_for_a_promotion_that_has_ended_is_freed(
     recover("p-1", here)
     ledger.held |= held
     registry.dies_at, paused = "", list[float]()
-    waiting = Dependencies(ANY_TAG, registry, here.image_facts, ledger, now=clock, pause=paused.append)
+    waiting = replace(here, pause=paused.append)
 
     assert promote(promotion("p-2", "other", "b"), waiting).outcome is Outcome.PROMOTED
     assert len(paused) == 1

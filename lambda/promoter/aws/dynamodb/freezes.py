@@ -8,13 +8,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from promoter.aws.dynamodb import table
+from promoter.aws.dynamodb import keys
+from promoter.aws.dynamodb.expressions import Values
+from promoter.aws.dynamodb.table import Table
 from promoter.domain.policy import Freeze
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 FRESH = 5
 """Seconds for which an invocation goes by what an earlier one read: so that no promotion pays for the reading."""
@@ -23,10 +22,9 @@ ALL = "*"
 
 
 class DynamoFreezes:
-    """Freezes in the function's table."""
+    """Freezes in the function's table; one object for an execution environment, so that it goes by what it set."""
 
-    def __init__(self, client: DynamoDBClient, table: str) -> None:
-        self._client = client
+    def __init__(self, table: Table) -> None:
         self._table = table
         self._read_at: float | None = None
         self._known: tuple[Freeze, ...] = ()
@@ -40,15 +38,14 @@ class DynamoFreezes:
 
     def all(self) -> tuple[Freeze, ...]:
         """Read the freezes as they are now."""
-        with table.asking("the freezes could not be read"):
-            items = table.every(
-                self._client,
-                TableName=self._table,
-                KeyConditionExpression="pk = :pk",
-                ExpressionAttributeValues={":pk": {"S": table.FREEZES}},
-                ConsistentRead=True,
-            )
-            return tuple(_freeze(item) for item in items)
+        values = Values()
+        found = self._table.every(
+            "the freezes could not be read",
+            KeyConditionExpression=f"pk={values.text(keys.FREEZES)}",
+            ConsistentRead=True,
+            **values.members(),
+        )
+        return tuple(map(_freeze, found))
 
     def put(self, freeze: Freeze) -> None:
         """Set a freeze, in place of the one for the same repositories and rule. DynamoDB forgets it at its end."""
@@ -58,9 +55,8 @@ class DynamoFreezes:
             "since": {"S": freeze.start.isoformat()},
         }
         if freeze.end:
-            item |= {"until": {"S": freeze.end.isoformat()}, "expires": {"N": table.seconds(freeze.end)}}
-        with table.asking("the freeze could not be set"):
-            self._client.put_item(TableName=self._table, Item=item)
+            item |= {"until": {"S": freeze.end.isoformat()}, "expires": {"N": keys.seconds(freeze.end)}}
+        self._table.put(item, "the freeze could not be set")
         self._read_at = None
 
     def spread(self) -> None:
@@ -69,26 +65,25 @@ class DynamoFreezes:
 
     def lift(self, freeze: Freeze) -> bool:
         """Lift the freeze for these repositories and this rule; False: there was none."""
-        with table.asking("the freeze could not be lifted"):
-            answer = self._client.delete_item(TableName=self._table, Key=_key(freeze), ReturnValues="ALL_OLD")
+        lifted = self._table.delete(_key(freeze), "the freeze could not be lifted")
         self._read_at = None
-        return "Attributes" in answer
+        return bool(lifted)
 
 
 def _key(freeze: Freeze) -> dict[str, Any]:
     glob = freeze.repositories[0] if freeze.repositories else ALL
     rule = freeze.rules[0] if freeze.rules else ALL
-    return {"pk": {"S": table.FREEZES}, "sk": {"S": f"{glob}#{rule}"}}
+    return {"pk": {"S": keys.FREEZES}, "sk": {"S": f"{glob}#{rule}"}}
 
 
 def _freeze(item: Any) -> Freeze:
     glob, _, rule = item["sk"]["S"].partition("#")
-    until = table.text(item, "until")
+    until = keys.text(item, "until")
     return Freeze(
         start=datetime.fromisoformat(item["since"]["S"]).astimezone(UTC),
         end=datetime.fromisoformat(until).astimezone(UTC) if until else None,
         reason=item["reason"]["S"],
         rules=None if rule == ALL else (rule,),
         repositories=None if glob == ALL else (glob,),
-        by=table.text(item, "by"),
+        by=keys.text(item, "by"),
     )

@@ -1,21 +1,25 @@
-"""Listings of the table, page by page: what a query asks for, and the token that asks for the next page."""
+"""Listings of the table, page by page: what a query asks for, its answer, and the token for the next page."""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from promoter.aws.dynamodb import table
+from botocore.exceptions import ClientError, ParamValidationError
+
+from promoter.aws.dynamodb import keys
+from promoter.aws.dynamodb.table import Item, Table, asking
 from promoter.domain.errors import InvalidRequest
 
 LONGEST = 2048  # bytes of a key (Amazon DynamoDB developer guide, "Quotas")
 NOT_OURS = "nextToken is not one that this question was answered with"
-Item = Mapping[str, Any]
+READS = 5  # of up to 1 MB, for one page of an answer; a filter may need several
+FILTERED_PAGE = 100  # items that one read looks at where not all of them are wanted
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Listing:
         Each is at a moment and more text. So an item of just that moment is greater than the moment alone.
         """
         bounds = {":since": since, ":until": until}
-        values = {name: table.sortable(moment) for name, moment in bounds.items() if moment}
+        values = {name: keys.sortable(moment) for name, moment in bounds.items() if moment}
         if len(values) == len(bounds):
             return self._where(f"{at} BETWEEN :since AND :until", values=values)
         conditions = {":since": f"{at} >= :since", ":until": f"{at} < :until"}
@@ -76,3 +80,43 @@ def _is_text(value: Any) -> bool:
         case {"S": str(text)}:
             return len(value) == 1 and 0 < len(text) <= LONGEST and text.isascii() and text.isprintable()
     return False
+
+
+def page(
+    table: Table,
+    listing: Listing,
+    query: Mapping[str, Any],
+    *,
+    limit: int,
+    next_token: str | None,
+    keeps: Callable[[Item], bool] | None = None,
+) -> tuple[list[Item], str | None]:
+    """Return the items of one page, and the token of the next one; with `keeps` only those that it keeps."""
+    start, found = listing.opened(next_token), list[Item]()
+    for _ in range(READS):
+        portion = {"Limit": FILTERED_PAGE if keeps else limit - len(found)}
+        answer = _query(table, {**query, **portion} | ({"ExclusiveStartKey": start} if start else {}))
+        start = answer.get("LastEvaluatedKey")
+        for number, item in enumerate(answer["Items"], 1):
+            if keeps is None or keeps(item):
+                found.append(item)
+            if len(found) == limit:
+                is_last = number == len(answer["Items"]) and not start
+                return found, None if is_last else listing.closed(item)
+        if not start:
+            break
+    return found, listing.closed(start) if start else None
+
+
+def _query(table: Table, query: Mapping[str, Any]) -> Any:
+    with asking("the ledger could not be read"):
+        try:
+            return table.client.query(TableName=table.name, **query)
+        except (ClientError, ParamValidationError) as error:
+            if "ExclusiveStartKey" in query and _is_invalid(error):
+                raise InvalidRequest(NOT_OURS, field="nextToken") from error
+            raise
+
+
+def _is_invalid(error: ClientError | ParamValidationError) -> bool:
+    return isinstance(error, ParamValidationError) or error.response["Error"]["Code"] == "ValidationException"

@@ -1,19 +1,17 @@
-"""The DynamoDB table of ledger, deferred promotions and freezes: keys, items, values, errors."""
+"""The function's DynamoDB table: its calls, with every error of AWS as a LedgerError."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from promoter.domain import documents
 from promoter.domain.errors import LedgerError
-from promoter.domain.model import Head, Record, Repository
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -21,101 +19,92 @@ if TYPE_CHECKING:
 INDEX = "listed"
 """The table's one index, by `listing` and `listedAt`: open and deferred promotions, histories, heads."""
 
-OPEN, DEFERRED, HEADS, FREEZES = "open", "deferred", "heads", "freezes"
+CONDITION_FAILED, CONFLICT = "ConditionalCheckFailed", "TransactionConflict"
+IN_THE_WAY = {CONFLICT, "ThrottlingError", "ProvisionedThroughputExceeded"}
+"""Why DynamoDB cancels what it would carry out a moment later (API reference, TransactWriteItems)."""
 
-DEFERRED_SHARDS = 16
-"""The keys that list deferred promotions; one takes 1,000 write units a second (DynamoDB developer guide)."""
+TOKEN = 12
+"""Random bytes by which DynamoDB knows, for ten minutes, that the SDK sends a transaction once more."""
 
-
-FREE = "attribute_not_exists(lease)"
-"""The condition on the head of a tag that nobody has leased."""
-
-
-def place(repository: Repository) -> str:
-    """Return a repository as it stands in keys."""
-    return f"{repository.registry_id}/{repository.name}"
+Item = Mapping[str, Any]
+Change = dict[str, dict[str, Any]]
+"""A Put or an Update of a transaction, without the table's name."""
 
 
-def placed(text: str) -> Repository:
-    """Return the repository of a key."""
-    registry_id, _, name = text.partition("/")
-    return Repository(registry_id, name)
+@dataclass(frozen=True)
+class Table:
+    """One table, and the Region of the registry whose tags it has. `what` begins the message of a LedgerError."""
 
+    client: DynamoDBClient
+    name: str
+    region: str
 
-def promotion_key(promotion_id: str) -> dict[str, Any]:
-    """Return the key of a promotion's record."""
-    return {"pk": {"S": f"promotion#{promotion_id}"}, "sk": {"S": "record"}}
+    def __post_init__(self) -> None:
+        """Have transactions sent without the spaces that botocore puts into JSON: they are 5% of it."""
+        self.client.meta.events.register(
+            "before-call.dynamodb.TransactWriteItems", _compact, unique_id="ecr-promoter-compact"
+        )
 
+    def get(self, key: Item, what: str) -> Item:
+        """Return an item as it is now; empty where there is none."""
+        with asking(what):
+            answer = self.client.get_item(TableName=self.name, Key=dict(key), ConsistentRead=True)
+        return answer.get("Item", {})
 
-def head_key(repository: Repository, image_tag: str) -> dict[str, Any]:
-    """Return the key of a tag's head."""
-    return {"pk": {"S": f"heads#{place(repository)}"}, "sk": {"S": image_tag}}
+    def query(self, what: str, **query: Any) -> Any:
+        """Return one page of a query."""
+        with asking(what):
+            return self.client.query(TableName=self.name, **query)
 
+    def every(self, what: str, **query: Any) -> Iterator[Item]:
+        """Yield the items of a query, page after page. botocore's paginators cost a cold start 8 ms a service."""
+        start: dict[str, Any] = {}
+        while True:
+            answer = self.query(what, **query, **start)
+            yield from answer["Items"]
+            if not (last := answer.get("LastEvaluatedKey")):
+                return
+            start = {"ExclusiveStartKey": last}
 
-def head_at(repository: Repository, image_tag: str) -> str:
-    """Return where a head is listed: beside the others of its repository, wherever its tag goes."""
-    return f"{place(repository)}:{image_tag}"
+    def put(self, item: Item, what: str, **condition: Any) -> bool:
+        """Put an item; False: the condition did not hold."""
+        with asking(what), _Condition() as holds:
+            self.client.put_item(TableName=self.name, Item=dict(item), **condition)
+        return holds.held
 
+    def update(self, key: Item, change: str, what: str, **condition: Any) -> bool:
+        """Update an item; False: the condition did not hold."""
+        with asking(what), _Condition() as holds:
+            self.client.update_item(TableName=self.name, Key=dict(key), UpdateExpression=change, **condition)
+        return holds.held
 
-def reconcile_key(name: str) -> dict[str, Any]:
-    """Return the key of what reconcile remembers from run to run."""
-    return {"pk": {"S": "reconcile"}, "sk": {"S": name}}
+    def delete(self, key: Item, what: str, **condition: Any) -> Item | None:
+        """Delete an item and return it, empty where there was none; None: the condition did not hold."""
+        with asking(what), _Condition():
+            answer = self.client.delete_item(
+                TableName=self.name, Key=dict(key), ReturnValues="ALL_OLD", **condition
+            )
+            return answer.get("Attributes", {})
+        return None
 
-
-def history_of(repository: Repository, image_tag: str | None = None) -> str:
-    """Return what a repository's history, or one of its tag's, is listed under."""
-    return f"history#{place(repository)}" + (f"#{image_tag}" if image_tag else "")
-
-
-def text(item: Mapping[str, Any], name: str) -> str | None:
-    """Return a text of an item; None where it has none."""
-    return item[name]["S"] if name in item else None
-
-
-def number(item: Mapping[str, Any], name: str) -> int:
-    """Return a number of an item; 0 where it has none."""
-    return int(item[name]["N"]) if name in item else 0
-
-
-def seconds(moment: datetime) -> str:
-    """Return a moment as DynamoDB's time to live wants it."""
-    return str(int(moment.timestamp()))
-
-
-def sortable(moment: datetime) -> str:
-    """Return a moment as a text that sorts like it."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def record_of(item: Mapping[str, Any]) -> Record:
-    """Read a record's item, or one of a history, which has no fingerprint."""
-    found = documents.read(json.loads(item["document"]["S"]))
-    return replace(found, fingerprint=text(item, "fingerprint") or "")
-
-
-def head_of(item: Mapping[str, Any]) -> Head:
-    """Read a head's item."""
-    return Head(
-        repository=placed(item["pk"]["S"].partition("#")[2]),
-        image_tag=item["sk"]["S"],
-        image_digest=item["digest"]["S"],
-        promotion_id=item["promotion"]["S"],
-        moved_at=datetime.fromisoformat(item["moved"]["S"]),
-        drift=text(item, "drift"),
-        undoes=text(item, "undoes"),
-        moving="moving" in item or number(item, "version") > 1,
-    )
-
-
-def every(client: DynamoDBClient, **query: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield the items of a query, page after page. botocore's paginators cost a cold start 8 ms a service."""
-    start: dict[str, Any] = {}
-    while True:
-        answer = client.query(**query, **start)
-        yield from answer["Items"]
-        if not (last := answer.get("LastEvaluatedKey")):
-            return
-        start = {"ExclusiveStartKey": last}
+    def transact(self, changes: Sequence[Change], what: str) -> list[Item]:
+        """Send a transaction; return the reasons, one a change, why it was not carried out: none if it was."""
+        items: Any = [
+            {verb: {"TableName": self.name, **members} for verb, members in change.items()} for change in changes
+        ]
+        with asking(what):
+            try:
+                self.client.transact_write_items(
+                    TransactItems=items, ClientRequestToken=secrets.token_urlsafe(TOKEN)
+                )
+            except ClientError as error:
+                reasons = error.response.get("CancellationReasons", [])
+                codes = {reason.get("Code") for reason in reasons} - {"None", None}
+                expected = codes <= {CONDITION_FAILED, *IN_THE_WAY}
+                if error.response["Error"]["Code"] != "TransactionCanceledException" or not expected:
+                    raise
+                return list(reasons)
+        return []
 
 
 @contextmanager
@@ -127,13 +116,21 @@ def asking(what: str) -> Iterator[None]:
         raise LedgerError(f"{what}: {error}") from error
 
 
-def succeeds(write: Callable[[], object], what: str) -> bool:
-    """Carry out a write; False: its condition did not hold. Raises a LedgerError about `what` for all else."""
-    with asking(what):
-        try:
-            write()
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            return False
-    return True
+class _Condition:
+    """Takes note of a condition that did not hold; `held` is False then."""
+
+    held = True
+
+    def __enter__(self) -> _Condition:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        failed = (
+            isinstance(error, ClientError) and error.response["Error"]["Code"] == "ConditionalCheckFailedException"
+        )
+        self.held = not failed
+        return failed
+
+
+def _compact(params: dict[str, Any], **_: Any) -> None:
+    params["body"] = json.dumps(json.loads(params["body"]), separators=(",", ":")).encode()

@@ -109,9 +109,7 @@ class EcrRegistry:
                 "ImageAlreadyExistsException",
                 "ImageTagAlreadyExistsException",
             }:
-                failure = translated(error, f"{image_tag} of {repository.name}")
-                failure.unanswered = self._lost
-                raise failure from error
+                raise translated(error, f"{image_tag} of {repository.name}", unanswered=self._lost) from error
             tag = ImageId(image_tag=image_tag)
             answer = self.read(repository, [tag])[tag]
             if not isinstance(answer, Manifest) or answer.digest != manifest.digest:
@@ -160,17 +158,16 @@ class EcrRegistry:
         return answers, damaged
 
 
-def translated(error: ClientError, subject: str) -> PromoterError:
-    """Return the PromoterError for an error of ECR's about `subject`."""
+def translated(error: ClientError, subject: str, *, unanswered: bool = False) -> PromoterError:
+    """Return the PromoterError for an error of ECR's about `subject`; a Failure may be `unanswered`."""
     code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
-    return ERRORS.get(code, RegistryError)(f"{subject}: {message or code} ({code})")
+    kind, detail = ERRORS.get(code, RegistryError), f"{subject}: {message or code} ({code})"
+    return kind(detail, unanswered=unanswered) if issubclass(kind, Failure) else kind(detail)
 
 
 def unreachable(error: BotoCoreError) -> Failure:
     """Return the Failure for a call that got no answer."""
-    failure = RegistryError(f"Amazon ECR could not be asked: {error}")
-    failure.unanswered = True
-    return failure
+    return RegistryError(f"Amazon ECR could not be asked: {error}", unanswered=True)
 
 
 def _wire(image_id: ImageId) -> Any:
@@ -190,9 +187,12 @@ def _asked_for(answered: Any, image_ids: Iterable[ImageId]) -> list[ImageId]:
 
 def _manifest(image: Any) -> tuple[Manifest, str]:
     """Return the answer under its stated digest, and the digest that its bytes really have."""
-    body = image["imageManifest"].encode()
-    media_type = image.get("imageManifestMediaType") or media_type_of(body)
-    return Manifest(body, media_type, image["imageId"]["imageDigest"]), digest_of(body, media_type)
+    body, stated = image["imageManifest"].encode(), image["imageId"]["imageDigest"]
+    try:
+        media_type = image.get("imageManifestMediaType") or media_type_of(body)
+    except InvalidRequest as error:  # the registry's bytes, not the caller's
+        raise RegistryError(f"Amazon ECR answers {stated} with bytes that are not a manifest.") from error
+    return Manifest(body, media_type, stated), digest_of(body, media_type)
 
 
 def _missing(failure: Any, image_id: ImageId, repository: Repository) -> Missing | Unreadable:

@@ -1,60 +1,62 @@
-"""What API Gateway hands over with a request: who asks, and with what (HTTP APIs, payload format 2.0)."""
+"""What API Gateway hands over with a request: who asks, and with what (HTTP APIs, payload format 2.0).
+
+Powertools reads the event. What is decided here is what our API promises beyond that.
+"""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping
 from typing import Any
+
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from promoter.domain.errors import InvalidRequest
 from promoter.domain.principal import principal
+from promoter.entrypoints.http.origin import Origin
+from promoter.settings import Settings
 
-Event = Mapping[str, Any]
+Event = APIGatewayProxyEventV2
 GITHUB = "https://token.actions.githubusercontent.com"
 
 
 def caller(event: Event) -> str | None:
     """Return who API Gateway authenticated, as a rule's `callers` name it; None for nobody.
 
-    With SigV4 the IAM ARN. With a token `github:` and the subject of GitHub's OIDC token without its `repo:`,
-    `github:OWNER/REPO:environment:prod`, or `jwt:` and the subject of any other issuer's.
+    With SigV4 this is the IAM ARN. With a token of GitHub's OIDC issuer it is `github:` and the subject without
+    its `repo:`, as in `github:OWNER/REPO:environment:prod`. With a token of another issuer it is `jwt:` and the
+    subject.
     """
-    authorizer = event["requestContext"].get("authorizer") or {}
-    if "iam" in authorizer:
-        return (authorizer["iam"] or {}).get("userArn")
-    subject = str(claims(event).get("sub") or "")
-    if not subject or subject != subject.encode(errors="replace").decode():  # half a surrogate pair names nobody
+    if arn := event.request_context.authorizer.iam.user_arn:
+        return arn
+    claims = _claims(event)
+    subject = str(claims.get("sub") or "")
+    # JSON can hold half of a surrogate pair. Powertools hands it on, but DynamoDB and the logs take only UTF-8.
+    if not subject or subject != subject.encode(errors="replace").decode():
         return None
-    if claims(event).get("iss") == GITHUB:
+    if claims.get("iss") == GITHUB:
         return f"github:{subject.removeprefix('repo:')}"
     return f"jwt:{subject}"
 
 
-def claims(event: Event) -> Mapping[str, Any]:
-    """Return what a token says, once API Gateway has verified it; nothing for a signed request."""
-    authorizer = event["requestContext"].get("authorizer") or {}
-    return (authorizer.get("jwt") or {}).get("claims") or {}
-
-
-def asking(event: Event) -> str:
-    """Return the principal that asks: to it the Idempotency-Key belongs."""
-    return principal(caller(event), issuer=claims(event).get("iss"))
-
-
-def key(event: Event) -> str | None:
-    """Return the Idempotency-Key; header names come in lower case."""
-    return (event.get("headers") or {}).get("idempotency-key")
-
-
-def parameters(event: Event) -> Mapping[str, str]:
-    """Return the query string's parameters; one that is given twice comes with a comma between."""
-    return event.get("queryStringParameters") or {}
+def origin(event: Event) -> Origin:
+    """Return what the body of a request does not say: who sent it, and where the function runs."""
+    settings, who = Settings.read(), caller(event)
+    return Origin(
+        caller=who,
+        principal=principal(who, issuer=_claims(event).get("iss")),
+        idempotency_key=event.headers.get("idempotency-key"),
+        registry_id=settings.registry_id,
+        region=settings.region,
+    )
 
 
 def body(event: Event) -> bytes:
-    """Return the body's bytes; API Gateway encodes what it takes for binary."""
-    text = event.get("body") or ""
+    """Return the body's bytes; API Gateway encodes in base64 what it takes for binary."""
     try:
-        return base64.b64decode(text) if event.get("isBase64Encoded") else text.encode()
-    except ValueError as error:  # half a surrogate pair, or no base64
-        raise InvalidRequest(f"the body is not JSON: {error}", field="body") from error
+        return (event.decoded_body or "").encode()
+    except ValueError as error:  # Powertools raises for what is not base64 or not UTF-8; JSON is always UTF-8
+        raise InvalidRequest(f"The body is not JSON: {error}", field="body") from error
+
+
+def _claims(event: Event) -> dict[str, Any]:
+    """Return what a token says, once API Gateway has verified it; nothing for a signed request."""
+    return event.request_context.authorizer.jwt_claim

@@ -1,37 +1,31 @@
-"""Whom the routes of the HTTP API are for, beside what API Gateway and the rules say."""
+"""Who may use the routes of the HTTP API, in addition to what API Gateway and the rules say."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from promoter import wiring
-from promoter.domain.errors import NotAllowed
+from promoter.domain.decision import require_operator
 from promoter.domain.policy import matches
 from promoter.entrypoints.http.gateway import Event, caller
 from promoter.settings import Settings
 
 Guard = Callable[[Event], None]
-"""Raises NotAllowed for a caller that a route is not for."""
+"""Raises NotAllowed for a caller who may not use a route."""
 
 
 def left_to_the_rules(event: Event) -> None:
-    """Let in whom API Gateway lets in: the policy judges."""
+    """Admit everyone whom API Gateway admits. The policy decides about each promotion."""
 
 
 def for_the_known(event: Event) -> None:
-    """Let in operators, and the callers that rules name."""
-    globs = {glob for rule in wiring.policy().rules for glob in rule.callers or ()}
-    if not any(matches(caller(event) or "", glob) for glob in globs):
+    """Admit operators, and the callers that rules name. The policy decides about each rollback."""
+    who = caller(event) or ""
+    if not any(matches(who, glob) for rule in wiring.policy().rules for glob in rule.callers or ()):
         for_operators(event)
 
 
 def for_operators(event: Event) -> None:
-    """Let in those whom the setting `operators` names; where it names nobody, all whom API Gateway lets in."""
-    if Settings.read().operators:
-        for_named_operators(event)
-
-
-def for_named_operators(event: Event) -> None:
-    """Let in those whom the setting `operators` names, and nobody where it is left out."""
-    if not any(matches(caller(event) or "", glob) for glob in Settings.read().operators):
-        raise NotAllowed(f"caller {caller(event)} is no operator: the setting operators names who is")
+    """Admit those whom the setting `operators` names. If it names nobody, admit all whom API Gateway admits."""
+    if operators := Settings.read().operators:
+        require_operator(caller(event), operators)

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 
 from promoter import telemetry, wiring
-from promoter.domain import documents, rollback
+from promoter.domain import documents, history
 from promoter.domain.errors import InternalError, InvalidRequest, PromoterError, PromotionNotFound, RouteNotFound
-from promoter.domain.model import Promotion, Record, Repository
+from promoter.domain.model import Promotion
 from promoter.entrypoints import service
-from promoter.entrypoints.http import queries, schemas, views
-from promoter.entrypoints.http.gateway import Event, asking, body, caller, key, parameters
-from promoter.entrypoints.http.guards import (
-    Guard,
-    for_named_operators,
-    for_operators,
-    for_the_known,
-    left_to_the_rules,
-)
-from promoter.entrypoints.http.views import image, promoted, refused, respond
+from promoter.entrypoints.http import gateway, views
+from promoter.entrypoints.http.gateway import Event
+from promoter.entrypoints.http.guards import Guard, for_operators, for_the_known, left_to_the_rules
+from promoter.entrypoints.http.origin import is_promotion_id
+from promoter.entrypoints.http.schemas import freezes, listings, promotions, rollbacks
+from promoter.entrypoints.http.views import refused, respond
 from promoter.promotion.drift_checks import read_tags
-from promoter.promotion.recovery import recover
+from promoter.promotion.rollbacks import plan_rollback, plan_tag_rollback
 from promoter.settings import Settings
 
-JSON = "application/json"
+Serve = Callable[..., Response[str]]
 
 
 @functools.cache
@@ -34,11 +30,11 @@ def resolver() -> APIGatewayHttpResolver:
     """Build the routes, once."""
     app = APIGatewayHttpResolver()
 
-    def route(method: str, path: str, serve: Callable[..., Response[str]], guard: Guard) -> None:
+    def route(method: str, path: str, serve: Serve, guard: Guard) -> None:
         def served(**parameters: str) -> Response[str]:
             if app.current_event.path.endswith("\n"):  # the router's patterns end with $, which is also before it
-                return answered(no_route, left_to_the_rules, app.current_event.raw_event)
-            return answered(serve, guard, app.current_event.raw_event, **parameters)
+                return answer(no_route, left_to_the_rules, app.current_event)
+            return answer(serve, guard, app.current_event, **parameters)
 
         app.route(path, method=method)(served)
 
@@ -51,144 +47,89 @@ def resolver() -> APIGatewayHttpResolver:
     route("GET", "/freeze", list_freezes, for_the_known)
     route("PUT", "/freeze", freeze, for_operators)
     route("DELETE", "/freeze", lift, for_operators)
-    route("POST", "/reconcile", put_right, for_operators)  # only the reconciler is asked
+    route("POST", "/reconcile", reconcile, for_operators)  # API Gateway sends it to the reconciler
 
     @app.not_found
     def unknown(_: Exception) -> Response[str]:
-        return answered(no_route, left_to_the_rules, app.current_event.raw_event)
+        return answer(no_route, left_to_the_rules, app.current_event)
 
     @app.exception_handler(Exception)  # type: ignore[untyped-decorator]
     def unexpected(error: Exception) -> Response[str]:
         telemetry.logger.error("internal error", exc_info=error)
-        return refused(InternalError("try again; the function's log has the cause"), promotion_id=None)
+        return refused(
+            InternalError("The service failed. Retry. The function's log has the cause."), promotion_id=None
+        )
 
     return app
 
 
-def answered(serve: Callable[..., Response[str]], guard: Guard, event: Event, **parameters: str) -> Response[str]:
-    """Serve a route; what it cannot do is told as a problem document."""
+def answer(serve: Serve, guard: Guard, event: Event, **parameters: str) -> Response[str]:
+    """Serve a route. This is the one place that turns errors into problem documents."""
     promotion_id = parameters.get("promotion_id")
-    is_one = promotion_id is not None and schemas.PROMOTION_ID.fullmatch(promotion_id) is not None
+    is_odd = promotion_id is not None and not is_promotion_id(promotion_id)
     try:
         guard(event)
-        if promotion_id is not None and not is_one:
-            raise PromotionNotFound("a promotionId has letters, digits and hyphens, 64 at most")
+        if is_odd:
+            raise PromotionNotFound("A promotionId has letters, digits and hyphens, 64 at most.")
         return serve(event, **parameters)
     except PromoterError as error:
-        telemetry.report_refused(error, route=f"{event.get('routeKey')}", caller=caller(event))
-        return refused(error, promotion_id=promotion_id if is_one else None)
+        telemetry.report_refused(error, route=f"{event.get('routeKey')}", caller=gateway.caller(event))
+        return refused(error, promotion_id=None if is_odd else promotion_id)
 
 
 def no_route(event: Event) -> Response[str]:
-    """Answer what reaches the function and is none of its routes; below /promotions it can only be an odd id."""
+    """Answer what reaches the function on a path that has no route. Below /promotions the cause is an odd id."""
     if f"{event.get('rawPath')}".startswith("/promotions/"):
-        raise PromotionNotFound("there is no promotion at this path")
-    raise RouteNotFound("the API has no route of this method and path")
+        raise PromotionNotFound("There is no promotion at this path.")
+    raise RouteNotFound("The API has no route with this method and path.")
 
 
 def promote(event: Event) -> Response[str]:
-    """Serve `POST /promotions`."""
-    settings = Settings.read()
-    promotion_id = schemas.promotion_id(key(event), asking(event), "")
-    origin = schemas.Origin(promotion_id, caller(event), settings.registry_id, settings.region)
+    """Serve `POST /promotions`. A request that cannot be read counts as a promotion, with a promotionId."""
+    origin = gateway.origin(event)
+    promotion_id = origin.promotion_id()
     try:
-        promotion = schemas.read_promotion(body(event), origin)
+        promotion = promotions.read(gateway.body(event), origin, promotion_id)
     except InvalidRequest as error:
         telemetry.report_invalid(error, promotion_id=promotion_id, caller=origin.caller)
         return refused(error, promotion_id=promotion_id)
-    return carried_out(promotion)
+    return carry_out(promotion)
 
 
 def roll_back(event: Event, promotion_id: str) -> Response[str]:
     """Serve `POST /promotions/{id}/rollback`."""
-    asked = schemas.rollback(body(event))
-    what = f"{promotion_id} {asked.image_tags}"
-    undo = undoing(event, promotion_id, what, image_tags=asked.image_tags, override=asked.override)
-    return rolled_back(event, wiring.history().promotion(promotion_id), undo)
+    undo = rollbacks.read(gateway.body(event), gateway.origin(event), promotion_id)
+    return carry_out(plan_rollback(promotion_id, undo, wiring.dependencies()))
 
 
 def roll_back_tag(event: Event) -> Response[str]:
     """Serve `POST /rollback`: take back the last promotion of a tag, whichever that was."""
-    asked = schemas.tag_rollback(body(event))
-    repository = Repository(asked.registry_id or Settings.read().registry_id, asked.repository_name)
-    place = f"{repository.registry_id}/{repository.name}:{asked.image_tag}"
-    what = f"{place}@{asked.expected_digest}"
-    undo = undoing(event, place, what, image_tags=[asked.image_tag], override=asked.override)
-    record = repeated(event, undo) or last_promotion(repository, asked.image_tag, asked.expected_digest)
-    return rolled_back(event, record, undo)
-
-
-def undoing(
-    event: Event,
-    subject: str,
-    what: str,
-    *,
-    image_tags: Sequence[str] | None,
-    override: schemas.OverrideBody | None,
-) -> rollback.Undo:
-    """Return who asks for a rollback of `subject`; an Idempotency-Key stands for `what` and the reason."""
-    reason = override.reason if override else None
-    return rollback.Undo(
-        promotion_id=schemas.promotion_id(key(event), asking(event), subject),
-        caller=caller(event),
-        image_tags=image_tags,
-        fingerprint=f"{what} {reason}" if reason else what,
-        override=reason,
+    origin = gateway.origin(event)
+    asked = rollbacks.read_by_tag(gateway.body(event), origin)
+    promotion = plan_tag_rollback(
+        asked.repository,
+        asked.image_tag,
+        asked.expected_digest,
+        asked.undo,
+        wiring.dependencies(),
+        is_repeat_possible=origin.idempotency_key is not None,
     )
+    return carry_out(promotion)
 
 
-def repeated(event: Event, undo: rollback.Undo) -> Record | None:
-    """Return what the same call took back before, where it has an Idempotency-Key: by now it is not the last."""
-    try:
-        earlier = wiring.history().promotion(undo.promotion_id) if key(event) else None
-        return wiring.history().promotion(earlier.undoes) if earlier and earlier.undoes else None
-    except PromotionNotFound:
-        return None
-
-
-def last_promotion(repository: Repository, image_tag: str, expected_digest: str) -> Record:
-    """Return the last promotion of a tag, if that can be taken back by the tag alone."""
-    head = wiring.dependencies().ledger.head(repository, image_tag)
-    if head is None:
-        raise PromotionNotFound(f"no promotion of tag {image_tag} of {repository.name} is known")
-    record = wiring.history().promotion(head.promotion_id)
-    rollback.require_last(record, head, expected_digest)
-    return record
-
-
-def rolled_back(event: Event, record: Record, undo: rollback.Undo) -> Response[str]:
-    """Roll a promotion back, for those who may; only operators whom the setting names may override."""
-    if undo.override is not None:
-        for_named_operators(event)
-    elif names_no_callers(record):
-        for_operators(event)
-    if record.outcome is None and recover(record.promotion_id, wiring.dependencies()):
-        record = wiring.history().promotion(record.promotion_id)
-    return carried_out(rollback.promotion(record, undo))
-
-
-def names_no_callers(record: Record) -> bool:
-    """Say whether the rule by which something was promoted leaves it to others who may take it back."""
-    return any(rule.name == record.rule and rule.callers is None for rule in wiring.policy().rules)
-
-
-def carried_out(promotion: Promotion) -> Response[str]:
+def carry_out(promotion: Promotion) -> Response[str]:
     """Carry out a promotion, and say how it ended."""
-    answer = service.attempt(promotion)
-    if isinstance(answer, PromoterError):
-        done = [image(promotion.repository, answer.image_digest, move) for move in answer.moves]
-        return refused(answer, promotion_id=promotion.promotion_id, images=done)
-    return respond(200, JSON, promoted(answer) | ({"undoes": promotion.undoes} if promotion.undoes else {}))
+    return views.answered(promotion, service.attempt(promotion))
 
 
 def get_promotion(event: Event, promotion_id: str) -> Response[str]:  # noqa: ARG001 - every route takes the event
     """Serve `GET /promotions/{id}`."""
-    return respond(200, JSON, documents.document(wiring.history().promotion(promotion_id)))
+    return respond(documents.document(wiring.history().promotion(promotion_id)))
 
 
 def list_promotions(event: Event) -> Response[str]:
     """Serve `GET /promotions`."""
-    asked = queries.promotions(parameters(event), Settings.read().registry_id)
+    asked = listings.read_promotions(event.query_string_parameters, Settings.read().registry_id)
     page = wiring.history().promotions(
         asked.repository,
         image_tag=asked.image_tag,
@@ -196,45 +137,47 @@ def list_promotions(event: Event) -> Response[str]:
         limit=asked.limit,
         next_token=asked.next_token,
     )
-    found = [documents.document(record) for record in page.entries]
-    return respond(200, JSON, {"promotions": found} | views.more(page.next_token))
+    return respond(views.page("promotions", [history.document(each) for each in page.entries], page.next_token))
 
 
 def list_heads(event: Event) -> Response[str]:
     """Serve `GET /heads`: where the ledger has the tags, and where the registry has them."""
-    asked = queries.heads(parameters(event), Settings.read().registry_id)
+    asked = listings.read_heads(event.query_string_parameters, Settings.read().registry_id)
     wiring.policy().require_repository(asked.repository)
     page = wiring.history().heads(
         asked.repository, image_tag=asked.image_tag, limit=asked.limit, next_token=asked.next_token
     )
-    found = views.compared(read_tags(page.entries, wiring.registry()))
-    return respond(200, JSON, {"heads": found} | views.more(page.next_token))
+    found = read_tags(page.entries, wiring.registry())
+    return respond(views.page("heads", views.compared(found), page.next_token))
 
 
 def list_freezes(event: Event) -> Response[str]:  # noqa: ARG001 - every route takes the event
     """Serve `GET /freeze`."""
-    return respond(200, JSON, {"freezes": [views.frozen(each) for each in wiring.freezes().all()]})
+    return respond({"freezes": [views.frozen(each) for each in wiring.freezes().all()]})
 
 
 def freeze(event: Event) -> Response[str]:
-    """Serve `PUT /freeze`; the answer comes when every invocation that begins from then on goes by it."""
-    wanted = queries.freeze(body(event), by=caller(event), rules=wiring.policy().rules)
+    """Serve `PUT /freeze`. Every promotion that begins after the answer obeys the freeze."""
+    caller = gateway.caller(event)
+    wanted = freezes.read(gateway.body(event), by=caller, rules=wiring.policy().rules)
     wiring.freezes().put(wanted)
-    telemetry.logger.warning("frozen", caller=caller(event), freeze=views.frozen(wanted))
+    telemetry.logger.warning("frozen", caller=caller, freeze=views.frozen(wanted))
     wiring.freezes().spread()
-    return respond(200, JSON, views.frozen(wanted))
+    return respond(views.frozen(wanted))
 
 
 def lift(event: Event) -> Response[str]:
     """Serve `DELETE /freeze`."""
-    scope = queries.scope(parameters(event))
+    scope = freezes.read_scope(event.query_string_parameters)
     lifted = wiring.freezes().lift(scope)
-    telemetry.logger.warning("freeze lifted", caller=caller(event), lifted=lifted, freeze=views.frozen(scope))
-    return respond(200, JSON, {"lifted": lifted})
+    telemetry.logger.warning(
+        "freeze lifted", caller=gateway.caller(event), lifted=lifted, freeze=views.frozen(scope)
+    )
+    return respond({"lifted": lifted})
 
 
-def put_right(event: Event) -> Response[str]:  # noqa: ARG001 - every route takes the event
+def reconcile(event: Event) -> Response[str]:  # noqa: ARG001 - every route takes the event
     """Serve `POST /reconcile`."""
     from promoter.entrypoints import reconcile_runs  # only the reconciler needs it
 
-    return respond(200, JSON, views.reconciled(reconcile_runs.on_request()))
+    return respond(views.reconciled(reconcile_runs.on_request()))

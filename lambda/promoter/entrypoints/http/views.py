@@ -9,16 +9,26 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.event_handler import Response
 
 from promoter.domain import documents, drift
+from promoter.domain.answers import Answer, NotPromoted
 from promoter.domain.errors import PromoterError
-from promoter.domain.model import Head, Manifest, Promoted, Repository, TagMove, Unreadable
+from promoter.domain.model import Head, Manifest, Promoted, Promotion, Repository, TagMove, Unreadable
 from promoter.domain.policy import Freeze
 from promoter.domain.ports import Found
 
 if TYPE_CHECKING:
     from promoter.promotion.reconcile import Reconciled
 
+JSON = "application/json"
 PROBLEM = "application/problem+json"  # RFC 9457
 MAX_MANIFEST_BYTES = 5_000_000  # of manifests in one answer; Lambda answers with 6 MB at most
+
+
+def answered(promotion: Promotion, answer: Answer) -> Response[str]:
+    """Return how a promotion ended: its document, or a problem document with the tags that it had put before."""
+    if isinstance(answer, NotPromoted):
+        done = [image(promotion.repository, answer.image_digest, move) for move in answer.moves]
+        return refused(answer.error, promotion_id=promotion.promotion_id, images=done)
+    return respond(promoted(answer) | ({"undoes": promotion.undoes} if promotion.undoes else {}))
 
 
 def promoted(answer: Promoted) -> dict[str, Any]:
@@ -82,9 +92,9 @@ def _compared(head: Head, answer: Found) -> dict[str, Any]:
     }
 
 
-def more(next_token: str | None) -> dict[str, str]:
-    """Return the member that asks for the next page, where there is one."""
-    return {"nextToken": next_token} if next_token else {}
+def page(name: str, entries: Sequence[Mapping[str, Any]], next_token: str | None) -> dict[str, Any]:
+    """Return a page of a list, with the token that asks for the next page, where there is one."""
+    return {name: entries} | ({"nextToken": next_token} if next_token else {})
 
 
 def reconciled(done: Reconciled) -> dict[str, Any]:
@@ -112,11 +122,20 @@ def refused(
     reasons = [documents.reason(each) for each in error.reasons]
     extension = {"promotionId": promotion_id, "field": error.field, "reasons": reasons, "images": images}
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
-    return respond(error.http_status, PROBLEM, document | {k: v for k, v in extension.items() if v}, headers)
+    return respond(
+        document | {name: value for name, value in extension.items() if value},
+        status=error.http_status,
+        content_type=PROBLEM,
+        headers=headers,
+    )
 
 
 def respond(
-    status: int, content_type: str, document: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    document: Mapping[str, Any],
+    *,
+    status: int = 200,
+    content_type: str = JSON,
+    headers: Mapping[str, str] | None = None,
 ) -> Response[str]:
     """Return a JSON response that no cache keeps."""
     return Response(

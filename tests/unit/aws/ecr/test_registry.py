@@ -95,6 +95,16 @@ def test_a_media_type_that_ecr_leaves_out_is_read_off_the_manifest(ecr: Any) -> 
     assert read.media_type == "application/vnd.oci.image.index.v1+json"
 
 
+def test_bytes_that_are_no_manifest_are_a_failure_of_the_registry(ecr: Any) -> None:
+    """The caller sent no manifest, and is not told that theirs is wrong."""
+    image = answered(b"<html>")
+    del image["imageManifestMediaType"]
+    ecr.add_response("batch_get_image", batch(image))
+
+    with pytest.raises(RegistryError, match="not a manifest"):
+        EcrRegistry(ecr.client).read(REPOSITORY, [TAG])
+
+
 def test_one_answer_serves_every_id_that_names_its_image(ecr: Any) -> None:
     """Answers come in any order, one an id; an id by digest may get the tag of another."""
     by_digest, pinned, gone = ImageId(None, IMAGE.digest), ImageId("staging", IMAGE.digest), ImageId("gone")

@@ -1,4 +1,4 @@
-"""No pattern that the policy's check lets pass takes long for a tag, whoever chose the tag."""
+"""No pattern that the policy's check accepts takes long for a tag, whoever chose the tag."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.policy.backtracking import LONGEST, MOST_STEPS, most_steps
+from infra.policy.backtracking import MOST_STEPS, most_steps
 from infra.policy.file import PolicyError, read
 from infra.policy.positions import TooLargeError
+from promoter.domain.limits import LONGEST_TAG
 from tests.support.backtracker import Backtracker, TooManyError
 
 REFUSED = [
@@ -50,7 +51,7 @@ ORDINARY = [
     r"v?\d+(\.\d+)*(-[0-9a-z]+(\.[0-9a-z]+)*)?",
     r"v(0|[1-9]\d*)\.(0|[1-9]\d*)(-((0|[1-9]\d*|\d*[a-zA-Z-][\w-]*)(\.(0|[1-9]\d*|\d*[a-zA-Z-][\w-]*))*))?",
 ]
-ATTACKS = [(part * LONGEST)[:LONGEST] for part in ("a", "-", "1", "ab", "a-", "-1", "1.", "ab-", "aab")]
+ATTACKS = [(part * LONGEST_TAG)[:LONGEST_TAG] for part in ("a", "-", "1", "ab", "a-", "-1", "1.", "ab-", "aab")]
 ATTACKS += [f"{text[:-1]}{end}" for text in ATTACKS for end in "x_"]
 
 ATOMS = ["a", "b", "-", ".", "[ab]", r"\w", r"\d", "[a-]"]
@@ -72,7 +73,7 @@ PATTERNS = st.recursive(
 
 
 def mistakes(folder: Path, pattern: str) -> str:
-    """Return what is said about a pattern in `from` and, on the next line, in `to_matching`."""
+    """Return the messages about a pattern in `from`, and in `to_matching` two lines below."""
     file = folder / "promotions.yaml"
     file.write_text(
         "rules:\n- name: r\n  on: request\n  repositories: [web]\n"
@@ -85,17 +86,17 @@ def mistakes(folder: Path, pattern: str) -> str:
 
 @pytest.mark.parametrize("pattern", REFUSED)
 def test_a_pattern_that_can_take_long_is_refused_with_line_and_remedy(tmp_path: Path, pattern: str) -> None:
-    """Whoever pushes or calls chooses the tag; the function must not hang over it."""
-    told = mistakes(tmp_path, pattern)
+    """Anybody who pushes or calls chooses a tag; no tag may keep the function busy."""
+    printed = mistakes(tmp_path, pattern)
 
-    assert "promotions.yaml:5:3: rules[0].from: " in told
-    assert "promotions.yaml:7:17: rules[0].to_matching[0]: " in told
-    assert "takes too long for some tags: " in told or "is too large to be checked: write" in told
+    assert "promotions.yaml:5:3: rules[0].from: " in printed
+    assert "promotions.yaml:7:17: rules[0].to_matching[0]: " in printed
+    assert "takes too long for some tags: " in printed or "is too large to check: write" in printed
 
 
 @pytest.mark.parametrize("pattern", ORDINARY)
 def test_an_ordinary_pattern_passes_and_is_fast(pattern: str) -> None:
-    """Versions, builds, branches, with groups, counts and look-ahead: milliseconds for the worst of tags."""
+    """Versions, builds and branches, with groups, counts and look-ahead, take milliseconds for the worst tag."""
     assert most_steps(pattern) <= MOST_STEPS
     compiled = re.compile(pattern)
 
@@ -108,8 +109,8 @@ def test_an_ordinary_pattern_passes_and_is_fast(pattern: str) -> None:
 
 @settings(derandomize=True, deadline=None, max_examples=400)
 @given(PATTERNS, st.text(alphabet="ab-1", max_size=9))
-def test_the_bound_holds(pattern: str, text: str) -> None:
-    """A matcher that goes every way never looks at characters more often than was counted."""
+def test_no_match_takes_more_steps_than_the_bound(pattern: str, text: str) -> None:
+    """A matcher that tries every way never reads more characters than the bound."""
     try:
         bound = most_steps(pattern, longest=len(text))
     except TooLargeError:
@@ -118,13 +119,13 @@ def test_the_bound_holds(pattern: str, text: str) -> None:
         try:
             assert Backtracker(pattern, text, most=bound).run() <= bound
         except TooManyError:
-            pytest.fail(f"more than {bound} looks")
+            pytest.fail(f"more than {bound} steps")
 
 
 @settings(derandomize=True, deadline=None, max_examples=200)
 @given(PATTERNS)
-def test_what_passes_is_fast(pattern: str) -> None:
-    """Pythons's own matcher, on tags of the greatest length that begin well and end badly."""
+def test_an_accepted_pattern_is_fast(pattern: str) -> None:
+    """Python's own matcher is fast on the longest tags, also if they match except for their end."""
     try:
         if most_steps(pattern) > MOST_STEPS:
             return
@@ -139,7 +140,7 @@ def test_what_passes_is_fast(pattern: str) -> None:
     assert time.process_time() - begun < 2
 
 
-def test_the_bound_says_what_patterns_cost() -> None:
-    """One way at a time costs about a step a character, one free choice about the square."""
-    assert most_steps(".*") < 10 * LONGEST
-    assert LONGEST**2 < most_steps(".*-.*") < 5 * LONGEST**2
+def test_the_bound_is_near_the_steps_of_simple_patterns() -> None:
+    """A pattern without choices takes about a step a character; one free choice takes about the square of that."""
+    assert most_steps(".*") < 10 * LONGEST_TAG
+    assert LONGEST_TAG**2 < most_steps(".*-.*") < 5 * LONGEST_TAG**2

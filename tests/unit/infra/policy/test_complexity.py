@@ -1,4 +1,4 @@
-"""How complex EventBridge finds wildcards: its matcher's measure, and what AWS is known to take and to refuse."""
+"""The complexity of wildcards: the measure of EventBridge's matcher, and what AWS accepted and refused."""
 
 from __future__ import annotations
 
@@ -30,14 +30,16 @@ def score(*wildcards: str) -> int:
         (["/Users/*/dir/dir/dir/dir/dir/doc.txt"], 7, False),
     ],
 )
-def test_what_aws_was_seen_to_take_and_to_refuse(wildcards: list[str], expected: int, *, refused: bool) -> None:
-    """The limit lies between the highest score that deployed and the lowest that did not."""
+def test_the_limit_fits_what_aws_accepted_and_refused(
+    wildcards: list[str], expected: int, *, refused: bool
+) -> None:
+    """The limit lies between the highest score that was deployed and the lowest that was refused."""
     assert score(*wildcards) == expected
     assert (complexity([[wildcard] for wildcard in wildcards]) >= REFUSED_FROM) is refused
 
 
-def test_what_is_safe_is_not_refused() -> None:
-    """We stay at what was seen to deploy."""
+def test_a_safe_score_is_not_refused() -> None:
+    """The policy's limit is the highest score that was deployed."""
     assert SAFE < REFUSED_FROM
 
 
@@ -50,16 +52,16 @@ def test_what_is_safe_is_not_refused() -> None:
         (["*-api"], 2),
         (["a/*-x", "b/*-x"], 2),
         (["a/*-x", "a/*-y"], 4),
-        ([f"team-{number}/*-x" for number in range(9)], 9),  # `"team-` begins each
+        ([f"team-{number}/*-x" for number in range(9)], 9),  # all begin with `"team-`
     ],
 )
-def test_repository_globs_cost_what_their_wildcards_do(globs: list[str], expected: int) -> None:
-    """A glob that ends in its only star is a prefix, which costs nothing."""
+def test_only_the_wildcards_of_globs_count(globs: list[str], expected: int) -> None:
+    """A glob whose only star is at the end is a prefix, which adds nothing."""
     assert of_globs(globs) == expected
 
 
 def test_the_arn_before_a_name_makes_no_difference() -> None:
-    """Inspector names repositories by ARN; the same division serves both."""
+    """Inspector names repositories by ARN, so one division of the globs serves both kinds of events."""
     arn = "arn:aws:ecr:eu-central-1:123456789012:repository/"
     for globs in (["*-api", "a*b*a"], [f"t{number}/*-{number}" for number in range(9)], ["e*c*r", "*rep*"]):
         assert of_globs(globs) == of_globs([arn + glob for glob in globs])
@@ -67,11 +69,11 @@ def test_the_arn_before_a_name_makes_no_difference() -> None:
 
 @settings(derandomize=True, deadline=None)
 @given(st.lists(st.text(alphabet="ab*", max_size=5).filter(lambda it: "**" not in it), max_size=3, unique=True))
-def test_no_text_matches_more_beginnings(wildcards: list[str]) -> None:
-    """And one matches as many: counted one by one, for every short text."""
+def test_the_score_is_the_highest_number_of_prefixes_that_a_text_matches(wildcards: list[str]) -> None:
+    """The test counts the prefixes one by one, for every short text."""
     quoted = [f'"{wildcard}"' for wildcard in wildcards]
-    beginnings = [glob[:length] for glob in quoted for length in range(1, len(glob) + 1)]
-    matchers = [re.compile(re.escape(beginning).replace(r"\*", ".*")) for beginning in beginnings]
+    prefixes = [glob[:length] for glob in quoted for length in range(1, len(glob) + 1)]
+    matchers = [re.compile(re.escape(prefix).replace(r"\*", ".*")) for prefix in prefixes]
     letters = (letters for length in range(8) for letters in itertools.product("ab", repeat=length))
     texts = [text for word in letters for text in (f'"{"".join(word)}', f'"{"".join(word)}"')]
 
@@ -80,8 +82,8 @@ def test_no_text_matches_more_beginnings(wildcards: list[str]) -> None:
     assert score(*wildcards) == highest
 
 
-def test_measuring_takes_no_time() -> None:
-    """Whatever a policy holds; beyond the limit it is not measured how far."""
+def test_measuring_is_fast_for_any_policy() -> None:
+    """Above the limit the exact score is not measured."""
     begun = time.process_time()
 
     assert complexity([["*a*b" * 60]] * 9, most=SAFE + 1) == SAFE + 1

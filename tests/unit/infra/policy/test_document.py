@@ -1,4 +1,4 @@
-"""promotions.yaml as YAML: each mistake has its line, hides no other, and tells no more than a bit of a value."""
+"""promotions.yaml as YAML: each mistake has its line, hides no other, and shows only the beginning of a value."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ MERGES = "\n".join(
 )
 
 
-def told(folder: Path, text: str) -> list[str]:
-    """Return the mistakes of a policy, without the file's name."""
+def messages(folder: Path, text: str) -> list[str]:
+    """Return the messages about a policy, without the file's name."""
     file = folder / "promotions.yaml"
     file.write_text(text)
     with pytest.raises(PolicyError) as caught:
@@ -31,22 +31,22 @@ def told(folder: Path, text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ("2026-13-01", "'2026-13-01' is no day: write it as 2026-12-31"),
-        ("2026-02-30", "'2026-02-30' is no day"),
-        ("2026-01-01T25:00:00", "'2026-01-01T25:00:00' is no day"),
-        ("!!timestamp soon", "'soon' is no day"),
-        ("!!int many", "'many' is no day"),
-        ("!!bool perhaps", "'perhaps' is no day"),
+        ("2026-13-01", "'2026-13-01' is not a day: write it as 2026-12-31"),
+        ("2026-02-30", "'2026-02-30' is not a day"),
+        ("2026-01-01T25:00:00", "'2026-01-01T25:00:00' is not a day"),
+        ("!!timestamp soon", "'soon' is not a day"),
+        ("!!int many", "'many' is not a day"),
+        ("!!bool perhaps", "'perhaps' is not a day"),
         ("9" * 5000, "'9999999999"),
-        ("!Ref Day", "has the tag !Ref, which a policy does not know: take it out"),
-        ("!!python/object:os.system x", "has the tag tag:yaml.org,2002:python/object:os.system, which"),
+        ("!Ref Day", "has the YAML tag !Ref, which a policy cannot use: remove it"),
+        ("!!python/object:os.system x", "has the YAML tag tag:yaml.org,2002:python/object:os.system, which"),
     ],
 )
-def test_what_only_looks_like_a_value_is_one_mistake_among_others(
+def test_a_value_that_yaml_cannot_read_is_one_mistake_among_others(
     tmp_path: Path, written: str, message: str
 ) -> None:
-    """With the line of the value; the others in the file are told in the same run."""
-    found = told(
+    """The message has the line of the value, and the other mistakes are reported in the same run."""
+    found = messages(
         tmp_path,
         "rules:\n"
         "- name: r\n"
@@ -67,27 +67,27 @@ def test_what_only_looks_like_a_value_is_one_mistake_among_others(
     assert all(len(line) < 250 for line in found)
 
 
-def test_a_freeze_with_a_day_that_the_calendar_lacks_has_its_line(tmp_path: Path) -> None:
-    """And so have all of its kind."""
-    found = told(
+def test_an_impossible_day_in_a_freeze_is_reported_with_its_line(tmp_path: Path) -> None:
+    """Each such day of the file has its own message."""
+    found = messages(
         tmp_path, f"rules:\n{RULE}freeze:\n- from: 2026-13-01\n  to: 2026-12-24T99:00:00\n  reason: holidays\n"
     )
 
-    remedy = "is no day or time: write it as 2026-12-24 or 2026-12-24T18:00:00"
+    remedy = "is not a day or time: write it as 2026-12-24 or 2026-12-24T18:00:00"
     assert found == [
         f"4:3: freeze[0].from: '2026-13-01' {remedy}",
         f"5:3: freeze[0].to: '2026-12-24T99:00:00' {remedy}",
     ]
 
 
-def test_good_days_and_times_are_what_they_were(tmp_path: Path) -> None:
-    """As YAML writes them, with spaces and short hours too."""
+def test_valid_days_and_times_are_read_as_yaml_defines_them(tmp_path: Path) -> None:
+    """Spaces and hours of one digit are allowed."""
     file = tmp_path / "promotions.yaml"
     file.write_text("[2026-12-24, 2026-12-24T18:00:00, 2026-1-2 3:04:05 +1]")
 
     day, moment, short = parse(file).values
 
-    assert (day, moment) == (date(2026, 12, 24), datetime(2026, 12, 24, 18))  # noqa: DTZ001 - as it is written
+    assert (day, moment) == (date(2026, 12, 24), datetime(2026, 12, 24, 18))  # noqa: DTZ001 - as the file has it
     assert short.isoformat() == "2026-01-02T03:04:05+01:00"
 
 
@@ -123,10 +123,10 @@ def test_good_days_and_times_are_what_they_were(tmp_path: Path) -> None:
         "to: [*{long}]",
     ],
 )
-def test_no_message_holds_more_than_the_beginning_of_a_value(tmp_path: Path, member: str) -> None:
-    """However long it is, and wherever it stands; the place in the file says the rest."""
+def test_a_message_shows_only_the_beginning_of_a_value(tmp_path: Path, member: str) -> None:
+    """That holds for values of any length in any key; the place in the file identifies the value."""
     text = member.format(long="l" * 3000, nines="9" * 3000)
-    found = told(tmp_path, f"rules:\n- {{name: r, on: request, repositories: [web], to: [prod], {text}}}\n")
+    found = messages(tmp_path, f"rules:\n- {{name: r, on: request, repositories: [web], to: [prod], {text}}}\n")
 
     assert found
     for line in found:
@@ -138,28 +138,28 @@ def test_no_message_holds_more_than_the_beginning_of_a_value(tmp_path: Path, mem
 @pytest.mark.parametrize(
     "use", ["rules: *{0}29", "rules:\n- *{0}29", "rules:\n- {{name: *{0}29, repositories: [*{0}29]}}"]
 )
-def test_aliases_that_stand_for_billions_are_refused_with_their_line(
+def test_aliases_that_expand_to_billions_of_values_are_refused_with_their_line(
     tmp_path: Path, document: str, use: str
 ) -> None:
-    """Before anything is made of them: no memory, no novel in the message."""
+    """They are refused before they are expanded, and the message is short."""
     begun = time.process_time()
 
-    (line,) = told(tmp_path, f"{document}\n{use.format(document[0])}\n")
+    (line,) = messages(tmp_path, f"{document}\n{use.format(document[0])}\n")
 
-    assert re.match(r"\d+:\d+: policy: holds more than 200,000 values, each alias", line)
+    assert re.match(r"\d+:\d+: policy: has more than 200,000 values, as each alias", line)
     assert time.process_time() - begun < 5
 
 
 @pytest.mark.parametrize("text", ["rules: &a [*a]", "rules: &a {b: *a}"])
-def test_what_refers_to_itself_is_refused(tmp_path: Path, text: str) -> None:
-    """With its line."""
-    (line,) = told(tmp_path, text)
+def test_an_alias_within_its_own_anchor_is_refused(tmp_path: Path, text: str) -> None:
+    """The message has its line."""
+    (line,) = messages(tmp_path, text)
 
-    assert line.startswith("1:8: policy: holds more than")
+    assert line.startswith("1:8: policy: has more than")
 
 
-def test_aliases_in_measure_are_no_mistake(tmp_path: Path) -> None:
-    """A list of repositories that several rules share, and keys that a rule takes from another and changes."""
+def test_ordinary_aliases_are_allowed(tmp_path: Path) -> None:
+    """Rules may share a list of repositories, and a rule may take keys from another rule and change them."""
     file = tmp_path / "promotions.yaml"
     file.write_text(
         "rules:\n"
@@ -174,21 +174,21 @@ def test_aliases_in_measure_are_no_mistake(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("rules:\n- a: \x07", "2:6: is no YAML: special characters are not allowed"),
-        ("rules:\n- [a", "2:5: is no YAML:"),
-        ("rules:\n- {? [a]: b}", "2:6: is no YAML: found unhashable key"),
+        ("rules:\n- a: \x07", "2:6: is not YAML: special characters are not allowed"),
+        ("rules:\n- [a", "2:5: is not YAML:"),
+        ("rules:\n- {? [a]: b}", "2:6: is not YAML: found unhashable key"),
         ("[" * 5000, " is nested too deeply"),
     ],
 )
-def test_what_is_no_yaml_has_its_line(tmp_path: Path, text: str, message: str) -> None:
-    """And no traceback."""
-    assert told(tmp_path, text)[0].startswith(message)
+def test_a_file_that_is_not_yaml_is_refused_with_a_line(tmp_path: Path, text: str, message: str) -> None:
+    """There is no traceback."""
+    assert messages(tmp_path, text)[0].startswith(message)
 
 
-def test_a_pattern_that_python_cannot_take_is_a_mistake(tmp_path: Path) -> None:
-    """Also where Python gives up in another way than by saying that it is none."""
-    found = told(
+def test_a_pattern_that_python_cannot_compile_is_a_mistake(tmp_path: Path) -> None:
+    """Python raises an OverflowError for this pattern instead of re.error."""
+    found = messages(
         tmp_path, RULE.replace("to:", "from: 'a{99999999999999999999}', to:").replace("- {", "rules:\n- {")
     )
 
-    assert "rules[0].from: is no regular expression" in found[0]
+    assert "rules[0].from: is not a regular expression" in found[0]

@@ -1,4 +1,4 @@
-"""`make explain`: what the policy would decide, told without AWS."""
+"""`make explain`: says what the policy would decide, without AWS."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def policy(tmp_path: Path) -> list[str]:
 
 
 def answer(folder: Path, *findings: Mapping[str, object], **times: object) -> str:
-    """Return a file with what `aws ecr describe-image-scan-findings` prints; without `times` of a scan of 2026."""
+    """Return a file with an output of `aws ecr describe-image-scan-findings`; by default of a scan in 2026."""
     file = folder / "findings.json"
     shown = {"findings": findings} | (times or {"imageScanCompletedAt": "2026-11-01T12:00:00+00:00"})
     file.write_text(json.dumps({"imageScanStatus": {"status": "COMPLETE"}, "imageScanFindings": shown}))
@@ -70,24 +70,24 @@ def answer(folder: Path, *findings: Mapping[str, object], **times: object) -> st
 
 
 def test_a_clean_scan_would_promote(policy: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 0, the rule and the tags."""
+    """The exit code is 0, and the output has the rule and the tags."""
     assert main([*policy, *SCAN, "--findings", answer(tmp_path)]) == 0
 
-    assert "rule staging serves it, whose gate it passes: would put staging-7" in capsys.readouterr().out
+    assert "rule staging applies and its gate passes: would put staging-7" in capsys.readouterr().out
 
 
 def test_a_finding_would_refuse(policy: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 1, and the reason with platform, vulnerability and package."""
+    """The exit code is 1, and the reason has platform, vulnerability and package."""
     assert main([*policy, *SCAN, "--findings", f"linux/arm64={answer(tmp_path, CRITICAL)}"]) == 1
 
-    told = capsys.readouterr().out
-    assert "gate_refused: linux/arm64: CVE-2026-1 in openssl is CRITICAL, 0 allowed" in told
+    printed = capsys.readouterr().out
+    assert "gate_refused: linux/arm64: CVE-2026-1 in openssl is CRITICAL, 0 allowed" in printed
 
 
 def test_a_scan_that_is_not_finished_would_wait(
     policy: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whatever its status says: ECR does not show yet when it ended."""
+    """Its status may be COMPLETE: ECR has not reported the end of the scan yet."""
     assert main([*policy, *SCAN, "--findings", answer(tmp_path, imageScanCompletedAt=None)]) == 1
 
     assert "scan_pending: the image (build-7) has a scan that is not finished" in capsys.readouterr().out
@@ -97,7 +97,7 @@ def test_a_scan_that_is_not_finished_would_wait(
     ("more", "code", "text"),
     [
         (["--signed", "--age", "25"], 0, "would put prod"),
-        (["--signed", "--age", "23"], 1, "may be promoted from"),
+        (["--signed", "--age", "23"], 1, "has to soak until"),
         (["--signed-by", PROFILE, "--age", "25", "--put", "prod"], 0, "would put prod"),
         (["--signed-by", PROFILE, "--tag", "managed-1"], 0, "would put managed"),
         (["--signed-by", f"{PROFILE}2", "--tag", "managed-1"], 1, f"no signature of this digest by {PROFILE}"),
@@ -110,36 +110,36 @@ def test_a_scan_that_is_not_finished_would_wait(
             1,
             "frozen until 2030-12-27T00:00:00Z: holidays",
         ),
-        (["--tag", "build-7"], 1, "not_allowed: no request rule of the policy serves this source"),
+        (["--tag", "build-7"], 1, "not_allowed: No request rule of the policy serves this source"),
     ],
 )
 def test_a_request_is_explained(
     policy: list[str], capsys: pytest.CaptureFixture[str], more: list[str], code: int, text: str
 ) -> None:
-    """By the same core that decides in the function."""
+    """The code that decides is the function's."""
     assert main([*policy, *REQUEST, *more]) == code
 
     assert text in capsys.readouterr().out
 
 
-def test_a_tag_made_of_the_digest_needs_the_digest(
+def test_a_tag_made_from_the_digest_needs_the_digest(
     policy: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 2 without it, whether or not the request names its tags."""
+    """Without the digest the exit code is 2, whether or not the request names its tags."""
     asked = [*policy, "--repository", "others/web", "--findings", answer(tmp_path)]
 
     for more in ([], ["--put", "v-1"]):
         assert main([*asked, *more]) == 2
-        assert "rule pinned makes a tag of the digest: add --digest" in capsys.readouterr().err
+        assert "rule pinned makes a tag from the digest: add --digest" in capsys.readouterr().err
     assert main([*asked, "--digest", "sha256:" + "7" * 64]) == 0
     assert "would put v-777777777777" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("at", "code"), [("2096-12-31T23:59", 0), ("2097-01-01", 1)])
-def test_a_moment_decides_what_is_ignored(
+def test_the_time_decides_which_findings_are_ignored(
     policy: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], at: str, code: int
 ) -> None:
-    """As the running function would at that moment."""
+    """The function would decide the same at that time."""
     asked = [*policy, "--repository", "others/web", "--digest", "sha256:7", "--at", at]
 
     assert main([*asked, "--findings", answer(tmp_path, CRITICAL)]) == code
@@ -150,18 +150,18 @@ def test_a_moment_decides_what_is_ignored(
 def test_a_scan_that_is_too_old_would_refuse(
     policy: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], at: str, code: int
 ) -> None:
-    """By the time in the file; the reason says how old it is."""
+    """The end of the scan is in the file; the reason has its age."""
     asked = [*policy, "--repository", "fresh/web", "--tag", "v1", "--findings", answer(tmp_path), "--at", at]
 
     assert main(asked) == code
-    told = capsys.readouterr().out
-    assert ("was last scanned at 2026-11-01T12:00:00Z, 7d 1m ago, and 7d are allowed" in told) is bool(code)
+    printed = capsys.readouterr().out
+    assert ("was last scanned at 2026-11-01T12:00:00Z, 7d 1m ago, and 7d are allowed" in printed) is bool(code)
 
 
-def test_a_policy_that_has_expired_since_is_explained_for_its_time(
+def test_an_expired_exception_is_explained_for_a_time_at_which_it_was_valid(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What was promoted then can still be understood; for today the policy is one that does not deploy."""
+    """Past promotions can still be explained; for today the policy has a mistake."""
     file = tmp_path / "policy.yaml"
     file.write_text(POLICY.replace("2096-12-31", "2026-01-31"))
     asked = ["--policy", f"{file}", "--repository", "others/web", "--digest", "sha256:7"]
@@ -172,10 +172,10 @@ def test_a_policy_that_has_expired_since_is_explained_for_its_time(
     assert "2026-01-31 is over" in capsys.readouterr().err
 
 
-def test_an_image_is_named_by_what_is_known_of_it(
+def test_an_image_is_named_by_its_digest_or_its_source(
     policy: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The digest of the platform that the findings are of, or else the source as it was asked for."""
+    """The digest comes from the file of findings; a file without one leaves the source of the question."""
     failed = {"imageScanStatus": {"status": "FAILED"}}
     known, unknown = tmp_path / "known.json", tmp_path / "unknown.json"
     known.write_text(json.dumps(failed | {"imageId": {"imageDigest": "sha256:7"}}))
@@ -184,9 +184,9 @@ def test_an_image_is_named_by_what_is_known_of_it(
     assert (
         main([*policy, *SCAN, "--findings", f"linux/amd64={known}", "--findings", f"linux/arm64={unknown}"]) == 1
     )
-    told = capsys.readouterr().out
-    assert "linux/amd64 (sha256:7) has a scan that proves nothing" in told
-    assert "linux/arm64 (build-7) has a scan that proves nothing" in told
+    printed = capsys.readouterr().out
+    assert "linux/amd64 (sha256:7) has a scan without a result" in printed
+    assert "linux/arm64 (build-7) has a scan without a result" in printed
     assert main([*policy, *SCAN]) == 1
     assert "the image (build-7) has no scan" in capsys.readouterr().out
 
@@ -195,17 +195,17 @@ def test_an_image_is_named_by_what_is_known_of_it(
 def test_a_findings_file_that_cannot_be_read_is_named(
     policy: list[str], capsys: pytest.CaptureFixture[str], findings: str
 ) -> None:
-    """Exit code 2."""
+    """The exit code is 2."""
     assert main([*policy, *SCAN, "--findings", findings]) == 2
 
     assert "nowhere.json" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["[]", "no json", '{"imageId": "x"}', '{"imageScanStatus": "ACTIVE"}'])
-def test_a_findings_file_that_is_no_answer_is_refused(
+def test_a_file_that_has_no_findings_is_refused(
     policy: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
-    """Exit code 2, nothing on the output."""
+    """The exit code is 2, and nothing is printed to the output."""
     file = tmp_path / "findings.json"
     file.write_text(text)
 

@@ -1,4 +1,4 @@
-"""What two patterns of a policy have in common: a text in both is never overlooked."""
+"""Whether two patterns of a policy match a common text: none is ever missed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ GLOBS = st.text(alphabet="ab1-.*", max_size=6)
 
 @given(PATTERNS, PATTERNS)
 def test_two_patterns_that_match_the_same_text_meet(one: str, other: str) -> None:
-    """Whatever Python's regular expressions can say."""
+    """That holds for any of Python's regular expressions."""
     both = [text for text in TEXTS if re.fullmatch(one, text) and re.fullmatch(other, text)]
 
     if both:
@@ -56,7 +56,7 @@ def test_two_patterns_that_match_the_same_text_meet(one: str, other: str) -> Non
 
 @given(GLOBS, GLOBS)
 def test_two_globs_that_match_the_same_name_meet(one: str, other: str) -> None:
-    """`*` stands for any characters, also for none."""
+    """`*` matches any characters, or none."""
     both = [text for text in TEXTS if fnmatchcase(text, one) and fnmatchcase(text, other)]
 
     if both:
@@ -73,8 +73,8 @@ def test_two_globs_that_match_the_same_name_meet(one: str, other: str) -> None:
         (r"\Aa\Z", "b"),
     ],
 )
-def test_patterns_that_have_nothing_in_common_do_not_meet(one: str, other: str) -> None:
-    """So that a policy is not refused for nothing."""
+def test_patterns_without_a_common_text_do_not_meet(one: str, other: str) -> None:
+    """A policy is not refused without a reason."""
     assert not languages.meet(languages.of(one), languages.of(other))
 
 
@@ -82,8 +82,8 @@ def test_patterns_that_have_nothing_in_common_do_not_meet(one: str, other: str) 
     ("one", "other", "meets"),
     [("team/*", "solo", False), ("team/*", "*-api", True), ("a*b", "a*c", False), ("web", "web", True)],
 )
-def test_globs_meet_where_a_name_fits_both(one: str, other: str, *, meets: bool) -> None:
-    """`team/*` and `*-api` have team/x-api in common."""
+def test_globs_meet_if_a_name_matches_both(one: str, other: str, *, meets: bool) -> None:
+    """`team/*` and `*-api` both match team/x-api."""
     assert languages.meet(languages.of_glob(one), languages.of_glob(other)) is meets
 
 
@@ -105,16 +105,18 @@ def test_globs_meet_where_a_name_fits_both(one: str, other: str, *, meets: bool)
         ("{name}", "(?=x)(?P<name>a)", "b", True),
     ],
 )
-def test_a_template_is_the_tags_it_can_make(template: str, source: str | None, tag: str, *, meets: bool) -> None:
-    """With the groups' own patterns, so that {version} is not taken for any tag; where they can be told."""
+def test_a_template_stands_for_the_tags_that_it_can_make(
+    template: str, source: str | None, tag: str, *, meets: bool
+) -> None:
+    """The patterns of its groups count where they are exact, so that {version} does not stand for any tag."""
     language = languages.of_template(template, source, ["web"])
 
     assert languages.meet(language, languages.of_text(tag)) is meets
 
 
 @given(st.from_regex(r"build-(?P<n>[0-9a-c]{1,3})(?:-(?P<os>linux|mac))?", fullmatch=True))
-def test_what_a_template_makes_is_among_them(source_tag: str) -> None:
-    """For every source tag."""
+def test_a_tag_that_a_template_makes_is_in_its_language(source_tag: str) -> None:
+    """That holds for every source tag."""
     source = r"^build-(?P<n>[0-9a-c]{1,3})(?:-(?P<os>linux|mac))?$"
     match = re.fullmatch(source, source_tag)
     assert match

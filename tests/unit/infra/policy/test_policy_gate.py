@@ -1,4 +1,4 @@
-"""The gate in promotions.yaml: who has to have signed, and how old a scan may be."""
+"""The gate in promotions.yaml: required signatures, and the age of scans."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def policy(folder: Path, gate: str) -> Path:
         ),
     ],
 )
-def test_what_is_written_is_what_the_function_demands(tmp_path: Path, written: str, gate: Gate) -> None:
-    """And neither `make policy` nor an editor objects."""
+def test_the_function_gets_the_gate_as_it_is_written(tmp_path: Path, written: str, gate: Gate) -> None:
+    """Neither `make policy` nor an editor objects to it."""
     file = policy(tmp_path, written)
 
     (rule,) = load(read(file).compiled(), registry_id=ACCOUNT).rules
@@ -68,8 +68,8 @@ def as_yaml_1_2(file: Path) -> object:
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ("{max_scan_age: 7d}", "7:12: rules[0].gate.max_scan_age: has no effect without findings: add them"),
-        ("{findings: {}, max_scan_age: 0h}", "7:26: rules[0].gate.max_scan_age: 0s is over when"),
+        ("{max_scan_age: 7d}", "7:12: rules[0].gate.max_scan_age: has no effect without findings: add findings"),
+        ("{findings: {}, max_scan_age: 0h}", "7:26: rules[0].gate.max_scan_age: 0s refuses every scan"),
         ("{findings: {}, max_scan_age: 7}", "7:26: rules[0].gate.max_scan_age: 7 is "),
         ("{signed: yes}", "7:12: rules[0].gate.signed: is not true, false or {profiles:"),
         ("{signed: 1}", "7:12: rules[0].gate.signed: is not true, false or {profiles:"),
@@ -86,7 +86,7 @@ def as_yaml_1_2(file: Path) -> object:
     ],
 )
 def test_a_mistake_says_what_to_write(tmp_path: Path, written: str, message: str) -> None:
-    """With line, column and place."""
+    """The message has line, column and place."""
     file = policy(tmp_path, written)
 
     with pytest.raises(PolicyError) as caught:
@@ -98,8 +98,10 @@ def test_a_mistake_says_what_to_write(tmp_path: Path, written: str, message: str
     "written",
     ["{signed: true}", "{findings: {}, max_scan_age: 36h}", f"{{signed: {{profiles: ['{PROFILE}']}}}}"],
 )
-def test_a_gate_is_told_in_its_own_words(tmp_path: Path, capsys: pytest.CaptureFixture[str], written: str) -> None:
-    """As it stands in the file."""
+def test_a_gate_is_summarised_as_it_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], written: str
+) -> None:
+    """`make policy` prints the gate in the words of the file."""
     assert check.main([f"{policy(tmp_path, written)}"]) == 0
 
     assert f"gate {written}" in capsys.readouterr().out

@@ -1,0 +1,197 @@
+"""Items of the table and the values that they hold: records, heads, rows of a history.
+
+A record's document is two attributes: `asked` is what was asked for; `answer` is how it ended, or what is
+intended while the promotion is under way. The end of a promotion sends only what differs from that. What stands in
+the item anyway, such as promotionId, outcome and end, is in neither; nor are the tags, where each has an image.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from promoter.aws.dynamodb import keys
+from promoter.aws.dynamodb.table import Item
+from promoter.domain import documents
+from promoter.domain.history import HistoryEntry, entry_of
+from promoter.domain.model import Head, ImageId, Outcome, Record, TagMove, Trigger
+
+ELSEWHERE = ("promotionId", "outcome", "registryId", "repositoryName", "endedAt")
+"""Members of a document that stand in the item's key and other attributes."""
+ANSWER = ("images", "code", "detail", "reasons")
+
+NONE = "none"
+"""The `previous` of a tag that did not exist before."""
+
+
+def document_parts(record: Record) -> dict[str, Any]:
+    """Return the attributes that hold a record's document."""
+    members = documents.document(record)
+    if members.get("imageTags") == [image["imageTag"] for image in members.get("images", ())]:
+        members.pop("imageTags", None)
+    parts = {
+        "asked": {name: each for name, each in members.items() if name not in {*ELSEWHERE, *ANSWER}},
+        "answer": {name: members[name] for name in ANSWER if name in members},
+    }
+    return {name: {"S": json.dumps(part, separators=(",", ":"))} for name, part in parts.items()}
+
+
+def news_of(record: Record, intended: Record) -> dict[str, Any]:
+    """Return the parts of the document of a promotion that ended which are not as intended."""
+    moves = tuple(
+        replace(move, outcome=Outcome.PROMOTED) if move.outcome is Outcome.PLANNED else move
+        for move in intended.moves
+    )
+    told, known = document_parts(record), document_parts(replace(intended, moves=moves))
+    if [move.image_tag for move in moves] != list(intended.image_tags):
+        return told  # the item may intend more than is known here of it
+    return {name: part for name, part in told.items() if part != known[name]}
+
+
+def record_item(record: Record, region: str) -> dict[str, Any]:
+    """Return what the item of a record has at any time."""
+    place = {"repository": {"S": keys.place(region, record.repository)}}
+    fingerprint = {"fingerprint": {"S": record.fingerprint}} if record.fingerprint else {}
+    return keys.promotion(record.promotion_id) | place | document_parts(record) | fingerprint
+
+
+def end_of(record: Record, kept: timedelta) -> dict[str, Any]:
+    """Return what a record's item has from its end on, beside its document, for as long as it is `kept`.
+
+    It is listed under its `repository`.
+    `retryable` marks one that may be tried again and has put nothing, `partly` one that may and has put tags.
+    """
+    at = _end(record)
+    put = any(move.outcome is Outcome.PROMOTED for move in record.moves)
+    mark = {} if documents.is_final(record) else {"partly" if put else "retryable": {"BOOL": True}}
+    return {
+        "outcome": {"S": f"{record.outcome}"},
+        "listedAt": {"S": ended_at(record)},
+        "expires": {"N": keys.seconds(at + kept)},
+    } | mark
+
+
+def ended_at(record: Record) -> str:
+    """Return where a promotion that ended stands in its histories: in the order of time."""
+    return _in_time(_end(record), record.promotion_id)
+
+
+def history_rows(record: Record, region: str, kept: timedelta) -> list[dict[str, Any]]:
+    """Return a record's rows in the histories of its tags: what a list shows of it."""
+    return [_row(entry_of(record, tag), tag, region, kept) for tag in record.image_tags]
+
+
+def _row(entry: HistoryEntry, image_tag: str, region: str, kept: timedelta) -> dict[str, Any]:
+    texts = {
+        "outcome": entry.outcome,
+        "trigger": entry.trigger,
+        "rule": documents.cut(entry.rule),
+        "caller": documents.cut(entry.caller, documents.MOST_DETAIL),
+        "undoes": entry.undoes,
+        "code": entry.code,
+        "digest": entry.image_digest,
+        "sourceTag": documents.cut(entry.source.image_tag),
+        "sourceDigest": documents.cut(entry.source.image_digest),
+    }
+    for move in entry.moves:
+        texts["previous"] = move.previous_digest or NONE
+        texts["tagDigest"] = move.image_digest
+        texts["tagOutcome"] = None if move.outcome is entry.outcome else move.outcome
+    return {
+        "pk": {"S": keys.history(region, entry.repository, image_tag)},
+        "sk": {"S": _in_time(entry.ended_at, entry.promotion_id)},
+        "expires": {"N": keys.seconds(entry.ended_at + kept)},
+    } | {name: {"S": f"{value}"} for name, value in texts.items() if value}
+
+
+def row_of(item: Item) -> HistoryEntry:
+    """Read a row of a tag's history."""
+    _, place, image_tag = item["pk"]["S"].split("#", 2)
+    outcome, previous = Outcome(item["outcome"]["S"]), keys.text(item, "previous")
+    move = TagMove(
+        image_tag,
+        Outcome(keys.text(item, "tagOutcome") or outcome),
+        None if previous == NONE else previous,
+        keys.text(item, "tagDigest"),
+    )
+    return HistoryEntry(
+        promotion_id=item["sk"]["S"].partition("#")[2],
+        trigger=Trigger(item["trigger"]["S"]),
+        repository=keys.placed(place),
+        source=ImageId(keys.text(item, "sourceTag"), keys.text(item, "sourceDigest")),
+        outcome=outcome,
+        ended_at=keys.moment(item["sk"]["S"]),
+        image_digest=keys.text(item, "digest"),
+        moves=(move,) if previous else (),
+        rule=keys.text(item, "rule"),
+        caller=keys.text(item, "caller"),
+        undoes=keys.text(item, "undoes"),
+        code=keys.text(item, "code"),
+    )
+
+
+def promotion_id(item: Item) -> str:
+    """Return the promotion that an item records, by its key."""
+    return str(item["pk"]["S"].partition("#")[2])
+
+
+def document_of(item: Item) -> dict[str, Any]:
+    """Read the document in a record's item."""
+    ended, repository = "outcome" in item, keys.placed(item["repository"]["S"])
+    answer = _answer(item, is_promoted=ended and item["outcome"]["S"] == Outcome.PROMOTED)
+    image_tags = [image["imageTag"] for image in answer.get("images", ())]
+    return {
+        "promotionId": promotion_id(item),
+        **({"outcome": item["outcome"]["S"]} if ended else {}),
+        "registryId": repository.registry_id,
+        "repositoryName": repository.name,
+        **({"imageTags": image_tags} if image_tags else {}),
+        **json.loads(item["asked"]["S"]),
+        **answer,
+        **({"endedAt": keys.moment(item["listedAt"]["S"]).isoformat()} if ended else {}),
+    }
+
+
+def _answer(item: Item, *, is_promoted: bool) -> dict[str, Any]:
+    """Read how a promotion ended; a move that was intended was made, where the whole promotion was carried out."""
+    answer: dict[str, Any] = json.loads(item["answer"]["S"])
+    for image in answer.get("images", ()) if is_promoted else ():
+        if image["outcome"] == Outcome.PLANNED:
+            image["outcome"] = Outcome.PROMOTED
+    return answer
+
+
+def record_of(item: Item) -> Record:
+    """Read a record's item."""
+    return replace(documents.read(document_of(item)), fingerprint=keys.text(item, "fingerprint") or "")
+
+
+def lease_end(item: Item) -> datetime:
+    """Return when the lease of an open record is over."""
+    return keys.moment(item["listedAt"]["S"])
+
+
+def head_of(item: Item) -> Head:
+    """Read a head's item."""
+    return Head(
+        repository=keys.placed(item["pk"]["S"].partition("#")[2]),
+        image_tag=item["sk"]["S"],
+        image_digest=item["digest"]["S"],
+        promotion_id=item["promotion"]["S"],
+        moved_at=datetime.fromisoformat(item["moved"]["S"]),
+        drift=keys.text(item, "drift"),
+        undoes=keys.text(item, "undoes"),
+        moving="moving" in item or keys.number(item, "version") > 1,
+    )
+
+
+def _end(record: Record) -> datetime:
+    if record.ended_at is None:
+        raise ValueError(f"promotion {record.promotion_id} has not ended")
+    return record.ended_at
+
+
+def _in_time(ended_at: datetime, promotion_id: str) -> str:
+    return f"{keys.sortable(ended_at)}#{promotion_id}"

@@ -1,0 +1,140 @@
+"""The decision on a promotion: what the policy says to it, and its gate to the image. Pure.
+
+Whoever acts on a decision and whoever explains one call these functions, so that they never differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from promoter.domain.errors import GateRefused, NotAllowed, Refusal, ScanPending
+from promoter.domain.gate import PENDING
+from promoter.domain.model import Evidence, Promotion, Reason, Repository, Trigger
+from promoter.domain.policy import Freeze, Policy, Rule, matches, rule_reason
+
+MOST_REASONS = 50
+"""Reasons of one refusal that are listed, so that it fits into a log record, an item and an event."""
+
+WITH_TIME = frozenset({PENDING, "unsigned", "soaking"})
+"""Reasons that pass with time: a promotion by event waits for them instead of being refused."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A promotion that the policy admits: by this rule, onto these tags."""
+
+    promotion: Promotion
+    rule: Rule
+    image_tags: tuple[str, ...]
+
+
+def decide(
+    promotion: Promotion,
+    policy: Policy,
+    *,
+    now: datetime,
+    freezes: Sequence[Freeze] = (),
+    operators: Sequence[str] = (),
+) -> Decision:
+    """Return by which rule and onto which tags the promotion goes. Raises NotAllowed, InvalidRequest or Frozen.
+
+    `freezes` are those that operators set, `operators` the globs on callers of the setting. The source's digest
+    must be known where `needing_digest` names a rule.
+    """
+    is_override = promotion.undoes is not None and promotion.override is not None
+    if promotion.undoes:
+        image_tags = promotion.image_tags or ()
+        rule = rollback_rule(
+            promotion.rule,
+            promotion.repository,
+            promotion.caller,
+            policy=policy,
+            operators=operators,
+            is_override=is_override,
+        )
+    else:
+        rule, image_tags = policy.admit(promotion)
+    if not is_override:
+        policy.check_not_frozen(rule, promotion, now=now, stops=freezes)
+    return Decision(promotion, rule, image_tags)
+
+
+def needing_digest(promotion: Promotion, policy: Policy) -> Sequence[Rule]:
+    """Return the rules that make tags of a digest that is not known yet. Raises NotAllowed where none serves."""
+    if promotion.source.image_digest or promotion.undoes:
+        return ()
+    return [rule for rule in policy.serving(promotion) if rule.needs_digest]
+
+
+def by_rule(promotion: Promotion, policy: Policy) -> Iterator[Promotion]:
+    """Yield the promotions that a scan asks for: one by each rule that serves it. Raises NotAllowed for none."""
+    for rule in policy.serving(promotion):
+        yield replace(promotion, rule=rule.name)
+
+
+def rollback_rule(
+    name: str | None,
+    repository: Repository,
+    caller: str | None,
+    *,
+    policy: Policy,
+    operators: Sequence[str],
+    is_override: bool,
+) -> Rule:
+    """Return the rule by which a promotion is taken back that rule `name` had admitted. Raises NotAllowed.
+
+    The right has whoever is among the rule's `callers`; where it names none, an operator, or everyone where the
+    setting `operators` names nobody either. An operator's override works under a freeze, and without the rule.
+    """
+    rule = next((rule for rule in policy.rules if rule.name == name), None)
+    if is_override:
+        require_operator(caller, operators)
+        return rule or _former(name)
+    if rule is None:
+        raise NotAllowed(f"Rule {name}, by which it was promoted, is no longer in the policy.")
+    if rule.callers is None and operators:
+        require_operator(caller, operators)
+    if not rule.reaches(repository, registry_id=policy.registry_id):
+        raise NotAllowed(f"Rule {name} no longer covers repository {repository.name}.")
+    if objection := rule.caller_objection(caller):
+        raise NotAllowed(
+            f"Rule {name} does not let this caller roll back.", reasons=(rule_reason(rule, objection),)
+        )
+    return rule
+
+
+def is_operator(caller: str | None, operators: Sequence[str]) -> bool:
+    """Say whether the setting `operators` names the caller."""
+    return any(matches(caller or "", glob) for glob in operators)
+
+
+def require_operator(caller: str | None, operators: Sequence[str]) -> None:
+    """Raise NotAllowed for a caller whom the setting `operators` does not name."""
+    if not is_operator(caller, operators):
+        raise NotAllowed(f"Caller {caller} is not an operator. The setting operators lists them.")
+
+
+def judge(rule: Rule, evidence: Evidence, trigger: Trigger, *, now: datetime) -> Refusal | None:
+    """Return why the rule's gate does not let the image pass; None: it does, or the rule has no gate."""
+    reasons = rule.gate.judge(evidence, now=now) if rule.gate else ()
+    return _refusal([replace(reason, rule=rule.name) for reason in reasons], trigger) if reasons else None
+
+
+def _refusal(reasons: Sequence[Reason], trigger: Trigger) -> Refusal:
+    """Return ScanPending if every reason passes with time, GateRefused otherwise."""
+    yet_to_come = WITH_TIME if trigger is Trigger.SCAN else {PENDING}
+    listed = tuple(reasons[:MOST_REASONS])
+    if left := len(reasons) - len(listed):
+        listed += (Reason("more", f"and {left} more reasons that are not listed", rule=reasons[0].rule),)
+    final = [reason for reason in reasons if reason.code not in yet_to_come]
+    if not final:
+        return ScanPending(f"{reasons[0].sentence}: try again when it is done", reasons=listed)
+    more = f" and {len(final) - 1} more reasons" if len(final) > 1 else ""
+    return GateRefused(f"{final[0].sentence}{more}", reasons=listed)
+
+
+def _former(name: str | None) -> Rule:
+    """Return a rule that is no longer in the policy, as far as a rollback needs it."""
+    return Rule(name or "none", Trigger.REQUEST, None, (), None, (), (), None, None)

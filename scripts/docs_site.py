@@ -1,0 +1,76 @@
+"""Adds to mkdocs.yml: folders in the navigation, the pinned mermaid, and a check for requests to third parties.
+
+MkDocs calls these functions by their names: https://www.mkdocs.org/dev-guide/plugins/#events
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import ConfigurationError
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+MERMAID = Path("node_modules/@mermaid-js/tiny/dist/mermaid.tiny.js")
+LOADING = "script|img|iframe|source|link|video"
+LOADED = re.compile(rf"<(?:{LOADING})\b[^>]*?\b(?:src|href)=[\"']?((?:https?:)?//[^\"' >]+)")
+"""The address of another host that a browser fetches by itself, unlike that of `<a href>`."""
+
+log = logging.getLogger("mkdocs.hooks.docs_site")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Put the pages of a folder in the place of its name in the navigation."""
+    nav = config.nav or []
+    config.nav = _expanded(nav, Path(config.docs_dir), set(_named(nav)))
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add mermaid to the site. Raises ConfigurationError where it is not installed."""
+    source = Path(config.config_file_path).parent / MERMAID
+    if not source.is_file():
+        raise ConfigurationError(f"{MERMAID} is missing: run `make setup`")
+    files.append(File.generated(config, "assets/mermaid.js", abs_src_path=str(source)))
+    return files
+
+
+def on_post_page(output: str, page: Page, **_: Any) -> str:
+    """Warn of a page that loads something from another host; a strict build fails then."""
+    for address in LOADED.findall(output):
+        log.warning("%s loads %s: the site may load nothing from third parties", page.file.src_uri, address)
+    return output
+
+
+def _named(entry: Any) -> Iterator[str]:
+    """Yield every path of the navigation."""
+    if isinstance(entry, str):
+        yield entry
+    else:
+        for each in entry.values() if isinstance(entry, dict) else entry:
+            yield from _named(each)
+
+
+def _expanded(entries: list[Any], docs: Path, named: set[str]) -> list[Any]:
+    """Return a list of the navigation with the pages of folders that it does not name itself."""
+    expanded: list[Any] = []
+    for entry in entries:
+        if isinstance(entry, dict):
+            ((title, part),) = entry.items()
+            expanded.append({title: _expanded(part, docs, named) if isinstance(part, list) else part})
+        elif entry.endswith("/"):
+            pages = sorted((docs / entry).glob("*.md"), key=_index_first)
+            paths = (page.relative_to(docs).as_posix() for page in pages)
+            expanded += [path for path in paths if path not in named]
+        else:
+            expanded.append(entry)
+    return expanded
+
+
+def _index_first(page: Path) -> tuple[bool, str]:
+    return page.name != "index.md", page.name

@@ -1,0 +1,28 @@
+"""Promotions for tests that expect either the success or one certain error."""
+
+from __future__ import annotations
+
+from promoter.domain.answers import Answer, NotPromoted
+from promoter.domain.model import Promoted, Promotion
+from promoter.promotion import promote as use_case
+from promoter.promotion.dependencies import Dependencies
+
+
+def promote(promotion: Promotion, dependencies: Dependencies) -> Promoted:
+    """Carry out the promotion. Raises the error of one that was refused or failed."""
+    answer = use_case.promote(promotion, dependencies)
+    if isinstance(answer, NotPromoted):
+        raise answer.error
+    return answer
+
+
+def stopped(promotion: Promotion, dependencies: Dependencies) -> NotPromoted:
+    """Return the answer of a promotion that is expected to be refused or to fail."""
+    answer = use_case.promote(promotion, dependencies)
+    assert isinstance(answer, NotPromoted), f"carried out: {answer}"
+    return answer
+
+
+def nobody(promotion: Promotion) -> Answer:
+    """Stand for the carrying out of promotions where none is expected."""
+    raise AssertionError(f"{promotion} was not to be carried out")

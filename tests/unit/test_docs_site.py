@@ -1,0 +1,65 @@
+"""The site of the docs finds the pages of its folders, and asks no other host for anything."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import ConfigurationError
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from scripts import docs_site
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> MkDocsConfig:
+    """A site of three pages in a folder, and one beside it."""
+    for name in ("index.md", "runs/b.md", "runs/a.md", "runs/index.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("# A page")
+    configured = MkDocsConfig()
+    configured.load_dict({"site_name": "A site", "docs_dir": str(tmp_path)})
+    configured.validate()
+    return configured
+
+
+def test_a_folder_stands_for_the_pages_that_are_not_named(config: MkDocsConfig) -> None:
+    """Its index comes first, then the others by name."""
+    config.nav = ["index.md", {"Runs": ["runs/b.md", "runs/"]}]
+
+    expanded = docs_site.on_config(config).nav
+
+    assert expanded == ["index.md", {"Runs": ["runs/b.md", "runs/index.md", "runs/a.md"]}]
+
+
+@pytest.mark.parametrize(
+    ("html", "warns"),
+    [
+        ('<script src="https://cdn.example/x.js"></script>', True),
+        ('<link rel="stylesheet" href=//fonts.example/css>', True),
+        ('<img alt="" src="http://example.com/x.png">', True),
+        ('<script src="assets/mermaid.js"></script>', False),
+        ('<a href="https://docs.aws.amazon.com/">AWS</a>', False),
+    ],
+)
+def test_a_page_that_asks_another_host_is_warned_of(
+    config: MkDocsConfig, caplog: pytest.LogCaptureFixture, html: str, *, warns: bool
+) -> None:
+    """A strict build fails at a warning. A link that a reader may follow is fine."""
+    page = Page(None, File("index.md", config.docs_dir, config.site_dir, use_directory_urls=True), config)
+
+    with caplog.at_level(logging.WARNING, "mkdocs"):
+        assert docs_site.on_post_page(html, page, config=config) == html
+
+    assert bool(caplog.records) is warns
+
+
+def test_without_mermaid_the_build_says_what_to_do(config: MkDocsConfig, tmp_path: Path) -> None:
+    """The drawings would stay text."""
+    config.config_file_path = str(tmp_path / "mkdocs.yml")
+
+    with pytest.raises(ConfigurationError, match="make setup"):
+        docs_site.on_files(Files([]), config)
