@@ -28,7 +28,7 @@ test: $(SET_UP) ## style, types and every test, on a local AWS
 tests: $(SET_UP) ## every test, without style and types
 	@scripts/check.sh tests
 
-coverage: $(SET_UP) ## every test, and which lines and branches they run: docs/contributing/coverage.md
+coverage: $(SET_UP) ## every test, and which lines and branches they run
 	@scripts/coverage.sh
 
 torture: $(SET_UP) ## kill, fuzz and interleave for SECONDS=600, with new examples each time

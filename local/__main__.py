@@ -13,7 +13,7 @@ from local.demo import run
 
 def start(given: argparse.Namespace) -> int:
     """Start a local AWS without the stack, unless one runs in the directory already."""
-    found = process.start(given.directory)
+    found = process.start(given.directory, outlives_caller=True)
     path = aws.write_env(given.directory, {})
     print(f"The local AWS runs at {found.endpoint_url}. Set up your shell with: . {path}")
     return 0
@@ -22,7 +22,7 @@ def start(given: argparse.Namespace) -> int:
 def up(given: argparse.Namespace) -> int:
     """Start a local AWS and deploy the stack to it. Run again, it deploys what has changed."""
     print("1. Start the local AWS", flush=True)
-    found = process.start(given.directory)
+    found = process.start(given.directory, outlives_caller=True)
     print(f"   {found.endpoint_url}")
     print(f"2. Deploy the stack with the policy {given.policy} (about 20 s)", flush=True)
     variables = deploy.deploy(found, given.directory, given.policy)

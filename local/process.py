@@ -30,11 +30,19 @@ class NotStarted(Exception):
     """The local AWS did not start; the text ends with the last lines of its log."""
 
 
-def start(directory: Path, *, region: str = "us-east-1", retry_seconds: float | None = None) -> LocalAws:
+def start(
+    directory: Path,
+    *,
+    region: str = "us-east-1",
+    retry_seconds: float | None = None,
+    outlives_caller: bool = False,
+) -> LocalAws:
     """Start a local AWS on a free port; return it once it answers. Return the one that the directory already has.
 
     `retry_seconds`: how long Lambda waits before it retries an asynchronous event, and half of its wait before the
     second retry. AWS waits one minute, the default here is one second.
+
+    `outlives_caller`: whether it goes on when this process ends. Otherwise it stops then, also after kill -9.
 
     The files `pid`, `log` and `aws.json` are in the directory afterwards. From then on this process and its
     children use no proxy for 127.0.0.1. Raises NotStarted.
@@ -47,7 +55,7 @@ def start(directory: Path, *, region: str = "us-east-1", retry_seconds: float | 
     address = f"{LOOPBACK}:{_free_port()}"
     aws = LocalAws(endpoint_url=f"http://{address}", registry=address, region=region)
     waits = {} if retry_seconds is None else {"LAMBDA_ASYNC_RETRY_BASE_SECONDS": str(retry_seconds)}
-    process = _launch(directory, aws, os.environ | waits)
+    process = _launch(directory, aws, os.environ | waits, outlives_caller=outlives_caller)
     wait_until(lambda: process.poll() is not None or _answers(aws, process.pid), seconds=READY_WITHIN)
     if process.poll() is not None or not _answers(aws, process.pid):
         _stop(process.pid)
@@ -67,15 +75,18 @@ def stop(directory: Path) -> bool:
     return bool(pid)
 
 
-def _launch(directory: Path, aws: LocalAws, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _launch(
+    directory: Path, aws: LocalAws, environment: Mapping[str, str], *, outlives_caller: bool
+) -> subprocess.Popen[bytes]:
     port = aws.registry.rpartition(":")[2]
     command = [sys.executable, "-m", "local.server", "--directory", str(directory), "--port", port]
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(
-            [*command, "--region", aws.region],
+            [*command, "--region", aws.region, *([] if outlives_caller else ["--until-stdin-ends"])],
             cwd=ROOT,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            # The operating system closes the pipe when this process ends, however it ends.
+            stdin=subprocess.DEVNULL if outlives_caller else subprocess.PIPE,
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -105,7 +116,9 @@ def _stop(pid: int) -> None:
         wait_until(lambda: not _alive(pid), seconds=STOPPED_WITHIN)
         os.killpg(pid, signal.SIGKILL)
     wait_until(lambda: not _alive(pid), seconds=STOPPED_WITHIN)
-    _started.pop(pid, None)
+    ended = _started.pop(pid, None)
+    if ended and ended.stdin:
+        ended.stdin.close()
 
 
 def _alive(pid: int) -> bool:

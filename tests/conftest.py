@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -11,27 +11,38 @@ from hypothesis import settings
 settings.register_profile("tests", derandomize=True, deadline=None)
 settings.load_profile("tests")  # the same examples each time, however busy the machine is
 
-TESTS = Path(__file__).parent
 LONGEST_FIRST = ("e2e", "adapters")
 """The folders whose tests share one local AWS each, in the order in which they should begin."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the end-to-end tests, and what stays in one process: a folder with one local AWS, or else a file."""
+    """Mark the end-to-end tests. Begin with what takes longest, where several processes share the work."""
     for item in items:
-        folder = item.path.relative_to(TESTS).parts[0]
-        if folder == "e2e":
+        if scope(item.nodeid) == "e2e":
             item.add_marker(pytest.mark.e2e)
-        item.add_marker(pytest.mark.xdist_group(folder if folder in LONGEST_FIRST else str(item.path)))
     if hasattr(config, "workerinput"):
-        items.sort(key=begins)
+        items.sort(key=lambda item: [*LONGEST_FIRST, scope(item.nodeid)].index(scope(item.nodeid)))
 
 
-def begins(item: pytest.Item) -> int:
-    """Return the place of a test's folder in the queue: what takes longest must not be left for the end."""
-    folder = item.path.relative_to(TESTS).parts[0]
-    return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep in one process what shares a local AWS, and else each file.
+
+    Not by `--dist=loadgroup`, which pytest 9.2 breaks without a word (pytest-xdist issue 1386).
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    config.option.loadscopereorder = False
+    scheduling = LoadScopeScheduling(config, log)
+    scheduling._split_scope = scope
+    return scheduling
+
+
+def scope(nodeid: str) -> str:
+    """Return what a test has to share a process with: its folder, if a local AWS is shared there, or its file."""
+    file = nodeid.partition("::")[0]
+    folder = file.split("/")[1]
+    return folder if folder in LONGEST_FIRST else file
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from local import aws, process
 from local.aws import LocalAws
 from local.server.settings import KEPT, emulator_settings
+from local.waiting import wait_until
 
 
 def listeners(pid: int) -> list[str]:
@@ -39,6 +41,34 @@ def test_two_local_aws_run_at_once_and_stop_independently(local_aws: LocalAws, t
     assert not Path(f"/proc/{pid}").exists()
     assert not process.stop(tmp_path)
     assert local_aws.client("sts").get_caller_identity()["Account"] == local_aws.account_id
+
+
+START = """
+import os, pathlib, signal, sys
+from local import process
+process.start(pathlib.Path(sys.argv[1]), outlives_caller=sys.argv[2] == "outlives")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("kept", ["outlives", "ends"])
+def test_a_local_aws_ends_with_the_process_that_started_it(tmp_path: Path, kept: str) -> None:
+    """Also where that one was killed, so that no test leaves anything behind. `make local` keeps its own."""
+    subprocess.run([sys.executable, "-c", START, tmp_path, kept], cwd=process.ROOT, check=False)
+    try:
+        if kept == "outlives":
+            assert LocalAws.load(tmp_path).control("GET", "ready")
+        else:
+            pid = int((tmp_path / "pid").read_text())
+            assert wait_until(lambda: not is_running(pid), seconds=30)
+    finally:
+        assert process.stop(tmp_path) is (kept == "outlives")
+
+
+def is_running(pid: int) -> bool:
+    """Say whether a process is there that has not ended; one that nobody has waited for yet has."""
+    shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return shown.stdout.strip()[:1] not in {"", "Z"}
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's /proc")
