@@ -1,6 +1,6 @@
-"""`python -m local.image push|scan IMAGE`: a build that pushes an image, and Amazon ECR that scans it.
+"""`python -m local.image push|scan IMAGE`: pushes an image like a build, and finishes its scans like Amazon ECR.
 
-Needs the variables of `.local/env`. The tutorial of the docs uses it: it needs no docker.
+Needs the variables of `.local/env`, but no docker. The tutorial uses it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import boto3
 from local import pusher
 
 NAMELESS = "image"
-"""What stands in place of a platform for an image without an index, as in the answers of the API."""
+"""The platform of an image without an index, as the API names it in reasons."""
 
 
 def push(given: argparse.Namespace) -> None:
@@ -32,12 +32,12 @@ def push(given: argparse.Namespace) -> None:
 def scan(given: argparse.Namespace) -> None:
     """Finish the scan of every platform of the image, as Amazon ECR does some time after a push."""
     scanned = platforms(given.repository, given.tag)
-    if strangers := given.finding.keys() - scanned.keys():
-        raise SystemExit(f"{given.image} has no platform {', '.join(strangers)}, only {', '.join(scanned)}")
+    if unknown := given.finding.keys() - scanned.keys():
+        raise SystemExit(f"{given.image} has no platform {', '.join(unknown)}, only {', '.join(scanned)}")
     for platform, digest in scanned.items():
         findings = given.finding.get(platform, [])
         image = {"repositoryName": given.repository, "imageDigest": digest}
-        tell("scans", image | {"scanner": "basic", "status": "COMPLETE", "findings": findings, "announce": True})
+        control("scans", image | {"status": "COMPLETE", "findings": findings})
         found = ", ".join(f"{finding['severity']} {finding['id']}" for finding in findings)
         print(f"{platform:<20}  scanned: {found or 'no findings'}")
 
@@ -54,10 +54,10 @@ def platforms(repository: str, tag: str) -> dict[str, str]:
     return {"{os}/{architecture}".format_map(entry["platform"]): entry["digest"] for entry in entries}
 
 
-def tell(what: str, body: Mapping[str, Any]) -> None:
-    """Let the local AWS do what AWS does without being called."""
-    url = f"{os.environ['AWS_ENDPOINT_URL']}/_local/{what}"
-    # Nothing on this machine is reached through a proxy.
+def control(route: str, body: Mapping[str, Any]) -> None:
+    """Call a control route of the local AWS."""
+    url = f"{os.environ['AWS_ENDPOINT_URL']}/_local/{route}"
+    # A proxy that the environment names cannot reach the loopback interface of this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     opener.open(url, json.dumps(body).encode(), timeout=30).close()
 
