@@ -67,7 +67,6 @@ def test_the_arn_before_a_name_makes_no_difference() -> None:
         assert of_globs(globs) == of_globs([arn + glob for glob in globs])
 
 
-
 @given(st.lists(st.text(alphabet="ab*", max_size=5).filter(lambda it: "**" not in it), max_size=3, unique=True))
 def test_the_score_is_the_highest_number_of_prefixes_that_a_text_matches(wildcards: list[str]) -> None:
     """The test counts the prefixes one by one, for every short text."""
