@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from promoter.domain.limits import LONGEST_TAG
+
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 BUILT_IN = frozenset({"repository", "tag", "digest", "date"})
 """Known to every rule: repository name, source tag, 12 hex digits of the digest, date (UTC, YYYYMMDD)."""
 
 # OCI distribution spec, "Pulling manifests". ECR takes longer tags, but no client could pull those.
-TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+TAG = re.compile(rf"[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,{LONGEST_TAG - 1}}}")
 
 REFERRERS = "sha256-"
 """How tags begin under which clients look for signatures and attestations of an image.

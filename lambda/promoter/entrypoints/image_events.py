@@ -13,6 +13,7 @@ from promoter.domain import documents
 from promoter.domain.errors import NotAllowed
 from promoter.domain.manifest import is_stored
 from promoter.domain.model import ImageId, Promotion, Repository, Source, Trigger
+from promoter.domain.names import SERVICE
 from promoter.domain.policy import Policy
 from promoter.domain.records import DeferredPromotion
 
@@ -22,7 +23,7 @@ FINISHED = {
     ("aws.inspector2", "Inspector2 Scan"): "INITIAL_SCAN_COMPLETE",
 }
 PUSHED = ("aws.ecr", "ECR Image Action")
-REST = ("ecr-promoter", "Rest of Image Event")
+REST = (SERVICE, "Rest of Image Event")
 """Our own event: the sources of an event for which an invocation had no time. It names them one by one."""
 
 MOST_SOURCES = 500  # sources of a message, of 450 bytes each: every SQS queue takes messages of 256 KB

@@ -15,9 +15,10 @@ from promoter.aws.dynamodb import changes
 from promoter.aws.event_bus import Announcement, Unsent
 from promoter.domain import drift
 from promoter.domain.model import Outcome
+from promoter.domain.names import SERVICE
 from promoter.domain.records import Head
 
-SOURCE, VERSION = "ecr-promoter", "1"
+VERSION = "1"
 DETAIL_TYPES = {
     Outcome.PROMOTED: "Image Promoted",
     Outcome.UNCHANGED: "Image Promoted",
@@ -60,7 +61,7 @@ def _announced(change: changes.Ended | Head | None) -> dict[str, Any] | None:
 def _entry(detail_type: str, detail: Mapping[str, Any]) -> dict[str, Any]:
     repository = detail["repositoryName"]
     return {
-        "Source": SOURCE,
+        "Source": SERVICE,
         "DetailType": detail_type,
         "Detail": json.dumps({"version": VERSION, **detail}),
         "Resources": [f"{detail['registryId']}/{repository}"],
