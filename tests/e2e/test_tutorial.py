@@ -47,7 +47,8 @@ def deployed(
 ) -> dict[str, str]:
     """The real outputs of `make local` and `make stop`, for the stack that these tests have deployed."""
 
-    def started(directory: Path) -> process.LocalAws:
+    def started(directory: Path, *, outlives_caller: bool) -> process.LocalAws:
+        assert outlives_caller
         directory.mkdir()
         stack.aws.save(directory)
         return stack.aws
