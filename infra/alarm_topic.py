@@ -12,9 +12,9 @@ from constructs import Construct
 def alarm_topic(scope: Construct, email: str) -> sns.Topic:
     """Return a topic to which only this account's alarms may publish, with one subscriber.
 
-    The policy that enforces TLS replaces the default one, which lets the account's alarms publish: so that right is
-    granted here. The topic is not encrypted at rest: alarms cannot use the key that AWS manages, a key of our own
-    costs a dollar a month, and the e-mail has the same text.
+    The policy that enforces TLS replaces the default one, which lets the account's alarms publish: so that right
+    is granted here. The topic is not encrypted at rest: alarms cannot use the key that AWS manages, a key of our
+    own costs a dollar a month, and the e-mail has the same text.
     """
     topic = sns.Topic(scope, "Topic", display_name="ecr-promoter alarms", enforce_ssl=True)
     topic.add_subscription(subscriptions.EmailSubscription(email))
