@@ -106,8 +106,8 @@ def is_final(record: Record) -> bool:
 def document(record: Record) -> dict[str, Any]:
     """Return the record as JSON in the API's names, MOST_BYTES at most; members that do not apply are left out.
 
-    Long texts are cut. Reasons that do not fit are left out, and the last one, `more`, says how many. Not in it is
-    the fingerprint, which is nobody's business but the ledger's.
+    Long texts are cut. Reasons that do not fit are left out, and the last one, `more`, says how many. The
+    fingerprint is left out, because only the ledger needs it.
     """
     members = {
         "promotionId": record.promotion_id,
