@@ -47,7 +47,7 @@ def deployed(
 ) -> dict[str, str]:
     """The real outputs of `make local` and `make stop`, for the stack that these tests have deployed."""
 
-    def started(directory: Path) -> process.LocalAws:
+    def started(directory: Path, **_: object) -> process.LocalAws:
         directory.mkdir()
         stack.aws.save(directory)
         return stack.aws
