@@ -96,7 +96,7 @@ def not_promoted(record: Record) -> NotPromoted | None:
 
 
 def is_final(record: Record) -> bool:
-    """Say whether the record's answer stands: it ended, and not with what the same promotion may overcome."""
+    """Say whether the answer is final: the promotion ended, and not with an error that a retry may overcome."""
     if record.outcome is None:
         return False
     error = error_of(record.code) if record.code else None

@@ -156,7 +156,7 @@ def document_of(item: Item) -> dict[str, Any]:
 
 
 def _answer(item: Item, *, is_promoted: bool) -> dict[str, Any]:
-    """Read how a promotion ended; a move that was intended was made, where the whole promotion was carried out."""
+    """Read how a promotion ended. If all of it was carried out, each intended move was made."""
     answer: dict[str, Any] = json.loads(item["answer"]["S"])
     for image in answer.get("images", ()) if is_promoted else ():
         if image["outcome"] == Outcome.PLANNED:

@@ -176,7 +176,7 @@ class DynamoLedger:
         return [expressions.put(row) for row in rows]
 
     def _standing(self, record: Record, reason: Item) -> Replayed | Resumable | Busy | Abandoned | None:
-        """Return what stands under the promotionId already, if that is what was in the way."""
+        """Return what the ledger already has under the promotionId, if that was in the way."""
         if reason.get("Code") in IN_THE_WAY:
             return UNDER_WAY
         if reason.get("Code") != CONDITION_FAILED:
