@@ -1,6 +1,6 @@
 """The decision on a promotion: what the policy says to it, and its gate to the image. Pure.
 
-Whoever acts on a decision and whoever explains one call these functions, so that they never differ.
+The service and `make explain` call the same functions, so that an explanation never differs from what is done.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def rollback_rule(
 ) -> Rule:
     """Return the rule by which a promotion is taken back that rule `name` had admitted. Raises NotAllowed.
 
-    The right has whoever is among the rule's `callers`; where it names none, an operator, or everyone where the
-    setting `operators` names nobody either. An operator's override works under a freeze, and without the rule.
+    The rule's `callers` may roll back. If the rule names none, operators may, or everybody if the setting
+    `operators` is empty too. An operator's override works under a freeze, and without the rule.
     """
     rule = next((rule for rule in policy.rules if rule.name == name), None)
     if is_override:

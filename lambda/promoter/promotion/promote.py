@@ -25,7 +25,7 @@ from promoter.promotion.recovery import recover_in_the_way
 
 @dataclass(frozen=True)
 class Blocked:
-    """An attempt that something stopped which passes: `error` is the answer if it does not pass in time.
+    """An attempt that has to be repeated: `error` is the answer if there is no time left for another one.
 
     `state` is what the next attempt has to know.
     """

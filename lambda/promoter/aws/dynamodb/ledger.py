@@ -26,8 +26,8 @@ from promoter.domain.records import Lease, Record
 TOKEN = 8
 """Random bytes of a lease's token. They tell it from the few that a tag or a promotion ever has."""
 
-ENDS = 6
-"""How often the end of a lease is written: the tags are put, and others wait for this write."""
+FINISH_TRIES = 6
+"""How often the end of a lease is tried: the tags are put, and other promotions wait for this write."""
 
 PAGE = 100
 UNDER_WAY = Busy("This promotion is under way already. Retry.")
@@ -92,7 +92,7 @@ class DynamoLedger:
             for tag in lease.planned
         ]
         changes += self._history_rows(record)
-        for left in reversed(range(ENDS)):
+        for left in reversed(range(FINISH_TRIES)):
             reasons = self._table.transact(changes, "The promotion could not be recorded")
             if not reasons:
                 return None
@@ -167,7 +167,7 @@ class DynamoLedger:
         """Return the update of a record that ended."""
         values = Values()
         held = f"lease={values.text(lease.token)}"
-        ended = items.news_of(record, lease.record) | items.end_of(record, self._history)
+        ended = items.changed_parts(record, lease.record) | items.end_of(record, self._history)
         change = f"SET listing=repository,{values.assigned(ended)} REMOVE lease"
         return expressions.update(keys.promotion(record.promotion_id), change, held, values)
 
@@ -176,7 +176,7 @@ class DynamoLedger:
         return [expressions.put(row) for row in rows]
 
     def _standing(self, record: Record, reason: Item) -> Replayed | Resumable | Busy | Abandoned | None:
-        """Return what stands under the promotionId already, if that is what was in the way."""
+        """Return what the ledger already has under the promotionId, if that was in the way."""
         if reason.get("Code") in IN_THE_WAY:
             return UNDER_WAY
         if reason.get("Code") != CONDITION_FAILED:
