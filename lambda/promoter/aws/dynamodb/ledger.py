@@ -12,12 +12,13 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from promoter.aws.dynamodb import expressions, items, keys, leases
 from promoter.aws.dynamodb.expressions import Values
 from promoter.aws.dynamodb.table import CONDITION_FAILED, IN_THE_WAY, INDEX, Change, Item, Table
+from promoter.domain.clock import utc_now
 from promoter.domain.errors import IdempotencyConflict, LedgerError
 from promoter.domain.leasing import Abandoned, Begun, Busy, Kept, LeaseLost, Recorded, Replayed, Resumable
 from promoter.domain.model import Repository
@@ -34,10 +35,6 @@ UNDER_WAY = Busy("This promotion is under way already. Retry.")
 BEING_RECORDED = Busy("This promotion is being recorded. Retry.")
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class DynamoLedger:
     """Ledger in one table. `lease_duration` is longer than the PutImage calls that a lease lets begin."""
 
@@ -47,7 +44,7 @@ class DynamoLedger:
         *,
         lease_duration: timedelta,
         history: timedelta,
-        now: Callable[[], datetime] = _now,
+        now: Callable[[], datetime] = utc_now,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._table = table
