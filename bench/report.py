@@ -79,7 +79,7 @@ def budgets(results: Results) -> str:
         budget("calls of ECR for ten tags", ten.of_ecr, 11),
         budget("calls of ECR for a promotion that moves nothing", results.warm.idle.of_ecr, 1),
         budget("bytes of layers that are transferred", layers, 0),
-        budget("bytes to the server for a promotion of one tag", traffic.sent, 3_000),
+        budget("bytes to the server for a promotion of one tag", traffic.received, 3_000),
         budget("warm promotion without ledger, over the two bare calls", ratio(one, warm.PLAIN, BARE), 1.15),
         budget("warm promotion with ledger, over the two bare calls", ratio(one, LEDGER, BARE), 2.1),
         budget(
