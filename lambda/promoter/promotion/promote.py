@@ -85,6 +85,9 @@ def _judged(promotion: Promotion, state: AttemptState, dependencies: Dependencie
     """Resolve, decide, read and judge."""
     try:
         plan = _read(promotion, state, dependencies)
+    except TagBusy as busy:
+        return Blocked(busy, state)
+    try:
         judge(plan, state, dependencies)
     except TagBusy as busy:
         return Blocked(busy, state)
