@@ -34,6 +34,14 @@ class Blocked:
     state: AttemptState
 
 
+@dataclass(frozen=True)
+class Races:
+    """What an attempt may have lost a race about: the source that it pinned itself, the tags that it has read."""
+
+    was_pinned: bool
+    was_read: bool
+
+
 def promote(promotion: Promotion, dependencies: Dependencies) -> Answer:
     """Carry out the promotion, or say why not. A repeat is not an error: it gets the first answer.
 
@@ -81,11 +89,13 @@ def attempt(promotion: Promotion, state: AttemptState, dependencies: Dependencie
         freezes=dependencies.freezes.known(),
         operators=dependencies.operators,
     )
+    plan = None
     try:
         plan = read_state(decision, state, dependencies)
         judge(plan, state, dependencies)
     except (SourceNotFound, TagBusy, TagChanged) as error:
-        return _raced(error, promotion, state, dependencies, was_pinned=resolved is not promotion)
+        races = Races(was_pinned=resolved is not promotion, was_read=plan is not None)
+        return _raced(error, races, promotion, state, dependencies)
     if promotion.dry_run:
         return plan.answer(plan.moves)
     state = replace(state, passed=plan.manifest.digest)
@@ -103,21 +113,21 @@ def attempt(promotion: Promotion, state: AttemptState, dependencies: Dependencie
 
 def _raced(
     error: SourceNotFound | TagBusy | TagChanged,
+    races: Races,
     promotion: Promotion,
     state: AttemptState,
     dependencies: Dependencies,
-    *,
-    was_pinned: bool,
 ) -> Blocked:
     """Return what the next attempt has to know, if somebody else caused the error. Raises it otherwise."""
     match error:
         case TagBusy():
             return Blocked(error, state)
-        case SourceNotFound() if was_pinned:  # a moment ago, by `resolve_digest`
+        case SourceNotFound() if races.was_pinned:
             return Blocked(TagBusy("The source tag moved while the promotion was being checked. Retry."), state)
-        case TagChanged() if state.earlier is None and (earlier := _unfinished(promotion, dependencies)):
+        case TagChanged() if races.was_read and state.earlier is None:
             # Perhaps the tags are elsewhere because an earlier attempt of this promotion has put them.
-            return _blocked(Resumable(earlier), promotion, state, dependencies)
+            if earlier := _unfinished(promotion, dependencies):
+                return _blocked(Resumable(earlier), promotion, state, dependencies)
     raise error
 
 

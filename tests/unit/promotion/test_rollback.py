@@ -177,6 +177,19 @@ def test_only_the_last_promotion_of_a_tag_can_be_rolled_back(registry: InMemoryR
     assert registry.tags["prod"] == OTHER
 
 
+def test_a_refused_rollback_costs_no_more_than_its_record(registry: InMemoryRegistry) -> None:
+    """What another promotion has moved since is known at once: no earlier attempt is looked for."""
+    ledger = InMemoryLedger()
+    here = dependencies(ANY_TAG, registry, ledger=ledger)
+    put("new", "p-1", here)
+    put("other", "p-2", here)
+    ledger.calls.clear()
+
+    with pytest.raises(TagChanged):
+        take_back("p-1", here)
+    assert ledger.calls == ["record"]
+
+
 def test_a_rollback_can_be_sent_again(registry: InMemoryRegistry) -> None:
     """Under the same id it gets its first answer, under another one there is nothing left to do."""
     here = dependencies(ANY_TAG, registry, ledger=InMemoryLedger())
