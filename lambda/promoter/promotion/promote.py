@@ -114,13 +114,16 @@ def _carried_out(plan: Plan, state: AttemptState, dependencies: Dependencies) ->
 
 
 def _read(promotion: Promotion, state: AttemptState, dependencies: Dependencies) -> Plan:
-    """Resolve the source, decide, and read. Raises TagBusy where the source tag moved in between."""
+    """Resolve the source, decide, and read. Raises TagBusy where the source tag moved in between.
+
+    An override holds whatever the freezes say, and does not need them.
+    """
     resolved = resolve_digest(promotion, dependencies)
     decision = decide(
         resolved,
         dependencies.policy,
         now=dependencies.now(),
-        freezes=dependencies.freezes.known(),
+        freezes=dependencies.freezes.known() if promotion.override is None else (),
         operators=dependencies.operators,
     )
     try:
