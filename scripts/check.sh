@@ -38,6 +38,13 @@ tests() {
     step tests ".venv/bin/pytest --last-failed" .venv/bin/pytest --numprocesses auto --maxprocesses 4
 }
 
+[ $# -gt 0 ] || set -- none
+for each in "$@"; do
+    case $each in
+    lint | tests) ;;
+    *) echo "== there is no check $each: name lint, tests or both" >&2 && exit 2 ;;
+    esac
+done
 for each in "$@"; do
     "$each"
 done

@@ -84,6 +84,15 @@ def test_what_failed_is_the_last_line(clone: Path, failing: str, told: str) -> N
     assert lines[-2] == "wrong"
 
 
+@pytest.mark.parametrize("checks", [("lintt",), ("lint", "test"), ()])
+def test_a_check_that_does_not_exist_does_not_pass(clone: Path, checks: tuple[str, ...]) -> None:
+    """A typo in the Makefile would pass everything otherwise; nor does nothing at all."""
+    status, lines = end(start(clone, *checks))
+
+    assert status == 2
+    assert not any("passed" in line for line in lines)
+
+
 def test_ctrl_c_ends_it(clone: Path) -> None:
     """It is told as that, and not as a test that failed."""
     # One process says that it runs and waits: a shell that got the signal between two commands would go on.

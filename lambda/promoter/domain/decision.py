@@ -45,7 +45,6 @@ def decide(
     `freezes` are those that operators set, `operators` the globs on callers of the setting. The source's digest
     must be known where `needing_digest` names a rule.
     """
-    is_override = promotion.undoes is not None and promotion.override is not None
     if promotion.undoes:
         image_tags = promotion.image_tags or ()
         rule = rollback_rule(
@@ -54,11 +53,11 @@ def decide(
             promotion.caller,
             policy=policy,
             operators=operators,
-            is_override=is_override,
+            is_override=promotion.is_override,
         )
     else:
         rule, image_tags = policy.admit(promotion)
-    if not is_override:
+    if not promotion.is_override:
         policy.check_not_frozen(rule, promotion, now=now, stops=freezes)
     return Decision(promotion, rule, image_tags)
 

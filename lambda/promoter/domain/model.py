@@ -118,6 +118,11 @@ class Promotion:
     images: Mapping[str, str] = field(default_factory=dict)
     override: str | None = None
 
+    @property
+    def is_override(self) -> bool:
+        """Whether an operator takes something back under a freeze, or without the rule; only rollbacks do."""
+        return self.undoes is not None and self.override is not None
+
 
 @dataclass(frozen=True)
 class TagMove:

@@ -86,7 +86,9 @@ def attempt(promotion: Promotion, state: AttemptState, dependencies: Dependencie
         resolved,
         dependencies.policy,
         now=dependencies.now(),
-        freezes=dependencies.freezes.known(),
+        freezes=()
+        if promotion.is_override
+        else dependencies.freezes.known(),  # an incident must not wait for them
         operators=dependencies.operators,
     )
     plan = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +13,7 @@ from promoter.domain import documents, rollback
 from promoter.domain.errors import (
     Frozen,
     InvalidRequest,
+    LedgerError,
     NotAllowed,
     RegistryError,
     SourceNotFound,
@@ -188,6 +190,25 @@ def test_a_refused_rollback_costs_no_more_than_its_record(registry: InMemoryRegi
     with pytest.raises(TagChanged):
         take_back("p-1", here)
     assert ledger.calls == ["record"]
+
+
+class UnreadableFreezes:
+    """Freezes of a table that does not answer queries."""
+
+    def known(self) -> Sequence[Freeze]:
+        raise LedgerError("The freezes could not be read.")
+
+
+def test_an_override_does_not_need_the_freezes(registry: InMemoryRegistry) -> None:
+    """It holds whatever they say: an operator who takes a bad image back must not wait for them."""
+    here = dependencies(ANY_TAG, registry, ledger=InMemoryLedger(), operators=("ann",))
+    put("new", "p-1", here)
+    unread = replace(here, freezes=UnreadableFreezes())
+
+    with pytest.raises(LedgerError):
+        take_back("p-1", unread)
+    take_back("p-1", unread, by="p-10", override="NEW deletes data")
+    assert registry.tags["prod"] == OLD
 
 
 def test_a_rollback_can_be_sent_again(registry: InMemoryRegistry) -> None:
