@@ -18,7 +18,8 @@ from promoter.aws.dynamodb.listing import FILTERED_PAGE, READS
 from promoter.aws.dynamodb.table import Table
 from promoter.domain import documents
 from promoter.domain.errors import InvalidRequest
-from promoter.domain.history import Filter, document, entry_of
+from promoter.domain.history import document, entry_of
+from promoter.domain.listing import Filter
 from promoter.domain.model import ImageId, Outcome, Repository, TagMove, Trigger
 from promoter.domain.records import Lease, Record
 

@@ -6,8 +6,9 @@ The service and `make explain` call the same functions, so that an explanation n
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 from promoter.domain.errors import GateRefused, NotAllowed, Refusal, ScanPending
 from promoter.domain.findings import Evidence
@@ -23,8 +24,7 @@ WITH_TIME = frozenset({PENDING, "unsigned", "soaking"})
 """Reasons that pass with time: a promotion by event waits for them instead of being refused."""
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """A promotion that the policy admits: by this rule, onto these tags."""
 
     promotion: Promotion

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from promoter.domain import documents
 from promoter.domain.model import ImageId, Outcome, Repository, TagMove, Trigger
 from promoter.domain.records import Record
-from promoter.domain.rule import matches
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -91,42 +88,3 @@ def accepted(newest: Iterable[HistoryEntry], image_digest: str) -> HistoryEntry 
             found = move.outcome is Outcome.UNCHANGED and entry.digest_of(move) == image_digest
             return entry if found else None
     return None
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Which promotions are wanted; None: all.
-
-    `since` is the first moment at which one may have ended, `until` the first that is too late. `caller` is as
-    recorded; `*` stands for any characters.
-    """
-
-    outcome: Outcome | None = None
-    image_digest: str | None = None
-    caller: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-    def keeps(self, entry: HistoryEntry) -> bool:
-        """Say whether a promotion that ended at the right time is wanted. Events have no caller."""
-        return (
-            self.outcome in (None, entry.outcome)
-            and self.image_digest in (None, entry.image_digest, *map(entry.digest_of, entry.moves))
-            and (self.caller is None or (entry.caller is not None and matches(entry.caller, self.caller)))
-        )
-
-    @property
-    def keeps_all(self) -> bool:
-        """Whether every promotion that ended at the right time is wanted."""
-        return (self.outcome, self.image_digest, self.caller) == (None, None, None)
-
-
-ALL = Filter()
-
-
-@dataclass(frozen=True)
-class Page(Generic[T]):
-    """Some of what was asked for; `next_token` asks for more, None: that was all."""
-
-    entries: tuple[T, ...]
-    next_token: str | None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 from promoter.domain import documents
 from promoter.domain.answers import Answer, NotPromoted
@@ -16,8 +17,7 @@ from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.plan import AttemptState, Plan
 
 
-@dataclass(frozen=True)
-class NotPut:
+class NotPut(NamedTuple):
     """A tag that was not put, and why.
 
     `unanswered`: AWS may still carry out a call. `settled`: it is known where the tag is.
@@ -28,16 +28,14 @@ class NotPut:
     settled: bool = True
 
 
-@dataclass(frozen=True)
-class Puts:
+class Puts(NamedTuple):
     """The tags that were put under a lease, and what stopped it before the last."""
 
     moves: tuple[TagMove, ...]
     stopped: NotPut | None = None
 
 
-@dataclass(frozen=True)
-class Putting:
+class Putting(NamedTuple):
     """The work under one lease: it waits for the quota until `patient_until`, and ends before the lease does."""
 
     plan: Plan
@@ -159,7 +157,7 @@ def read_back(not_put: NotPut, manifest: Manifest, image_tag: str, putting: Putt
     try:
         answer = putting.dependencies.registry.read(putting.plan.promotion.repository, [tag_id])[tag_id]
     except PromoterError:
-        return replace(not_put, settled=False)
+        return not_put._replace(settled=False)
     if isinstance(answer, Manifest) and answer.digest == manifest.digest:
         return True
-    return replace(not_put, settled=not (not_put.unanswered or isinstance(answer, Unreadable)))
+    return not_put._replace(settled=not (not_put.unanswered or isinstance(answer, Unreadable)))

@@ -6,7 +6,8 @@ A promotion goes through the same stages each time: resolve, decide, read, judge
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from promoter.domain import documents
 from promoter.domain.answers import Answer, NotPromoted
@@ -23,8 +24,7 @@ from promoter.promotion.plan import AttemptState, moved_on, read_state, resolve_
 from promoter.promotion.recovery import recover_in_the_way
 
 
-@dataclass(frozen=True)
-class Blocked:
+class Blocked(NamedTuple):
     """An attempt that has to be repeated: `error` is the answer if there is no time left for another one.
 
     `state` is what the next attempt has to know.
@@ -34,8 +34,7 @@ class Blocked:
     state: AttemptState
 
 
-@dataclass(frozen=True)
-class Races:
+class Races(NamedTuple):
     """What an attempt may have lost a race about: the source that it pinned itself, the tags that it has read."""
 
     was_pinned: bool
@@ -86,9 +85,7 @@ def attempt(promotion: Promotion, state: AttemptState, dependencies: Dependencie
         resolved,
         dependencies.policy,
         now=dependencies.now(),
-        freezes=()
-        if promotion.is_override
-        else dependencies.freezes.known(),  # an incident must not wait for them
+        freezes=() if promotion.is_override else dependencies.freezes.known(),
         operators=dependencies.operators,
     )
     plan = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from promoter.aws.dynamodb import items, keys
 from promoter.aws.dynamodb.table import INDEX, Item, Table
 from promoter.domain.errors import PromotionNotFound
-from promoter.domain.history import ALL, Filter, HistoryEntry, Page, entry_of
+from promoter.domain.history import HistoryEntry, entry_of
+from promoter.domain.listing import ALL, Filter, Page
 from promoter.domain.model import Repository
 from promoter.domain.records import Head, Record
 

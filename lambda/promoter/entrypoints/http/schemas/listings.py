@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from promoter.domain.errors import InvalidRequest
-from promoter.domain.history import ALL, Filter
+from promoter.domain.listing import ALL, Filter
 from promoter.domain.model import Outcome, Repository
 from promoter.entrypoints.http.schemas.members import Digest, RegistryId, RepositoryName, Tag
 from promoter.entrypoints.http.schemas.reading import read_moment, read_query

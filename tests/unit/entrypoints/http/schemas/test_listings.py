@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from promoter.domain.errors import InvalidRequest
-from promoter.domain.history import ALL, Filter
+from promoter.domain.listing import ALL, Filter
 from promoter.domain.model import Outcome, Repository
 from promoter.entrypoints.http.schemas import listings
 from promoter.entrypoints.http.schemas.listings import Listing
