@@ -86,7 +86,7 @@ def verdict(policy: Policy, question: Question) -> Verdict:
 def evidence(gate: Gate, question: Question) -> Evidence:
     """Return the evidence for a gate: if it names signing profiles, only their signatures count."""
     if gate.signing_profiles:
-        return replace(question.evidence, signed=not question.signers.isdisjoint(gate.signing_profiles))
+        return question.evidence._replace(signed=not question.signers.isdisjoint(gate.signing_profiles))
     return question.evidence
 
 

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from promoter.domain.limits import PATIENCE_SECONDS
 
 POLICY_FILE = Path(__file__).with_name("policy.json")
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """What promotions need: their own account's registry, its Region, the table.
 
     `lease_duration` is how long a promotion may have its tags: longer than an invocation of the promoter, with
@@ -47,8 +47,7 @@ class Settings:
         )
 
 
-@dataclass(frozen=True)
-class EventSettings:
+class EventSettings(NamedTuple):
     """The URL of the promoter's `queue` of events, and of the one for events that failed `tries` times.
 
     `retry` is the time between two tries.
@@ -71,8 +70,7 @@ class EventSettings:
         )
 
 
-@dataclass(frozen=True)
-class AnnouncerSettings:
+class AnnouncerSettings(NamedTuple):
     """The URL of the queue in which the announcer puts aside what cannot be announced."""
 
     unannounced_queue: str
@@ -83,8 +81,7 @@ class AnnouncerSettings:
         return cls(unannounced_queue=_Variables(environment).text("PROMOTER_UNANNOUNCED_QUEUE"))
 
 
-@dataclass(frozen=True)
-class RunSettings:
+class RunSettings(NamedTuple):
     """How much `time` the reconciler has for a run on schedule."""
 
     time: timedelta

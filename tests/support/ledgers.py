@@ -215,7 +215,7 @@ class InMemoryLedger:
         tag = (head.repository, head.image_tag)
         if newest is None or tag in self.held or self.heads[tag].promotion_id != head.promotion_id:
             return False
-        self._head(replace(newest, undoes=None), head.image_tag, image_digest)
+        self._head(newest._replace(undoes=None), head.image_tag, image_digest)
         return True
 
     def _is_last(self, tag: Tag, record: Record) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from promoter.domain.errors import PromoterError
 from promoter.domain.model import Outcome, Promoted, TagMove
 
 
-@dataclass(frozen=True)
-class NotPromoted:
+class NotPromoted(NamedTuple):
     """A promotion that was refused or failed: why, and what it had done before.
 
     `moves` are the tags that it had put before, on `image_digest` unless a move names its own image. `repeated`:

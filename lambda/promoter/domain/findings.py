@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,7 @@ class Finding:
         return ", ".join(self.packages[:5]) + more
 
 
-@dataclass(frozen=True)
-class Scan:
+class Scan(NamedTuple):
     """What the registry knows of the vulnerabilities in one image; `status` is ECR's ScanStatus, None: no scan.
 
     `completed_at` is when the last scan ended, None where none has.
@@ -52,8 +52,7 @@ class Subject:
     pushed_at: datetime | None = None
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(NamedTuple):
     """All that a gate judges; what the gate does not ask for is None.
 
     `pushed_at` is the source's own. `reached_at` is when the ledger saw the image reach the source tag, where

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from promoter.domain.findings import Evidence, Finding, Subject
 from promoter.domain.model import Reason
@@ -27,8 +26,7 @@ UNRATED = "HIGH"  # what UNTRIAGED, UNDEFINED and unheard-of severities count as
 PENDING = "scan_pending"
 
 
-@dataclass(frozen=True)
-class Exemption:
+class Exemption(NamedTuple):
     """A vulnerability that does not count through the day `until` (UTC), in any package or where it is in one."""
 
     id: str
@@ -41,8 +39,7 @@ class Exemption:
         return finding.id == self.id and self.package in (None, *finding.packages) and today <= self.until
 
 
-@dataclass(frozen=True)
-class Gate:
+class Gate(NamedTuple):
     """What a rule demands. `findings` is the highest count allowed a severity; None: no scan is needed.
 
     With `signing_profiles`, ARNs of AWS Signer, `signed` means by one of these, through ECR managed signing.

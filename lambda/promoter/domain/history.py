@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from promoter.domain import documents
 from promoter.domain.model import ImageId, Outcome, Repository, TagMove, Trigger
 from promoter.domain.records import Record
 
 
-@dataclass(frozen=True)
-class HistoryEntry:
+class HistoryEntry(NamedTuple):
     """One promotion as a list shows it; the rest is in its Record.
 
     `moves` are those of the tag whose history this is, or of all tags in the list of a repository.

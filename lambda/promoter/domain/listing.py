@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from promoter.domain.history import HistoryEntry
 from promoter.domain.model import Outcome
@@ -13,8 +13,7 @@ from promoter.domain.rule import matches
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Filter:
+class Filter(NamedTuple):
     """Which promotions are wanted; None: all.
 
     `since` is the first moment at which one may have ended, `until` the first that is too late. `caller` is as

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Trigger(StrEnum):
@@ -40,8 +41,7 @@ class Reason:
     fixed_in: str | None = None
 
 
-@dataclass(frozen=True)
-class Repository:
+class Repository(NamedTuple):
     """An ECR repository: `registry_id` is the 12-digit account that owns it."""
 
     registry_id: str
@@ -68,8 +68,7 @@ class Manifest:
     digest: str
 
 
-@dataclass(frozen=True)
-class Unreadable:
+class Unreadable(NamedTuple):
     """The registry has something under an id but cannot read it now; `reason` is the registry's own."""
 
     reason: str

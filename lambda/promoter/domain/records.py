@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from promoter.domain.model import ImageId, Outcome, Reason, Repository, TagMove, Trigger
 
@@ -106,8 +107,7 @@ class Round:
     whole: datetime | None = None
 
 
-@dataclass(frozen=True)
-class DeferredPromotion:
+class DeferredPromotion(NamedTuple):
     """A promotion by event that waits: the pinned tag `waiting` for the scan of the manifest `image_digest`."""
 
     repository: Repository

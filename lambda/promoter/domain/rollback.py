@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from promoter.domain.errors import InvalidRequest, TagBusy, TagChanged
 from promoter.domain.model import ImageId, Outcome, Promotion, Source, Trigger
@@ -11,8 +11,7 @@ from promoter.domain.records import Head, Record
 from promoter.domain.templates import is_promotable
 
 
-@dataclass(frozen=True)
-class Undo:
+class Undo(NamedTuple):
     """Who asks for a rollback, of which of the promotion's tags (None: all that it moved), under which id.
 
     `override` is an operator's reason to roll back under a freeze, or without the promotion's rule.

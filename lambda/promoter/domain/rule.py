@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from promoter.domain.gate import Gate
 from promoter.domain.model import Promotion, Reason, Repository, Trigger
@@ -97,8 +98,7 @@ class Rule:
         }
 
 
-@dataclass(frozen=True)
-class Freeze:
+class Freeze(NamedTuple):
     """A time in which rules promote nothing; None for `rules` or `repositories` means all.
 
     `end` None is until somebody lifts it; `by` is who set it, None for one of the policy.

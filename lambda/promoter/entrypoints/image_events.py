@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from promoter.domain import documents
 from promoter.domain.decision import by_rule
@@ -32,8 +32,7 @@ PROMOTIONS = uuid.UUID("8f3c8c0e-6d0b-5a54-9c7e-4b8b6f0f2a11")
 """The namespace in which an event, a source tag and a rule make a promotionId, the same at every delivery."""
 
 
-@dataclass(frozen=True)
-class ImageEvent:
+class ImageEvent(NamedTuple):
     """A finished scan, or a push by tag: of which image, with which tags at the time, and when.
 
     `rest` are the sources that are left of an event that an earlier invocation began; None: none has begun it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from promoter import telemetry, wiring
 from promoter.domain.answers import Answer, NotPromoted
@@ -17,8 +17,7 @@ from promoter.entrypoints import image_events
 from promoter.promotion.promote import promote
 
 
-@dataclass(frozen=True)
-class Served:
+class Served(NamedTuple):
     """How an event was served: its answers, the sources that there was no time for, and those that failed.
 
     Those in `failed` have to be tried again; `error` is the first of their errors.

@@ -71,7 +71,7 @@ def keep(
             return keep(record, answer, dependencies, earlier, tries=tries - 1)
         case Resumable(partly):
             moves = tuple(move for move in partly.moves if move.outcome is Outcome.PROMOTED)
-            inherited = replace(answer, moves=moves, image_digest=partly.image_digest)
+            inherited = answer._replace(moves=moves, image_digest=partly.image_digest)
             return keep(inheriting(record, partly), inherited, dependencies, partly, tries=tries - 1)
 
 

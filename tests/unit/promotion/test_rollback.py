@@ -84,14 +84,14 @@ def test_the_tag_goes_back_to_where_it_was() -> None:
 def test_only_the_rules_callers_may() -> None:
     """Whom the rule lets promote, it lets take back."""
     with pytest.raises(NotAllowed, match="does not let this caller roll back"):
-        carry_out(record(moved("prod")), replace(UNDO, caller="arn:bob"))
+        carry_out(record(moved("prod")), UNDO._replace(caller="arn:bob"))
 
 
 def test_a_rule_without_callers_leaves_it_to_the_api_who_may() -> None:
     """A scan rule names nobody: the API lets operators through, and nobody else (tests/handler/test_http.py)."""
     of = record(moved("staging"), rule="staging")
 
-    assert carry_out(of, replace(UNDO, caller="arn:bob"), staging=NEW)[1].tags["staging"] == OLD
+    assert carry_out(of, UNDO._replace(caller="arn:bob"), staging=NEW)[1].tags["staging"] == OLD
 
 
 def test_a_rule_that_is_gone_takes_nothing_back() -> None:
@@ -144,7 +144,7 @@ def test_a_tag_that_was_new_is_left_out() -> None:
 def test_what_cannot_be_taken_back_is_told(of: Record, tags: list[str] | None, message: str) -> None:
     """With what to do about it."""
     with pytest.raises(InvalidRequest, match=message):
-        rollback.promotion(of, replace(UNDO, image_tags=tags))
+        rollback.promotion(of, UNDO._replace(image_tags=tags))
 
 
 @pytest.fixture
