@@ -44,8 +44,8 @@ format: $(SET_UP) ## rewrite the formatting
 	@$(BIN)/python -m ruff format $(CODE)
 	@$(BIN)/python -m ruff check --fix $(CODE)
 
-policy: $(SET_UP) ## check promotions.yaml, or POLICY=another.yaml
-	@$(BIN)/python -m infra.policy.check $(POLICY)
+policy: $(SET_UP) ## check promotions.yaml, or POLICY=another.yaml, for cdk.json and SETTINGS="-c name=value"
+	@$(BIN)/python -m infra.policy.check $(POLICY) $(SETTINGS)
 
 explain: $(SET_UP) ## what a policy would decide: WHY="--repository team/web --tag build-1 --findings f.json"
 	@$(BIN)/python -m infra.policy.explain --policy $(POLICY) $(if $(WHY),$(WHY),--help) || [ $$? -eq 1 ]
