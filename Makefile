@@ -56,8 +56,8 @@ schema: $(SET_UP) ## write docs/reference/policy.schema.json anew, after a chang
 bench: $(SET_UP) ## measure beside boto3, the AWS CLI and skopeo; writes docs/reference/benchmarks.md
 	@$(BIN)/python -m bench
 
-local: $(SET_UP) ## start a local AWS with the stack deployed, POLICY=another.yaml if you like
-	@$(BIN)/python -m local up --policy $(POLICY)
+local: $(SET_UP) ## start a local AWS with the stack deployed, POLICY=another.yaml or SETTINGS="-c name=value" if you like
+	@$(BIN)/python -m local up --policy $(POLICY) $(SETTINGS)
 
 stop: ## end the local AWS
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local stop; fi
