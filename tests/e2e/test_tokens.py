@@ -20,6 +20,7 @@ from botocore.credentials import Credentials
 from local import __main__ as commands
 from local import process, pusher
 from tests.e2e.conftest import Stack, ask
+from tests.support import github
 from tests.support import issuer as tokens
 from tests.support.issuer import Issuer, Key
 
@@ -361,6 +362,31 @@ def test_a_key_belongs_to_its_caller_on_either_api(tokened: TokenStack) -> None:
     )
 
     assert one["promotionId"] == again["promotionId"] != other["promotionId"]
+
+
+@pytest.mark.skipif(not github.COMMAND_LINE.exists(), reason="this clone has no command line")
+def test_the_github_action_sends_the_token_of_its_job(tokened: TokenStack, tmp_path: Path) -> None:
+    """It asks GitHub for one for the audience, as a job may. AWS credentials are not needed."""
+    repository, token = tokened.image(), tokened.good()
+
+    with github.tokens_of_the_job(lambda audience: token if audience == AUDIENCE else None) as job:
+        ended = github.run(
+            tmp_path,
+            github.UVX,
+            environment=job,
+            repository=repository,
+            source="candidate",
+            to="prod",
+            api_url=tokened.variables["PROMOTER_TOKEN_API_URL"],
+            audience=AUDIENCE,
+        )
+
+    assert ended.code == 0, ended.log
+    assert ended.outputs["outcome"] == "PROMOTED"
+    assert tokened.tags(repository)["prod"] == ended.outputs["digest"]
+    assert token not in ended.log + ended.summary + str(ended.outputs)
+    _, record = tokened.call("GET", f"/promotions/{ended.outputs['promotion-id']}")
+    assert record["caller"] == f"jwt:{WEB}"
 
 
 def presigned(stack: TokenStack, api: str) -> str:
