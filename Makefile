@@ -44,8 +44,8 @@ format: $(SET_UP) ## rewrite the formatting
 	@$(BIN)/python -m ruff format $(CODE)
 	@$(BIN)/python -m ruff check --fix $(CODE)
 
-policy: $(SET_UP) ## check promotions.yaml, or POLICY=another.yaml
-	@$(BIN)/python -m infra.policy.check $(POLICY)
+policy: $(SET_UP) ## check promotions.yaml, or POLICY=another.yaml, for cdk.json and SETTINGS="-c name=value"
+	@$(BIN)/python -m infra.policy.check $(POLICY) $(SETTINGS)
 
 explain: $(SET_UP) ## what a policy would decide: WHY="--repository team/web --tag build-1 --findings f.json"
 	@$(BIN)/python -m infra.policy.explain --policy $(POLICY) $(if $(WHY),$(WHY),--help) || [ $$? -eq 1 ]
@@ -56,8 +56,8 @@ schema: $(SET_UP) ## write docs/reference/policy.schema.json anew, after a chang
 bench: $(SET_UP) ## measure beside boto3, the AWS CLI and skopeo; writes docs/reference/benchmarks.md
 	@$(BIN)/python -m bench
 
-local: $(SET_UP) ## start a local AWS with the stack deployed, POLICY=another.yaml if you like
-	@$(BIN)/python -m local up --policy $(POLICY)
+local: $(SET_UP) ## start a local AWS with the stack deployed, POLICY=another.yaml or SETTINGS="-c name=value" if you like
+	@$(BIN)/python -m local up --policy $(POLICY) $(SETTINGS)
 
 stop: ## end the local AWS
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local stop; fi

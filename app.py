@@ -11,7 +11,7 @@ import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
 from infra.policy.file import PolicyError, read
-from infra.settings import Settings, SettingsError, check_callers
+from infra.settings import Settings, SettingsError
 from infra.stack import PromoterStack
 
 
@@ -22,8 +22,12 @@ def main(app: cdk.App) -> None:
     """
     try:
         settings = Settings.read(app.node)
-        policy = read(Path(settings.policy), account=os.environ.get("CDK_DEFAULT_ACCOUNT"), deploying=True)
-        check_callers(settings, policy)
+        policy = read(
+            Path(settings.policy),
+            account=os.environ.get("CDK_DEFAULT_ACCOUNT"),
+            deploying=True,
+            tokens=settings.authorization == "jwt",
+        )
         stack = PromoterStack(app, "EcrPromoter", policy=policy, settings=settings)
     except (PolicyError, SettingsError) as error:
         sys.exit(f"{error}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from aws_cdk import Duration
 from aws_cdk import aws_apigatewayv2 as api_
@@ -44,7 +45,7 @@ class Alarms(Construct):
         function: lambda_.Function,
         reconciler: lambda_.IFunction,
         announcer: lambda_.IFunction,
-        api: api_.IHttpApi,
+        apis: Mapping[str, api_.IHttpApi],
         table: dynamodb.ITableV2,
         events_queue: sqs.IQueue,
         failed: sqs.IQueue,
@@ -61,7 +62,8 @@ class Alarms(Construct):
         self._watch_function(function)
         self._watch_throttles(Throttles=function, ReconcilerThrottles=reconciler, AnnouncerThrottles=announcer)
         self._watch_announcer(announcer)
-        self._watch_api(api)
+        for name, api in apis.items():
+            self._watch_api(name.removesuffix("Api"), api)
         self._watch_table(table)
         self._watch_failures()
         self._watch_reconcile()
@@ -139,9 +141,9 @@ class Alarms(Construct):
             runbook="late-announcements",
         )
 
-    def _watch_api(self, api: api_.IHttpApi) -> None:
+    def _watch_api(self, prefix: str, api: api_.IHttpApi) -> None:
         self._alarm(
-            "ServerErrors",
+            f"{prefix}ServerErrors",
             api.metric_server_error(period=LONG, statistic="Sum"),
             threshold=3,  # callers retry a single error
             says="The API answered 5xx three times in 15 minutes.",

@@ -1,4 +1,4 @@
-"""The HTTP API: every route needs a signature or a token, and every call is in the access log."""
+"""An HTTP API: every route needs a signature or a token, and every call is in the access log."""
 
 from __future__ import annotations
 
@@ -44,7 +44,11 @@ ACCESS_LOG = {
 
 
 class PromotionApi(Construct):
-    """An HTTP API, `http`, in front of the functions; `url` ends without a slash."""
+    """An HTTP API, `http`, in front of the functions; `url` ends without a slash. Every route has the authorizer.
+
+    The authorizer decides what API Gateway tells the function of a caller: of a signature the IAM identity, of a
+    token its claims, and never both.
+    """
 
     def __init__(
         self,
@@ -53,10 +57,14 @@ class PromotionApi(Construct):
         *,
         function: lambda_.IFunction,
         reconciler: lambda_.IFunction,
+        authorizer: api.IHttpRouteAuthorizer,
+        description: str,
         settings: Settings,
     ) -> None:
         super().__init__(scope, construct_id)
-        http = api.HttpApi(self, "Http", default_authorizer=authorizer(settings), create_default_stage=False)
+        http = api.HttpApi(
+            self, "Http", default_authorizer=authorizer, description=description, create_default_stage=False
+        )
         self.http = http
         integration = integrations.HttpLambdaIntegration("Promoter", function)
         for path, methods in ROUTES.items():
@@ -81,8 +89,11 @@ class PromotionApi(Construct):
         self.url = stage.url.rstrip("/") if stage.url else ""
 
 
-def authorizer(settings: Settings) -> api.IHttpRouteAuthorizer:
-    """Return the authorizer of every route: SigV4 signatures, or tokens of one issuer."""
-    if settings.authorization == "iam":
-        return authorizers.HttpIamAuthorizer()
+def for_signatures() -> api.IHttpRouteAuthorizer:
+    """Return the authorizer that admits requests signed with SigV4, if IAM lets the caller invoke the route."""
+    return authorizers.HttpIamAuthorizer()
+
+
+def for_tokens(settings: Settings) -> api.IHttpRouteAuthorizer:
+    """Return the authorizer that admits tokens of the settings' issuer for one of the settings' audiences."""
     return authorizers.HttpJwtAuthorizer("Jwt", settings.jwtIssuer or "", jwt_audience=settings.jwtAudience)

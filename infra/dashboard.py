@@ -35,7 +35,7 @@ class Dashboard(Construct):
         function: lambda_.IFunction,
         reconciler: lambda_.IFunction,
         announcer: lambda_.IFunction,
-        api: api_.IHttpApi,
+        apis: Mapping[str, api_.IHttpApi],
         table: dynamodb.ITableV2,
         events_queue: sqs.IQueue,
         failed: sqs.IQueue,
@@ -87,8 +87,8 @@ class Dashboard(Construct):
                     _graph("Dead letters that came, tries of events that failed", _arrivals(queues)),
                 ],
                 [
-                    _graph("API: errors", [total(api.metric_client_error()), total(api.metric_server_error())]),
-                    _graph("API: latency, milliseconds", percentiles(api.metric_latency())),
+                    _graph("API: errors", _api_errors(apis)),
+                    _graph("API: latency, milliseconds", _api_latencies(apis)),
                     _graph("Table: throttled, conflicts", _table(table)),
                 ],
             ],
@@ -159,6 +159,20 @@ def _troubles(functions: Mapping[str, lambda_.IFunction]) -> list[cloudwatch.Met
 def _concurrencies(functions: Mapping[str, lambda_.IFunction]) -> list[cloudwatch.Metric]:
     return [
         highest(function.metric("ConcurrentExecutions")).with_(label=name) for name, function in functions.items()
+    ]
+
+
+def _api_errors(apis: Mapping[str, api_.IHttpApi]) -> list[cloudwatch.Metric]:
+    return [
+        total(metric).with_(label=f"{metric.metric_name} ({name})")
+        for name, api in apis.items()
+        for metric in (api.metric_client_error(), api.metric_server_error())
+    ]
+
+
+def _api_latencies(apis: Mapping[str, api_.IHttpApi]) -> list[cloudwatch.Metric]:
+    return [
+        metric for name, api in apis.items() for metric in percentiles(api.metric_latency(), suffix=f" ({name})")
     ]
 
 

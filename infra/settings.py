@@ -11,7 +11,7 @@ from typing import Any, Literal
 from aws_cdk.aws_logs import RetentionDays
 from constructs import Node
 
-from infra.policy.file import PolicyFile
+from infra.policy import subjects
 from infra.policy.values import CALLER_PREFIXES
 from promoter.domain.limits import PATIENCE_SECONDS
 
@@ -104,31 +104,19 @@ class Settings:
         _one_of("authorization", self.authorization, ("iam", "jwt"))
         if self.authorization == "jwt" and not (self.jwtIssuer and self.jwtAudience):
             raise SettingsError("authorization jwt needs jwtIssuer and jwtAudience")
-        if self.authorization == "jwt" and not self.operators:
-            raise SettingsError(
-                "authorization jwt accepts every token of the issuer: set operators to the callers who may freeze"
-            )
         if self.jwtIssuer and not self.jwtIssuer.startswith("https://"):
             raise SettingsError(f"setting jwtIssuer must be an https:// address, not {self.jwtIssuer!r}")
 
     def _check_operators(self) -> None:
         if unknown := [glob for glob in self.operators if not glob.startswith(CALLER_PREFIXES)]:
             raise SettingsError(f"setting operators has {unknown[0]!r}: write an IAM ARN, github:… or jwt:…")
+        if self.authorization == "jwt" and (lines := subjects.operator_lines(self.operators)):
+            raise SettingsError("\n".join(lines))
         if len(json.dumps(self.operators)) > ROOM_FOR_OPERATORS:
             raise SettingsError(
                 f"setting operators has more than {ROOM_FOR_OPERATORS} characters, and a function's environment "
                 "variables have no room for more: use globs"
             )
-
-
-def check_callers(settings: Settings, policy: PolicyFile) -> None:
-    """Raise SettingsError for a request rule that every holder of a token may use."""
-    if settings.authorization == "jwt":
-        for rule in policy.rules:
-            if rule.on == "request" and rule.callers is None:
-                raise SettingsError(
-                    f"authorization jwt accepts every token of the issuer: give rule {rule.name} callers"
-                )
 
 
 def _number(name: str, value: Any) -> int | None:

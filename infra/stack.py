@@ -11,7 +11,7 @@ from constructs import Construct
 
 from infra import schedule
 from infra.alarms import Alarms
-from infra.api import PromotionApi
+from infra.api import PromotionApi, for_signatures, for_tokens
 from infra.dashboard import Dashboard
 from infra.function import PromoterFunction, promotion_environment
 from infra.policy.file import PolicyFile
@@ -26,7 +26,7 @@ ANNOUNCER_TIMEOUT, ANNOUNCER_MEMORY = 60, 256  # seconds, MB
 
 
 class PromoterStack(Stack):
-    """Three functions that promote, reconcile and announce, with their table, queues, API, rules and alarms."""
+    """Three functions that promote, reconcile and announce, with their table, queues, APIs, rules and alarms."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, policy: PolicyFile, settings: Settings, **kwargs: Any
@@ -53,14 +53,12 @@ class PromoterStack(Stack):
         ledger.stream_to(announcer.function, unannounced=queues.unannounced)
         queues.send_events_to(promoter.function, retry_seconds=1 if local else 60)
         self._add_rules(queues, reconciler.function)
-        api = PromotionApi(
-            self, "Api", function=promoter.function, reconciler=reconciler.function, settings=settings
-        )
+        apis = self._apis(promoter.function, reconciler.function)
         watched: dict[str, Any] = {
             "function": promoter.function,
             "reconciler": reconciler.function,
             "announcer": announcer.function,
-            "api": api.http,
+            "apis": {name: each.http for name, each in apis.items()},
             "table": ledger.table,
             "events_queue": queues.events,
             "failed": queues.failed,
@@ -71,7 +69,7 @@ class PromoterStack(Stack):
         Alarms(self, "Alarms", **watched, minutes=settings.reconcileMinutes, topic_email=settings.alarmEmail)
         Dashboard(self, "Dashboard", **watched)
         self._add_outputs(
-            ApiUrl=api.url,
+            **{f"{name}Url": each.url for name, each in apis.items()},
             FunctionName=promoter.function.function_name,
             LogGroup=promoter.log_group.log_group_name,
             ReconcilerFunctionName=reconciler.function.function_name,
@@ -85,6 +83,24 @@ class PromoterStack(Stack):
             UndeliveredEventsQueue=queues.undelivered.queue_url,
             FailedRunsQueue=queues.runs.queue_url,
         )
+
+    def _apis(self, promoter: lambda_.Function, reconciler: lambda_.Function) -> dict[str, PromotionApi]:
+        """Return the HTTP APIs by name: the one for signatures, and with `authorization: jwt` one for tokens."""
+        kinds = {"Api": (for_signatures(), "ecr-promoter, for requests signed with SigV4")}
+        if self._settings.authorization == "jwt":
+            kinds["TokenApi"] = (for_tokens(self._settings), "ecr-promoter, for requests with a token")
+        return {
+            name: PromotionApi(
+                self,
+                name,
+                function=promoter,
+                reconciler=reconciler,
+                authorizer=authorizer,
+                description=description,
+                settings=self._settings,
+            )
+            for name, (authorizer, description) in kinds.items()
+        }
 
     def _promoter(self, environment: Mapping[str, str]) -> PromoterFunction:
         return PromoterFunction(

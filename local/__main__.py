@@ -25,9 +25,11 @@ def up(given: argparse.Namespace) -> int:
     found = process.start(given.directory, outlives_caller=True)
     print(f"   {found.endpoint_url}")
     print(f"2. Deploy the stack with the policy {given.policy} (about 20 s)", flush=True)
-    variables = deploy.deploy(found, given.directory, given.policy)
+    variables = deploy.deploy(found, given.directory, given.policy, settings=given.context)
     path = aws.write_env(given.directory, variables)
     print(f"The API runs at {variables['PROMOTER_API_URL']}.")
+    if "PROMOTER_TOKEN_API_URL" in variables:
+        print(f"The API for tokens runs at {variables['PROMOTER_TOKEN_API_URL']}.")
     print(f"Set up your shell with: . {path}")
     print("Stop the local AWS with: make stop")
     return 0
@@ -60,6 +62,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             type=Path,
             default=Path("promotions.yaml"),
             help="the policy to deploy (%(default)s)",
+        )
+        sub.add_argument(
+            *("-c", "--context"),
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="a setting to deploy with, in place of that of cdk.json",
         )
         sub.set_defaults(command=command)
     given = parser.parse_args(arguments)

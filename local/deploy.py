@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from local.aws import LocalAws
@@ -27,17 +27,27 @@ OUTPUTS = {
     "PROMOTER_UNDELIVERED_EVENTS": "UndeliveredEventsQueue",
     "PROMOTER_UNANNOUNCED": "UnannouncedQueue",
 }
-"""The environment variable for each output of the stack; the API's address is computed."""
+"""The environment variable for each output of the stack."""
+URLS = {"PROMOTER_API_URL": "ApiUrl", "PROMOTER_TOKEN_API_URL": "TokenApiUrl"}
+"""The same for the addresses of the APIs, here by path. The second is there with `authorization: jwt`."""
 
 
 class DeployError(Exception):
     """The CDK command line failed; the text is the end of its output."""
 
 
-def deploy(aws: LocalAws, directory: Path, policy: Path, *, tell: Callable[[str], None] = print) -> dict[str, str]:
+def deploy(
+    aws: LocalAws,
+    directory: Path,
+    policy: Path,
+    *,
+    settings: Sequence[str] = (),
+    tell: Callable[[str], None] = print,
+) -> dict[str, str]:
     """Bootstrap and deploy; return the variables that lead to the stack. Raises DeployError.
 
-    The CDK writes only into `directory`, so that two deployments do not disturb each other.
+    `settings` are `name=value`, in place of those of cdk.json. The CDK writes only into `directory`, so that two
+    deployments do not disturb each other.
     """
     environment = environment_for(aws)
     directory = directory.resolve()
@@ -47,14 +57,12 @@ def deploy(aws: LocalAws, directory: Path, policy: Path, *, tell: Callable[[str]
     tell("   cdk deploy")
     outputs = directory / "outputs.json"
     options = ["--require-approval", "never", "--outputs-file", str(outputs)]
-    run(
-        ["deploy", STACK, *options, "-c", "stage=local", "-c", f"policy={policy.resolve()}"],
-        environment,
-        directory,
-    )
+    context = [*settings, "stage=local", f"policy={policy.resolve()}"]
+    run(["deploy", STACK, *options, *(part for each in context for part in ("-c", each))], environment, directory)
     stack = json.loads(outputs.read_text())[STACK]
     variables = {name: stack[output] for name, output in OUTPUTS.items()}
-    return {"PROMOTER_API_URL": plain_url(aws, stack["ApiUrl"]), **variables}
+    urls = {name: plain_url(aws, stack[output]) for name, output in URLS.items() if output in stack}
+    return {**urls, **variables}
 
 
 def plain_url(aws: LocalAws, api_url: str) -> str:

@@ -27,7 +27,7 @@ lint() {
     step style ".venv/bin/ruff check ${code[*]}"
     step format ".venv/bin/ruff format --check ${code[*]}"
     step spelling .venv/bin/codespell
-    step workflows ".venv/bin/zizmor --offline --quiet --persona pedantic .github"
+    step workflows ".venv/bin/zizmor --offline --quiet --persona pedantic .github action.yml"
     step "imports between packages" ".venv/bin/python .venv/bin/lint-imports --no-cache --no-logo"
     step docs "make docs"
     step "types (15 s the first time)" ".venv/bin/python -m mypy"

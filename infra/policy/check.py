@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import BaseModel
 
-from infra.policy.file import PolicyError, read
+from infra.policy import subjects
+from infra.policy.file import PolicyError, PolicyFile, read
 from infra.policy.model import RuleModel
 
 
@@ -18,9 +20,17 @@ def main(command_line: Sequence[str]) -> int:
     """Print a summary of the policy, or all its mistakes; return the exit code."""
     parser = argparse.ArgumentParser(prog="make policy", description="Checks a policy, without AWS.")
     parser.add_argument("file", nargs="?", default="promotions.yaml", type=Path)
-    file = parser.parse_args(command_line).file
+    parser.add_argument(
+        *("-c", "--context"),
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting that is deployed with another value than that of cdk.json",
+    )
+    given = parser.parse_args(command_line)
+    file = given.file
     try:
-        policy = read(file).model
+        policy = checked(file, subjects.settings(given.context)).model
     except PolicyError as error:
         print(error, file=sys.stderr)
         return 1
@@ -37,6 +47,22 @@ def main(command_line: Sequence[str]) -> int:
 def count(parts: Sequence[object], noun: str) -> str:
     """Return how many there are, with the noun in the singular for one."""
     return f"{len(parts)} {noun}" if len(parts) == 1 else f"{len(parts)} {noun}s"
+
+
+def checked(path: Path, settings: Mapping[str, Any]) -> PolicyFile:
+    """Read a policy that is deployed with these settings. Raises PolicyError, also for mistakes in `operators`."""
+    tokens = settings.get("authorization") == "jwt"
+    lines: list[str] = []
+    if tokens:
+        operators = settings.get("operators") or []
+        lines = subjects.operator_lines(operators.split(",") if isinstance(operators, str) else operators)
+    try:
+        policy = read(path, tokens=tokens)
+    except PolicyError as error:
+        lines.append(f"{error}")
+    if lines:
+        raise PolicyError("\n".join(lines))
+    return policy
 
 
 def summary(rule: RuleModel) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from infra.policy import subjects
 from infra.policy.conflicts import conflicts, unreachable
 from infra.policy.document import PolicyError, parse
 from infra.policy.freeze import FreezeModel
@@ -39,14 +40,20 @@ class PolicyFile:
 
 
 def read(
-    path: Path, *, account: str | None = None, today: date | None = None, deploying: bool = False
+    path: Path,
+    *,
+    account: str | None = None,
+    today: date | None = None,
+    deploying: bool = False,
+    tokens: bool = False,
 ) -> PolicyFile:
     """Read and check a policy. Raises PolicyError with all mistakes.
 
     `account` is the account to deploy to, if it is known. A rule that names it as `registry` is returned without
     `registry`. `today` (UTC) decides which exceptions have expired. An expired exception is a mistake, but only a
     warning for a deployment (`deploying`): the function counts the finding again anyway, and a rollback must not
-    wait for a new policy.
+    wait for a new policy. `tokens`: an API takes tokens too (`authorization: jwt`), so that `callers` must keep
+    strangers out.
     """
     document = parse(path)
     mistakes: list[Mistake] = list(document.mistakes)
@@ -57,7 +64,8 @@ def read(
         for item in error.errors(include_url=False):
             over = isinstance(item.get("ctx", {}).get("error"), ExpiredError)
             (expired if over else mistakes).append((_place(item["loc"]), _sentence(item)))
-    mistakes += _beyond_shape(document.values, [place for place, _ in mistakes], account, deploying=deploying)
+    damaged = [place for place, _ in mistakes]
+    mistakes += _beyond_shape(document.values, damaged, account, deploying=deploying, tokens=tokens)
     if not deploying:
         mistakes += expired
     if mistakes:
@@ -73,7 +81,7 @@ def _without_own_account(rule: RuleModel, account: str | None) -> RuleModel:
 
 
 def _beyond_shape(
-    document: Any, damaged: list[Place], account: str | None, *, deploying: bool
+    document: Any, damaged: list[Place], account: str | None, *, deploying: bool, tokens: bool
 ) -> Iterator[Mistake]:
     """Yield the mistakes beyond the shape of single values, for all entries that can be read at least in part."""
     if not isinstance(document, dict):
@@ -85,6 +93,7 @@ def _beyond_shape(
         *((("rules", number, *place), text) for number, rule in rules.items() for place, text in rule.mistakes()),
         *conflicts(rules, account=account),
         *unreachable(rules, account=account, deploying=deploying),
+        *(subjects.rule_mistakes(rules) if tokens else ()),
         *(
             (("freeze", number, *place), text)
             for number, freeze in freezes.items()

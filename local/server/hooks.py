@@ -11,10 +11,11 @@ from typing import Any
 
 from ministack import app
 from ministack.core import iam_actions, lambda_runtime
-from ministack.services import ecr, eventbridge, lambda_svc
+from ministack.services import apigateway, ecr, eventbridge, lambda_svc
 from ministack.services.cloudformation import provisioners
 
 from local import emulator
+from local.apigateway import authorizer
 from local.ecr import api, registry, repositories, transfers
 from local.emulator import Answer
 from local.eventbridge import delivery, patterns
@@ -33,6 +34,7 @@ def install(around: Around) -> Any:
     _registry()
     _patterns()
     _deliveries()
+    _authorizers()
     return app.app
 
 
@@ -139,6 +141,20 @@ def _patterns() -> None:
 
     provisioners._eb_rule_create = create
     provisioners._RESOURCE_HANDLERS["AWS::Events::Rule"]["create"] = create
+
+
+def _authorizers() -> None:
+    enforce = app._enforce_execute_api
+
+    def execute(
+        api_id: str, stage: str, method: str, path: str, headers: Mapping[str, str], *more: Any, **named: Any
+    ) -> Any:
+        kind = app._execute_api_authorization_type(api_id, stage, method, path)
+        refused = authorizer.refuse_unsigned(headers) if kind == "AWS_IAM" else None
+        return refused or enforce(api_id, stage, method, path, headers, *more, **named)
+
+    app._enforce_execute_api = execute
+    apigateway._validate_jwt_authorizer = authorizer.authorize
 
 
 def _deliveries() -> None:

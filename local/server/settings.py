@@ -6,8 +6,9 @@ from pathlib import Path
 
 from local.aws import ACCESS_KEY_ID, ACCOUNT_ID, SECRET_ACCESS_KEY
 
-# Nothing else of the caller's environment reaches the emulator or the functions that it runs.
-KEPT = ("LAMBDA_ASYNC_RETRY_BASE_SECONDS", "LANG", "LC_ALL", "PATH")
+# Nothing else of the caller's environment reaches the emulator or the functions that it runs. SSL_CERT_FILE: the
+# certificates of an issuer of tokens on this machine, which no public authority knows.
+KEPT = ("LAMBDA_ASYNC_RETRY_BASE_SECONDS", "LANG", "LC_ALL", "PATH", "SSL_CERT_FILE")
 
 
 def emulator_settings(port: int, region: str, directory: Path) -> dict[str, str]:

@@ -44,7 +44,10 @@ def watched_in(
         role=iam.Role.from_role_arn(stack, "Role", f"arn:aws:iam::{ACCOUNT}:role/promoter", mutable=False),
         timeout=timeout,
     )
-    api = api_.HttpApi.from_http_api_attributes(stack, "Api", http_api_id="api1234567")
+    apis = {
+        name: api_.HttpApi.from_http_api_attributes(stack, name, http_api_id=name.lower())
+        for name in ("Api", "TokenApi")
+    }
     table = dynamodb.TableV2.from_table_name(stack, "Table", "ledger")
     queues = {
         name: sqs.Queue.from_queue_arn(stack, name.capitalize(), f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}")
@@ -54,7 +57,7 @@ def watched_in(
         name: lambda_.Function.from_function_name(stack, name.capitalize(), name)
         for name in ("reconciler", "announcer")
     }
-    shown: dict[str, Any] = {"function": function, "api": api, "table": table, **others, **queues}
+    shown: dict[str, Any] = {"function": function, "apis": apis, "table": table, **others, **queues}
     Alarms(stack, "Alarms", **shown, minutes=minutes, topic_email=email)
     Dashboard(stack, "Dashboard", **shown)
     return stack
@@ -120,6 +123,24 @@ def test_every_part_of_the_service_has_alarms(silent: Template) -> None:
         ("EcrPromoter", "ReconcileFailures"),
         ("EcrPromoter", "LongestDriftCheckInterval"),
     }
+
+
+def test_each_api_is_watched_and_shown_by_itself(silent: Template) -> None:
+    """The API for tokens may fail while the one for signatures works, and the other way round."""
+    watching = {
+        name: dimensions(alarm)["ApiId"]
+        for name, alarm in alarms_of(silent).items()
+        if alarm["MetricName"] == "5xx"
+    }
+    shown = graphs(silent)["API: errors"]["metrics"] + graphs(silent)["API: latency, milliseconds"]["metrics"]
+
+    assert watching == {"ServerErrors": "api", "TokenServerErrors": "tokenapi"}
+    assert [(metric[1], metric[3], metric[4]["label"]) for metric in shown] == [
+        (metric, api_id, f"{label} ({name})")
+        for metrics in ([("4xx", "4xx"), ("5xx", "5xx")], [("Latency", p) for p in ("p50", "p90", "p99")])
+        for api_id, name in (("api", "Api"), ("tokenapi", "TokenApi"))
+        for metric, label in metrics
+    ]
 
 
 def test_no_alarm_uses_metric_math(silent: Template) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
 import pytest
 
-from infra.policy import file as policy_file
-from infra.settings import Settings, SettingsError, check_callers
+from infra.settings import Settings, SettingsError
 from tests.infra.conftest import CONTEXT, JWT
 
 
@@ -69,22 +69,41 @@ def test_a_wrong_setting_is_named(setting: str, value: Any) -> None:
         Settings.read(app.node)
 
 
-def test_authorization_jwt_needs_operators() -> None:
-    """Otherwise every holder of a token could freeze and reconcile."""
-    context = {key: value for key, value in (CONTEXT | JWT | {"operators": []}).items() if value is not None}
+@pytest.mark.parametrize("folder", ["project", "elsewhere"])
+@pytest.mark.parametrize(
+    ("operators", "text"),
+    [
+        ([], "operators: is empty"),
+        (["jwt:ann", "github:*"], "setting operators[1]: 'github:*' does not fix the owner of a token"),
+        (["*:ann"], "setting operators[0]: '*:ann' does not fix the owner of a token"),
+    ],
+)
+def test_authorization_jwt_needs_operators_whose_owner_is_fixed(
+    operators: list[str], text: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise strangers with a token of the issuer could freeze. Without tokens, IAM keeps strangers out."""
+    if folder == "elsewhere":  # where no cdk.json is
+        monkeypatch.chdir(tmp_path)
 
-    with pytest.raises(SettingsError, match="operators"):
-        Settings.read(cdk.App(context=context).node)
+    with pytest.raises(SettingsError) as raised:
+        read(**JWT | {"operators": operators})
+
+    assert text in f"{raised.value}"
+    assert read(operators=operators).operators == operators
 
 
-def test_authorization_jwt_needs_callers(tmp_path: Path) -> None:
-    """Every request rule must name its callers."""
-    file = tmp_path / "promotions.yaml"
-    file.write_text("rules: [{name: open, on: request, repositories: [web], to: [prod]}]")
-    settings = Settings.read(cdk.App(context=CONTEXT | JWT).node)
+def test_a_mistake_among_the_operators_has_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The setting of cdk.json is named with line, column and remedy, all mistakes at once."""
+    operators = ["arn:aws:iam::*:user/ops", "jwt:*", "github:*/web:environment:ops"]
+    (tmp_path / "cdk.json").write_text(json.dumps({"context": CONTEXT | {"operators": operators}}, indent=2))
+    monkeypatch.chdir(tmp_path)
 
-    with pytest.raises(SettingsError, match="give rule open callers"):
-        check_callers(settings, policy_file.read(file))
+    with pytest.raises(SettingsError) as raised:
+        read(**JWT | {"operators": operators})
+
+    one, two = f"{raised.value}".splitlines()
+    assert one.startswith("cdk.json:19:7: context.operators[1]: 'jwt:*' does not fix the owner of a token: write ")
+    assert two.startswith("cdk.json:20:7: context.operators[2]: 'github:*/web:environment:ops' does not fix")
 
 
 def test_settings_can_be_given_on_the_command_line() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import pytest
 
@@ -41,22 +42,76 @@ def test_every_route_needs_a_signature(template: Template) -> None:
     assert {route["AuthorizationType"] for route in routes} == {"AWS_IAM"}
 
 
-def test_every_route_needs_a_token_with_authorization_jwt(synthesize: Synthesize) -> None:
-    """The token must have the issuer and the audience of the settings."""
-    template = synthesize(**JWT)
+@pytest.fixture(scope="module")
+def with_tokens(synthesize: Synthesize) -> Template:
+    """The template with `authorization: jwt`."""
+    return synthesize(**JWT)
 
-    assert {route["AuthorizationType"] for route in resources(template, "AWS::ApiGatewayV2::Route")} == {"JWT"}
-    (authorizer,) = resources(template, "AWS::ApiGatewayV2::Authorizer")
+
+def routes_by_api(template: Template) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the properties of each API's routes by their keys."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for route in resources(template, "AWS::ApiGatewayV2::Route"):
+        found.setdefault(route["ApiId"]["Ref"], {})[route["RouteKey"]] = route
+    return found
+
+
+def test_authorization_jwt_adds_an_api_and_changes_nothing_else(template: Template, with_tokens: Template) -> None:
+    """The API for signatures stays as it is, with the same logical ids, so that operators keep it."""
+    before, after = template.document["Resources"], with_tokens.document["Resources"]
+    changed = {name for name in before if after.get(name) != before[name]}
+
+    assert {before[name]["Type"] for name in changed} == {"AWS::Lambda::Function", "AWS::CloudWatch::Dashboard"}
+    assert {
+        name.startswith(("TokenApi", "PromoterFunction", "ReconcilerFunction", "AlarmsTokenServerErrors"))
+        for name in after.keys() - before.keys()
+    } == {True}
+    assert with_tokens.document["Outputs"].keys() - template.document["Outputs"].keys() == {"TokenApiUrl"}
+
+
+def test_every_route_of_the_api_for_tokens_needs_a_token(with_tokens: Template) -> None:
+    """It has the same routes. A token must have the issuer and the audience of the settings."""
+    signed, tokens = (routes_by_api(with_tokens)[name] for name in sorted(routes_by_api(with_tokens)))
+
+    assert signed.keys() == tokens.keys()
+    assert {route["AuthorizationType"] for route in signed.values()} == {"AWS_IAM"}
+    assert {route["AuthorizationType"] for route in tokens.values()} == {"JWT"}
+    (authorizer,) = resources(with_tokens, "AWS::ApiGatewayV2::Authorizer")
     assert authorizer["JwtConfiguration"] == {"Audience": ["promoter"], "Issuer": "https://issuer.example"}
+    assert authorizer["IdentitySource"] == ["$request.header.Authorization"]
 
 
-def test_calls_are_logged_and_limited(template: Template) -> None:
-    """The access log has the caller, and no bodies."""
-    (stage,) = resources(template, "AWS::ApiGatewayV2::Stage")
+def test_both_apis_invoke_the_same_functions(with_tokens: Template) -> None:
+    """And each may invoke them for its own routes only."""
+    integrations = resources(with_tokens, "AWS::ApiGatewayV2::Integration")
+    sources: dict[str, set[str]] = {}
+    for permission in resources(with_tokens, "AWS::Lambda::Permission"):
+        if permission["Principal"] == "apigateway.amazonaws.com":
+            *_, api, path = permission["SourceArn"]["Fn::Join"][1]
+            sources.setdefault(api["Ref"], set()).add(path)
 
-    assert "$context.identity.userArn" in stage["AccessLogSettings"]["Format"]
-    assert "body" not in stage["AccessLogSettings"]["Format"].lower()
-    assert stage["DefaultRouteSettings"] == {"ThrottlingBurstLimit": 100, "ThrottlingRateLimit": 50}
+    assert sorted(each["IntegrationUri"]["Fn::GetAtt"][0][:8] for each in integrations) == [
+        *2 * ["Promoter"],
+        *2 * ["Reconcil"],
+    ]
+    signed, tokens = (sources[name] for name in sorted(sources))
+    assert signed == tokens
+    assert {path.rpartition("/")[2] for path in signed} == {
+        *("promotions", "{promotionId}", "rollback", "heads", "freeze", "reconcile")
+    }
+
+
+@pytest.mark.parametrize(("setting", "count"), [({}, 1), (JWT, 2)], ids=["iam", "jwt"])
+def test_calls_are_logged_and_limited(synthesize: Synthesize, setting: dict[str, Any], count: int) -> None:
+    """The access log has the caller, and no bodies. Each API has its own log."""
+    stages = resources(synthesize(**setting), "AWS::ApiGatewayV2::Stage")
+
+    for stage in stages:
+        assert "$context.identity.userArn" in stage["AccessLogSettings"]["Format"]
+        assert "$context.authorizer.claims.sub" in stage["AccessLogSettings"]["Format"]
+        assert "body" not in stage["AccessLogSettings"]["Format"].lower()
+        assert stage["DefaultRouteSettings"] == {"ThrottlingBurstLimit": 100, "ThrottlingRateLimit": 50}
+    assert len({json.dumps(stage["AccessLogSettings"]["DestinationArn"]) for stage in stages}) == count
 
 
 def test_logs_outlive_the_stack_until_they_expire(template: Template, synthesize: Synthesize) -> None:

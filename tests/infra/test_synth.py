@@ -7,30 +7,31 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 import pytest
 
 import app
 from infra.policy import check
-from tests.infra.conftest import CONTEXT
+from tests.infra.conftest import CONTEXT, JWT
 from tests.support.mistakes import EVERY_MISTAKE, MISTAKES, OVER
 
 PROJECT = Path(__file__).parents[2]
 
 
-def synth(folder: Path, *, policy: str) -> Path:
-    """Synthesize in this process, with the settings of cdk.json; return the cloud assembly."""
+def synth(folder: Path, *, policy: str, **settings: Any) -> Path:
+    """Synthesize in this process, with the settings of cdk.json or others; return the cloud assembly."""
     file = folder / "promotions.yaml"
     file.write_text(policy)
-    app.main(cdk.App(context=CONTEXT | {"policy": str(file)}, outdir=str(folder / "cdk.out")))
+    app.main(cdk.App(context=CONTEXT | settings | {"policy": str(file)}, outdir=str(folder / "cdk.out")))
     return folder / "cdk.out"
 
 
-def refusal(folder: Path, *, policy: str) -> str:
+def refusal(folder: Path, *, policy: str, **settings: Any) -> str:
     """Return what the synth says where it stops: the message of an exit, which has no traceback."""
     with pytest.raises(SystemExit) as stopped:
-        synth(folder, policy=policy)
+        synth(folder, policy=policy, **settings)
     assert isinstance(stopped.value.code, str)
     return stopped.value.code
 
@@ -78,6 +79,18 @@ def test_a_scan_rule_for_another_account_is_not_deployed(tmp_path: Path, monkeyp
     told = refusal(tmp_path, policy=policy)
 
     assert "promotions.yaml:1:29: rules[0].registry: might not be the account to deploy to" in told
+
+
+def test_strangers_with_a_token_stop_the_synth(tmp_path: Path) -> None:
+    """With `authorization: jwt`, callers must fix the owner of a token; without it IAM keeps strangers out."""
+    policy = "rules: [{name: r, on: request, repositories: [web], to: [x], callers: ['github:*']}]"
+
+    told = refusal(tmp_path, policy=policy, **JWT)
+
+    assert told.startswith(
+        f"{tmp_path}/promotions.yaml:1:72: rules[0].callers[0]: 'github:*' does not fix the owner"
+    )
+    assert synth(tmp_path, policy=policy).is_dir()
 
 
 EXPIRED = """

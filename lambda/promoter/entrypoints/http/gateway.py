@@ -24,10 +24,13 @@ def caller(event: Event) -> str | None:
     With SigV4 this is the IAM ARN. With a token of GitHub's OIDC issuer it is `github:` and the subject without
     its `repo:`, as in `github:OWNER/REPO:environment:prod`. With a token of another issuer it is `jwt:` and the
     subject.
+
+    The authorizer of a route writes either the IAM identity or the claims, and nothing in the request can add to
+    that. An event with both was not made by API Gateway, so it names nobody.
     """
-    if arn := event.request_context.authorizer.iam.user_arn:
-        return arn
-    claims = _claims(event)
+    arn, claims = event.request_context.authorizer.iam.user_arn, _claims(event)
+    if arn:
+        return None if claims else arn
     subject = str(claims.get("sub") or "")
     # JSON can hold half of a surrogate pair. Powertools hands it on, but DynamoDB and the logs take only UTF-8.
     if not subject or subject != subject.encode(errors="replace").decode():

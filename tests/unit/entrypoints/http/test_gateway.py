@@ -29,6 +29,10 @@ def token(**claims: Any) -> dict[str, Any]:
         (token(sub="repo:owner/web", iss="https://gitlab.example"), "jwt:repo:owner/web"),
         (token(sub="deploy"), "jwt:deploy"),
         (token(sub=42, iss="https://issuer.example"), "jwt:42"),
+        (token(sub=ARN, iss="https://issuer.example"), f"jwt:{ARN}"),
+        (token(sub="github:owner/web", iss="https://issuer.example"), "jwt:github:owner/web"),
+        (token(sub="deploy", iss="https://issuer.example", iam={"userArn": ARN}, userArn=ARN), "jwt:deploy"),
+        ({"iam": {"userArn": ARN}, "jwt": None}, ARN),
     ],
 )
 def test_a_caller_is_named_as_rules_name_it(authorizer: Any, caller: str) -> None:
@@ -53,10 +57,14 @@ def test_a_caller_is_named_as_rules_name_it(authorizer: Any, caller: str) -> Non
         token(sub="", iss=GITHUB),
         token(sub="\ud800", iss=GITHUB),
         token(sub="a\ud800b", iss="https://issuer.example"),
+        {"iam": {"userArn": ARN}, **token(sub="deploy", iss="https://issuer.example")},
     ],
 )
 def test_without_an_identity_there_is_no_caller(authorizer: Any) -> None:
-    """Members that are missing, null or empty name nobody; nor does a text that is not Unicode."""
+    """Members that are missing, null or empty name nobody; nor does a text that is not Unicode.
+
+    Nor do two identities at once: API Gateway writes only one.
+    """
     assert gateway.caller(event(authorizer)) is None
 
 

@@ -1,0 +1,119 @@
+"""A step of action.yml, run as a runner of GitHub runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import yaml
+
+PROJECT = Path(__file__).parents[2]
+EXPRESSION = re.compile(r"\$\{\{ *inputs\.([a-z-]+) *\}\}")
+
+
+COMMAND_LINE = PROJECT / "cli"
+UVX = f"""#!/bin/sh
+# In place of a download: what `uvx --from CLONE ecr-promoter` installs is this clone's own command line.
+shift 3
+PYTHONPATH={COMMAND_LINE} exec {sys.executable} -m ecr_promoter "$@"
+"""
+
+
+@cache
+def action() -> Any:
+    """Return action.yml."""
+    return yaml.safe_load((PROJECT / "action.yml").read_text())
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the step ended: its exit code, its log, its outputs and its part of the summary."""
+
+    code: int
+    log: str
+    outputs: dict[str, str]
+    summary: str
+
+
+def run(folder: Path, uvx: str, *, environment: Mapping[str, str] | None = None, **inputs: str) -> Ended:
+    """Run the step that promotes; `uvx` is the script that is found under that name."""
+    (step,) = [each for each in action()["runs"]["steps"] if each.get("id") == "promote"]
+    given = {name: spec.get("default", "") for name, spec in action()["inputs"].items()}
+    given |= {name.replace("_", "-"): text for name, text in inputs.items()}
+    tools, output, summary = folder / "bin", folder / "output", folder / "summary"
+    tools.mkdir(exist_ok=True)
+    (tools / "uvx").write_text(uvx)
+    (tools / "uvx").chmod(0o755)
+    for file in (output, summary):
+        file.write_text("")
+    done = subprocess.run(
+        [shutil.which("bash") or "bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", step["run"]],
+        cwd=folder,
+        env={
+            "PATH": os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "HOME": str(folder),
+            "GITHUB_ACTION_PATH": str(PROJECT),
+            "GITHUB_OUTPUT": str(output),
+            "GITHUB_STEP_SUMMARY": str(summary),
+            **(environment or {}),
+            **{name: EXPRESSION.sub(lambda found: given[found[1]], text) for name, text in step["env"].items()},
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout, read_outputs(output.read_text()), summary.read_text())
+
+
+def read_outputs(written: str) -> dict[str, str]:
+    """Return the outputs as GitHub reads them: each is `name<<DELIMITER`, the lines, and the delimiter."""
+    found: dict[str, str] = {}
+    lines = iter(written.splitlines())
+    for line in lines:
+        name, _, end = line.partition("<<")
+        assert end, f"not an output: {line!r}"
+        found[name] = "\n".join(iter(lambda end=end: next(lines), end))  # type: ignore[misc]
+    return found
+
+
+@contextmanager
+def tokens_of_the_job(token: Callable[[str], str | None]) -> Iterator[dict[str, str]]:
+    """Serve what GitHub serves to a job with `id-token: write`; yield the variables that lead the job there."""
+    secret = secrets.token_hex(8)
+
+    class Tokens(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            (audience,) = parse_qs(urlsplit(self.path).query)["audience"]
+            made = token(audience) if self.headers["authorization"] == f"bearer {secret}" else None
+            self.send_response(200 if made else 401)
+            self.end_headers()
+            self.wfile.write(json.dumps({"value": made}).encode())
+
+        def log_message(self, *_: Any) -> None:
+            """Print nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Tokens)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/token?api-version=2.0"
+        yield {"ACTIONS_ID_TOKEN_REQUEST_URL": url, "ACTIONS_ID_TOKEN_REQUEST_TOKEN": secret}
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

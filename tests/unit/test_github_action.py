@@ -1,0 +1,240 @@
+"""The GitHub action: what its step asks for, and what it tells the job, whatever it is given."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.github import EXPRESSION, Ended, action, run
+
+DIGEST, BEFORE = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
+PROMOTED = {
+    "promotionId": "6c1f",
+    "outcome": "PROMOTED",
+    "rule": "prod-by-pipeline",
+    "images": [
+        {
+            "imageId": {"imageDigest": DIGEST, "imageTag": "prod"},
+            "imageManifest": "{}",
+            "outcome": "PROMOTED",
+            "previousDigest": BEFORE,
+        },
+        {"imageId": {"imageDigest": DIGEST, "imageTag": "v1"}, "outcome": "UNCHANGED", "previousDigest": DIGEST},
+    ],
+}
+REFUSED = {
+    "code": "gate_refused",
+    "status": 422,
+    "detail": "linux/arm64: CVE-2026-1234 in openssl is CRITICAL, 0 allowed",
+    "promotionId": "6c1f",
+    "reasons": [
+        {
+            "code": "finding",
+            "detail": "CVE-2026-1234 in openssl is CRITICAL",
+            "platform": "linux/arm64",
+            "vulnerability": "CVE-2026-1234",
+            "package": "openssl",
+            "severity": "CRITICAL",
+            "fixedIn": "3.0.2",
+        }
+    ],
+}
+
+
+def promote(folder: Path, answer: Any = PROMOTED, *, code: int = 0, told: str = "", **inputs: Any) -> Ended:
+    """Run the step with a command line that answers so, and keeps its arguments."""
+    (folder / "answer.json").write_text(answer if isinstance(answer, str) else json.dumps(answer, indent=4))
+    (folder / "told").write_text(told)
+    uvx = f"""#!{sys.executable}
+import json, pathlib, sys
+here = pathlib.Path({str(folder)!r})
+(here / "arguments.json").write_text(json.dumps(sys.argv[1:]))
+sys.stderr.write((here / "told").read_text())
+sys.stdout.write((here / "answer.json").read_text())
+sys.exit({code})
+"""
+    return run(folder, uvx, **{"repository": "team/web", "source": "staging"} | inputs)
+
+
+def asked(folder: Path) -> list[str]:
+    """Return the arguments of the command line behind those of uvx."""
+    arguments: list[str] = json.loads((folder / "arguments.json").read_text())
+    return arguments[3:]
+
+
+def plain(summary: str) -> str:
+    """Return a summary as its reader sees it."""
+    return re.sub(r"&#(\d+);", lambda found: chr(int(found[1])), summary)
+
+
+def test_inputs_reach_scripts_by_the_environment_only() -> None:
+    """In the text of a script, an input could be a command. Each input is used."""
+    steps = action()["runs"]["steps"]
+    used = {name for step in steps for name in EXPRESSION.findall(json.dumps(step))}
+
+    assert all("${{" not in step.get("run", "") for step in steps)
+    assert used == action()["inputs"].keys()
+
+
+def test_other_actions_are_pinned() -> None:
+    """To a commit: a tag can be moved."""
+    assert all(re.search(r"@[0-9a-f]{40}$", step["uses"]) for step in action()["runs"]["steps"] if "uses" in step)
+
+
+def test_what_moved_is_reported(tmp_path: Path) -> None:
+    """As outputs, and in the summary from where to where."""
+    ended = promote(tmp_path)
+
+    assert ended.code == 0
+    assert {name: ended.outputs[name] for name in ("outcome", "promotion-id", "digest", "code")} == {
+        "outcome": "PROMOTED",
+        "promotion-id": "6c1f",
+        "digest": DIGEST,
+        "code": "",
+    }
+    assert "imageManifest" not in ended.outputs["answer"]
+    assert ended.outputs.keys() == action()["outputs"].keys()
+    summary = plain(ended.summary)
+    short, before = DIGEST[:19], BEFORE[:19]
+    assert "team/web:staging" in summary
+    assert (
+        f"| <code>prod</code> | <code>PROMOTED</code> | <code>{before}</code> | <code>{short}</code> |" in summary
+    )
+    assert f"| <code>v1</code> | <code>UNCHANGED</code> | <code>{short}</code> | <code>{short}</code> |" in summary
+
+
+def test_what_refused_is_reported(tmp_path: Path) -> None:
+    """The findings in the summary, the first sentence as an annotation; the step fails as the command does."""
+    ended = promote(tmp_path, REFUSED, code=3)
+
+    assert ended.code == 3
+    assert (ended.outputs["outcome"], ended.outputs["code"]) == ("REFUSED", "gate_refused")
+    assert f"::error title=ecr-promoter::gate_refused: {REFUSED['detail']}\n" in ended.log
+    summary = plain(ended.summary)
+    for text in ("linux/arm64", "CRITICAL", "CVE-2026-1234", "openssl", "3.0.2"):
+        assert f"<code>{text}</code>" in summary
+
+
+@pytest.mark.parametrize("printed", ["", "no JSON", "[]", "null"])
+def test_a_command_without_an_answer_fails_the_step(tmp_path: Path, printed: str) -> None:
+    """What it told is in the log."""
+    ended = promote(tmp_path, printed, code=2, told="ecr-promoter: There is no token to send.\n")
+
+    assert ended.code == 2
+    assert "There is no token to send." in ended.log
+    assert "::error title=ecr-promoter::exit code 2: The log of the step says why." in ended.log
+    assert ended.outputs["outcome"] == ""
+
+
+def test_the_inputs_are_the_arguments(tmp_path: Path) -> None:
+    """Lists are separated by spaces or lines. What is left out is not said."""
+    promote(tmp_path)
+    assert asked(tmp_path) == ["promote", "--output=json", "--", "team/web", "staging"]
+
+    promote(
+        tmp_path,
+        to="prod\nv1.4.0  latest",
+        expect=f"prod={BEFORE} v1.4.0=none",
+        wait="true",
+        timeout="30m",
+        dry_run="TRUE",
+        idempotency_key="web-7",
+        api_url="https://api.example",
+        stack="Promoter",
+        audience="promoter",
+        aws_region="eu-west-1",
+    )
+
+    assert asked(tmp_path) == [
+        "promote",
+        "--output=json",
+        "--timeout=30m",
+        "--idempotency-key=web-7",
+        "--stack=Promoter",
+        "--to=prod",
+        "--to=v1.4.0",
+        "--to=latest",
+        f"--expect=prod={BEFORE}",
+        "--expect=v1.4.0=none",
+        "--wait",
+        "--dry-run",
+        "--api-url=https://api.example",
+        "--region=eu-west-1",
+        "--token",
+        "--audience=promoter",
+        *("--", "team/web", "staging"),
+    ]
+
+
+def test_a_flag_that_is_neither_true_nor_false_stops_the_step(tmp_path: Path) -> None:
+    """Nothing is promoted by a typing mistake in `dry-run`."""
+    ended = promote(tmp_path, dry_run="yes")
+
+    assert ended.code == 1
+    assert "input dry-run must be true or false, not 'yes'" in ended.log
+    assert not (tmp_path / "arguments.json").exists()
+
+
+HOSTILE = [
+    "--debug",
+    "$(touch hacked)",
+    "`touch hacked`",
+    "; touch hacked #",
+    '"; touch hacked; "',
+    "a\n::error::b",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_input_is_a_command_or_an_option(tmp_path: Path, text: str) -> None:
+    """It is one argument, in its place."""
+    promote(tmp_path, repository=text, source=text, idempotency_key=text, to=text.replace(" ", "_"))
+
+    arguments = asked(tmp_path)
+    assert arguments[arguments.index("--") + 1 :] == [text, text]
+    assert f"--idempotency-key={text}" in arguments
+    assert not (tmp_path / "hacked").exists()
+
+
+def test_an_answer_cannot_write_to_the_summary_the_outputs_or_the_log(tmp_path: Path) -> None:
+    """Markdown, HTML, links, new lines and commands of the workflow in it are text."""
+    evil = "</code></td><img src=x>|[a](http://x) ``` @all\n\n# x\noutcome<<EOF\nPROMOTED\nEOF\n::set-env::x\u202e"
+    answer = REFUSED | {
+        "detail": evil,
+        "promotionId": evil,
+        "reasons": [{"code": evil, "detail": evil, "package": evil}],
+    }
+
+    ended = promote(tmp_path, answer, code=3, told="::add-path::/evil\n", repository=evil)
+
+    assert re.fullmatch(r"(### ecr-promoter: |Promotion |</?code>|&#\d+;|\w| |\||-|\n)*", ended.summary)
+    assert not any(line.startswith("#") and "ecr-promoter" not in line for line in ended.summary.splitlines())
+    assert "\u202e" not in plain(ended.summary)
+    assert ended.outputs["outcome"] == "REFUSED"
+    (stop,) = re.findall(r"^::stop-commands::([0-9a-f]{32})$", ended.log, re.MULTILINE)
+    before, _, after = ended.log.partition(f"::{stop}::\n")
+    assert "::add-path::/evil" in before
+    assert [line.partition("::")[0] for line in after.splitlines()] == [""]
+    assert after.startswith("::error title=ecr-promoter::")
+
+
+def test_a_token_of_the_job_is_masked_and_is_no_argument(tmp_path: Path) -> None:
+    """It reaches the command line by the environment."""
+    uvx = f'#!/bin/sh\ncd {tmp_path}; echo "$@" > arguments; echo "$ECR_PROMOTER_TOKEN" > token; echo \'{{}}\'\n'
+    ended = run(
+        tmp_path,
+        uvx,
+        environment={"ECR_PROMOTER_TOKEN": "secret-token"},
+        repository="team/web",
+        source="staging",
+        audience="promoter",
+    )
+
+    assert ended.log.startswith("::add-mask::secret-token\n")
+    assert (tmp_path / "token").read_text() == "secret-token\n"
+    assert "secret-token" not in (tmp_path / "arguments").read_text() + ended.summary + str(ended.outputs)
