@@ -38,16 +38,8 @@ def resolver() -> APIGatewayHttpResolver:
 
         app.route(path, method=method)(served)
 
-    route("POST", "/promotions", promote, left_to_the_rules)
-    route("GET", "/promotions", list_promotions, for_the_known)
-    route("GET", "/promotions/<promotion_id>", get_promotion, for_the_known)
-    route("POST", "/promotions/<promotion_id>/rollback", roll_back, for_the_known)
-    route("POST", "/rollback", roll_back_tag, for_the_known)
-    route("GET", "/heads", list_heads, for_the_known)
-    route("GET", "/freeze", list_freezes, for_the_known)
-    route("PUT", "/freeze", freeze, for_operators)
-    route("DELETE", "/freeze", lift, for_operators)
-    route("POST", "/reconcile", reconcile, for_operators)  # API Gateway sends it to the reconciler
+    for each in ROUTES:
+        route(*each)
 
     @app.not_found
     def unknown(_: Exception) -> Response[str]:
@@ -181,3 +173,18 @@ def reconcile(event: Event) -> Response[str]:  # noqa: ARG001 - every route take
     from promoter.entrypoints import reconcile_runs  # only the reconciler needs it
 
     return respond(views.reconciled(reconcile_runs.on_request()))
+
+
+ROUTES: tuple[tuple[str, str, Serve, Guard], ...] = (
+    ("POST", "/promotions", promote, left_to_the_rules),
+    ("GET", "/promotions", list_promotions, for_the_known),
+    ("GET", "/promotions/<promotion_id>", get_promotion, for_the_known),
+    ("POST", "/promotions/<promotion_id>/rollback", roll_back, for_the_known),
+    ("POST", "/rollback", roll_back_tag, for_the_known),
+    ("GET", "/heads", list_heads, for_the_known),
+    ("GET", "/freeze", list_freezes, for_the_known),
+    ("PUT", "/freeze", freeze, for_operators),
+    ("DELETE", "/freeze", lift, for_operators),
+    ("POST", "/reconcile", reconcile, for_operators),  # API Gateway sends it to the reconciler
+)
+"""All routes: method, path, what serves it, and who may use it. infra/openapi describes each of them."""
