@@ -9,7 +9,11 @@ import msgspec
 
 from infra.openapi.answers import Problem
 from infra.openapi.operations import OPERATIONS, Operation
-from promoter.domain.errors import RouteNotFound, error_of
+from infra.openapi.problems import Kinds
+from promoter.domain.errors import PromotionNotFound, RouteNotFound
+
+UNROUTED: Kinds = frozenset({RouteNotFound, PromotionNotFound})
+"""Of what reaches the function on a path without a route."""
 
 
 def operation_of(method: str, path: str) -> Operation | None:
@@ -28,6 +32,6 @@ def require_described(method: str, path: str, status: int, document: Any) -> Non
         msgspec.convert(document, described.answers[status][0])
         return
     problem = msgspec.convert(document, Problem)
-    kinds = described.errors if described else {RouteNotFound, error_of("promotion_not_found")}
+    kinds = described.errors if described else UNROUTED
     assert problem.code in {kind.code for kind in kinds if kind.http_status == status}, (method, path, document)
     assert problem.status == status
