@@ -71,12 +71,8 @@ def test_the_page_of_the_api_may_load_nothing_from_other_hosts() -> None:
     page = (Path(__file__).parents[2] / "docs" / "reference" / "openapi.html").read_text()
     policy = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
 
-    assert [part.split()[0] for part in policy[0].split("; ")][0] == "default-src"
-    assert {source for part in policy[0].split("; ") for source in part.split()[1:]} == {
-        "'none'",
-        "'self'",
-        "'unsafe-inline'",
-        "data:",
-    }
+    sources = {source for part in policy[0].split("; ") for source in part.split()[1:]}
+    assert policy[0].startswith("default-src 'none'; ")
+    assert sources == {"'none'", "'self'", "'unsafe-inline'", "data:"}
     assert "script-src 'self';" in policy[0]
     assert docs_site.LOADED.findall(page) == []
