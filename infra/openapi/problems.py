@@ -40,7 +40,6 @@ PROMOTING: Kinds = PUTTING | {errors.ScanPending, errors.GateRefused}
 ROLLING_BACK: Kinds = PUTTING | {errors.PromotionNotFound}
 
 GATEWAY = {
-    400: "The request cannot be read.",
     401: "The token is missing or not valid (`authorization: jwt`).",
     403: "The call is not signed, or the caller lacks `execute-api:Invoke`.",
     404: "The API has no such route.",
