@@ -14,7 +14,7 @@ MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
 PORT ?= 8000
 CODE := app.py bench infra lambda local scripts tests
 
-.PHONY: help demo test tests coverage torture lint docs format policy explain schema bench local stop setup pins clean
+.PHONY: help demo test tests coverage torture lint docs format policy explain schema openapi bench local stop setup pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ explain: $(SET_UP) ## what a policy would decide: WHY="--repository team/web --t
 
 schema: $(SET_UP) ## write docs/reference/policy.schema.json anew, after a change of the model
 	@$(BIN)/python -m infra.policy.schema > docs/reference/policy.schema.json
+
+openapi: $(SET_UP) ## write docs/openapi.json anew, after a change of the HTTP API
+	@$(BIN)/python -m infra.openapi.document > docs/openapi.json
 
 bench: $(SET_UP) ## measure beside boto3, the AWS CLI and skopeo; writes docs/reference/benchmarks.md
 	@$(BIN)/python -m bench

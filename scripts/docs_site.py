@@ -1,4 +1,4 @@
-"""Adds to mkdocs.yml: folders in the navigation, the pinned mermaid, and a check for requests to third parties.
+"""Adds to mkdocs.yml: folders in the navigation, pinned scripts, and a check for requests to third parties.
 
 MkDocs calls these functions by their names: https://www.mkdocs.org/dev-guide/plugins/#events
 """
@@ -16,7 +16,11 @@ from mkdocs.exceptions import ConfigurationError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-MERMAID = Path("node_modules/@mermaid-js/tiny/dist/mermaid.tiny.js")
+SCRIPTS = {
+    "assets/mermaid.js": Path("node_modules/@mermaid-js/tiny/dist/mermaid.tiny.js"),
+    # Scalar, which shows openapi.json. This package has it as one file, and few dependencies.
+    "assets/scalar.js": Path("node_modules/@scalar/fastify-api-reference/dist/js/standalone.js"),
+}
 LOADING = "script|img|iframe|source|link|video"
 LOADED = re.compile(rf"<(?:{LOADING})\b[^>]*?\b(?:src|href)=[\"']?((?:https?:)?//[^\"' >]+)")
 """The address of another host that a browser fetches by itself, unlike that of `<a href>`."""
@@ -32,11 +36,12 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add mermaid to the site. Raises ConfigurationError where it is not installed."""
-    source = Path(config.config_file_path).parent / MERMAID
-    if not source.is_file():
-        raise ConfigurationError(f"{MERMAID} is missing: run `make setup`")
-    files.append(File.generated(config, "assets/mermaid.js", abs_src_path=str(source)))
+    """Add the scripts to the site. Raises ConfigurationError where one is not installed."""
+    for name, installed in SCRIPTS.items():
+        source = Path(config.config_file_path).parent / installed
+        if not source.is_file():
+            raise ConfigurationError(f"{installed} is missing: run `make setup`")
+        files.append(File.generated(config, name, abs_src_path=str(source)))
     return files
 
 

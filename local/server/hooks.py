@@ -80,7 +80,7 @@ async def _later(function: Callable[..., Answer], *arguments: Any) -> Answer:
 def _permissions() -> None:
     """Make ministack's IAM decide as that of AWS where they differ."""
     action_of, pin_origin = iam_actions.extract_iam_action, app.pin_request_origin
-    context_of = iam_actions.request_tag_context
+    context_of, enforce = iam_actions.request_tag_context, app._enforce_execute_api
 
     def action(*request: Any) -> str | None:
         # "ListImageReferrers ... is authorized with ecr:BatchGetImage": Amazon ECR API reference.
@@ -95,7 +95,17 @@ def _permissions() -> None:
         keys = {"events:source": _sources(body)} if action == "events:PutEvents" else {}
         return {**context_of(service, action, body, *more), **keys}
 
+    def invocation(
+        api_id: str, stage: str, method: str, path: str, headers: Mapping[str, str], query: Any, **more: Any
+    ) -> Any:
+        # An HTTP API refuses a header that is not a signature; ministack would take the caller for nobody.
+        is_signed = headers.get("authorization", "").startswith("AWS4-HMAC-SHA256") or "X-Amz-Signature" in query
+        if not is_signed and app._execute_api_authorization_type(api_id, stage, method, path) == "AWS_IAM":
+            return apigateway._jwt_forbidden()
+        return enforce(api_id, stage, method, path, headers, query, **more)
+
     iam_actions.extract_iam_action = action
+    app._enforce_execute_api = invocation
     iam_actions.request_tag_context = context
     app.pin_request_origin = origin
 

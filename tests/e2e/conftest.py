@@ -21,6 +21,7 @@ import pytest
 from local import process, pusher
 from local.aws import LocalAws
 from local.deploy import deploy
+from tests.support import described
 
 T = TypeVar("T")
 
@@ -90,7 +91,10 @@ class Stack:
             check=True,
         )
         answer, _, status = done.stdout.decode().rpartition("\n")
-        return int(status), json.loads(answer)
+        document = json.loads(answer)
+        if int(status) < 400 or "code" in document:  # API Gateway's own refusals have no code
+            described.require_described(method, path, int(status), document)
+        return int(status), document
 
     def local(self, path: str, body: Any = None, *, method: str = "POST") -> Any:
         """Drive what AWS does by itself: `scans`, `faults`, `calls`, `images`."""

@@ -72,6 +72,14 @@ def test_an_unsigned_call_is_forbidden(stack: Stack, image: Image) -> None:
     assert set(stack.tags(image.repository)) == {"candidate"}
 
 
+@pytest.mark.parametrize("header", ["no signature", "Bearer e30.e30.", "Basic eDp5", "AWS4-HMAC-SHA256 garbage"])
+def test_a_header_that_is_not_a_signature_is_forbidden(stack: Stack, header: str) -> None:
+    """API Gateway refuses it like a call without one."""
+    status, _ = stack.call("GET", "/freeze", headers=[f"Authorization: {header}"], signed=False)
+
+    assert status == 403
+
+
 def test_a_caller_needs_the_permission_to_invoke_the_api(stack: Stack, image: Image, user: Any) -> None:
     """A valid signature is not enough; the caller needs `execute-api:Invoke`."""
     body = ask(image.repository)

@@ -12,6 +12,7 @@ import pytest
 
 from promoter import handler, telemetry, wiring
 from promoter.settings import Settings
+from tests.support import described
 from tests.support.ledgers import InMemoryLedger, InMemoryRuns, dependencies
 from tests.support.policies import ACCOUNT, gate, policy, rule
 from tests.support.registries import InMemoryDeferredPromotions, InMemoryRegistry, KnownImageFacts
@@ -124,7 +125,17 @@ def invoke(
     monkeypatch.setenv("PROMOTER_EVENT_TRIES", "5")
     monkeypatch.setenv("PROMOTER_EVENT_RETRY_SECONDS", "60")
     monkeypatch.setenv("PROMOTER_OPERATORS", '["arn:aws:sts::*:assumed-role/operator/*"]')
-    return lambda event: handler.lambda_handler(event, Context())  # type: ignore[arg-type]
+
+    def serve(event: dict[str, Any]) -> dict[str, Any]:
+        answered = handler.lambda_handler(event, Context())  # type: ignore[arg-type]
+        if "statusCode" in answered:
+            http = event["requestContext"]["http"]
+            described.require_described(
+                http["method"], http["path"], answered["statusCode"], json.loads(answered["body"])
+            )
+        return answered
+
+    return serve
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.torture import fuzz, interleavings, kill
+from tests.torture import fuzz, interleavings, kill, openapi
 from tests.torture.deployment import Deployment
 from tests.torture.results import Results, Violation
 
@@ -40,6 +40,8 @@ def replay(deployment: Deployment, entry: Entry) -> Results:
         if "request" in entry:
             return fuzz.replay(deployment, entry["request"])
         return fuzz.explore(deployment, entry["seed"], 60, requests=300)
+    if entry["part"] == openapi.PART:
+        return openapi.replay(deployment, entry["seed"])
     results = Results(entry["part"], entry["seed"])
     if entry["part"] == interleavings.PART:
         interleavings.run(deployment.aws, entry["seed"], results)

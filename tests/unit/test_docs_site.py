@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -57,9 +58,21 @@ def test_a_page_that_asks_another_host_is_warned_of(
     assert bool(caplog.records) is warns
 
 
-def test_without_mermaid_the_build_says_what_to_do(config: MkDocsConfig, tmp_path: Path) -> None:
-    """The drawings would stay text."""
+def test_without_its_scripts_the_build_says_what_to_do(config: MkDocsConfig, tmp_path: Path) -> None:
+    """The drawings would stay text, and the page of the API empty."""
     config.config_file_path = str(tmp_path / "mkdocs.yml")
 
     with pytest.raises(ConfigurationError, match="make setup"):
         docs_site.on_files(Files([]), config)
+
+
+def test_the_page_of_the_api_may_load_nothing_from_other_hosts() -> None:
+    """Its policy names no host, and neither does what it loads."""
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "openapi.html").read_text()
+    policy = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
+
+    sources = {source for part in policy[0].split("; ") for source in part.split()[1:]}
+    assert policy[0].startswith("default-src 'none'; ")
+    assert sources == {"'none'", "'self'", "'unsafe-inline'", "data:"}
+    assert "script-src 'self';" in policy[0]
+    assert docs_site.LOADED.findall(page) == []

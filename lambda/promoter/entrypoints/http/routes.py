@@ -38,16 +38,8 @@ def resolver() -> APIGatewayHttpResolver:
 
         app.route(path, method=method)(served)
 
-    route("POST", "/promotions", promote, admit_all)
-    route("GET", "/promotions", list_promotions, admit_known_callers)
-    route("GET", "/promotions/<promotion_id>", get_promotion, admit_known_callers)
-    route("POST", "/promotions/<promotion_id>/rollback", roll_back, admit_known_callers)
-    route("POST", "/rollback", roll_back_tag, admit_known_callers)
-    route("GET", "/heads", list_heads, admit_known_callers)
-    route("GET", "/freeze", list_freezes, admit_known_callers)
-    route("PUT", "/freeze", freeze, admit_operators)
-    route("DELETE", "/freeze", lift, admit_operators)
-    route("POST", "/reconcile", reconcile, admit_operators)  # API Gateway sends it to the reconciler
+    for each in ROUTES:
+        route(*each)
 
     @app.not_found
     def unknown(_: Exception) -> Response[str]:
@@ -181,3 +173,18 @@ def reconcile(event: Event) -> Response[str]:  # noqa: ARG001 - every route take
     from promoter.entrypoints import reconcile_runs  # only the reconciler needs it
 
     return respond(views.reconciled(reconcile_runs.on_request()))
+
+
+ROUTES: tuple[tuple[str, str, Serve, Guard], ...] = (
+    ("POST", "/promotions", promote, admit_all),
+    ("GET", "/promotions", list_promotions, admit_known_callers),
+    ("GET", "/promotions/<promotion_id>", get_promotion, admit_known_callers),
+    ("POST", "/promotions/<promotion_id>/rollback", roll_back, admit_known_callers),
+    ("POST", "/rollback", roll_back_tag, admit_known_callers),
+    ("GET", "/heads", list_heads, admit_known_callers),
+    ("GET", "/freeze", list_freezes, admit_known_callers),
+    ("PUT", "/freeze", freeze, admit_operators),
+    ("DELETE", "/freeze", lift, admit_operators),
+    ("POST", "/reconcile", reconcile, admit_operators),  # API Gateway sends it to the reconciler
+)
+"""All routes: method, path, what serves it, and who may use it. infra/openapi describes each of them."""
