@@ -10,15 +10,12 @@ from ecr_promoter.exits import CommandError, Failed, Refused, UsageMistake
 REMEDIES = {
     "invalid_request": "Correct it and run the command again",
     "not_allowed": "Change the request, or the policy: `ecr-promoter policy explain` says what a rule admits",
-    "source_not_found": "Push the image, or correct the tag or digest",
     "repository_not_found": "Create the repository, or correct its name",
     "promotion_not_found": "Correct the promotionId; `ecr-promoter list` shows the promotions of a repository",
     "route_not_found": "The service is older than this command: upgrade the service",
     "scan_pending": "Run the command again later, or with --wait",
     "superseded": "Promote the newer image instead",
     "tag_busy": "Run the command again later, or with --wait",
-    "reconcile_running": "Run the command again later",
-    "idempotency_conflict": "Use another --idempotency-key",
     "tag_immutable": "Choose another tag",
     "limit_exceeded": "Delete some tags or images",
     "tag_changed": "Read the tags again with `ecr-promoter heads`, and decide anew",
@@ -27,7 +24,6 @@ REMEDIES = {
     "layers_missing": "Push the layers into this repository first",
     "children_missing": "Push the images of the index into this repository first",
     "throttled": "Run the command again later, or with --wait",
-    "interrupted": "Run the command again",
     "internal_error": "Run the command again; the function's log has the cause",
     "registry_error": "Run the command again",
     "digest_mismatch": "Push the image again: its manifest in the registry is damaged",
@@ -36,7 +32,7 @@ REMEDIES = {
     "cancelled": "Somebody has cancelled the promotion; run the command again if that was a mistake",
     "rejected": "Somebody has rejected the promotion; its comment says why",
 }
-"""What to do, by the code of a problem; docs/reference/errors.md explains the codes."""
+"""What to do, by the code of a problem, where the sentence of the service does not say it."""
 
 FAILURES = frozenset(
     {
@@ -87,7 +83,7 @@ def error_of(status: int, document: Any) -> CommandError:
     code = document.get("code") if isinstance(document, Mapping) else None
     if not isinstance(code, str):
         return _of_gateway(status, document)
-    kind: type[CommandError] = Failed if code in FAILURES or (code not in REMEDIES and status >= 500) else Refused
+    kind: type[CommandError] = Failed if code in FAILURES or status >= 500 else Refused
     if code == "invalid_request":
         kind = UsageMistake
     return kind(line(document), document=document)
@@ -97,13 +93,20 @@ def line(document: Mapping[str, Any]) -> str:
     """Return a problem, or a promotion that was refused, on one line: code, cause, remedy, promotionId."""
     code = document["code"]
     parts = [f"{code}: {document.get('detail') or document.get('title', '')}".rstrip(". ") + "."]
-    if code in REMEDIES:
-        parts.append(f"{REMEDIES[code]}.")
+    if remedy := remedy_of(document):
+        parts.append(f"{remedy}.")
     if put := [_tag(image) for image in document.get("images", ())]:
         parts.append(f"Put before it: {', '.join(put)}.")
     if document.get("promotionId"):
         parts.append(f"(promotion {document['promotionId']})")
     return " ".join(parts)
+
+
+def remedy_of(document: Mapping[str, Any]) -> str | None:
+    """Return what to do about a problem; None: the service has said it."""
+    if document["code"] == "invalid_request" and "unknown field" in str(document.get("detail")):
+        return REMEDIES["route_not_found"]
+    return REMEDIES.get(document["code"])
 
 
 def _tag(image: Mapping[str, Any]) -> str:

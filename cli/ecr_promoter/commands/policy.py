@@ -48,11 +48,15 @@ def policy() -> None:
 
 @policy.command("check", cls=ExampleCommand, examples=CHECK, short_help="Check a policy.")
 @click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "-c", "--context", multiple=True, metavar="NAME=VALUE", help="A setting of the deployment, as for `cdk -c`."
+)
 @clone_option
-def check(file: Path | None, clone: Path | None) -> int:
+def check(file: Path | None, context: tuple[str, ...], clone: Path | None) -> int:
     """Check the policy FILE, or the clone's promotions.yaml. The exit code is 3 if it has mistakes."""
     found = find(clone)
-    return run(found, "infra.policy.check", [str(file or found / "promotions.yaml")])
+    line = [str(file or found / "promotions.yaml"), *arguments({"context": context})]
+    return run(found, "infra.policy.check", line)
 
 
 @policy.command("explain", cls=ExampleCommand, examples=EXPLAIN, short_help="Say what a policy would decide.")

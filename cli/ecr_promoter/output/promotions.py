@@ -60,11 +60,16 @@ def refused(document: Mapping[str, Any]) -> Iterator[RenderableType]:
     if findings:
         rows = [[each.get(name) for name in REASONS] for each in findings]
         yield of_rows(("platform", "severity", "finding", "package", "fixed in"), rows)
-    if others:
-        rows = [[each.get("code"), each.get("rule"), each.get("detail")] for each in others]
+    if len(others) > 1 or (others and findings):
+        rows = [[each.get("code"), each.get("rule"), sentence(each)] for each in others]
         yield of_rows(("reason", "rule", "detail"), rows)
     if images := document.get("images"):
         yield moves(images, document.get("imageDigest"))
+
+
+def sentence(reason: Mapping[str, Any]) -> str:
+    """Return the sentence of a reason without the name of its rule, which has a column."""
+    return str(reason.get("detail", "")).removeprefix(f"{reason.get('rule')}: ")
 
 
 def record(document: Mapping[str, Any]) -> Iterator[RenderableType]:

@@ -31,8 +31,17 @@ def show(settings: Settings, document: Any, view: View) -> None:
 
     parts = view(document) if settings.query is None else tables.of_anything(document)
     screen = console(settings)
-    for part in parts:
-        screen.print(part)
+    with screen.capture() as drawn:
+        for number, part in enumerate(parts):
+            if number:
+                screen.print()
+            screen.print(part)
+    write(trimmed(drawn.get()))
+
+
+def trimmed(drawn: str) -> str:
+    """Return what rich has drawn without the spaces at the ends of its lines."""
+    return "".join(f"{line.rstrip()}\n" for line in drawn.splitlines())
 
 
 def dump(document: Any, wanted: str) -> str:
