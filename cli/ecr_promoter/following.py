@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Protocol
 from urllib.parse import quote
 
+from ecr_promoter import clock
 from ecr_promoter.api.client import Client
-from ecr_promoter.exits import StillWaiting
+from ecr_promoter.exits import Failed, StillWaiting
 from ecr_promoter.output.notes import note
 from ecr_promoter.output.tables import moment
 from ecr_promoter.settings import Settings
@@ -34,7 +34,6 @@ def follow(
     document: Mapping[str, Any],
     *,
     timeout: float | None,
-    pause: Callable[[float], None] = time.sleep,
 ) -> Mapping[str, Any]:
     """Ask for the promotion until it has ended; return its record.
 
@@ -42,20 +41,22 @@ def follow(
     goes on waiting then.
     """
     promotion_id, seen = document["promotionId"], document
-    ends = None if timeout is None else time.monotonic() + timeout
+    ends = None if timeout is None else clock.now() + timeout
     next_pause = FIRST_PAUSE
     try:
         with stopped_by_signals(), display(settings) as shown:
             while seen.get("outcome") not in ENDED:
                 shown.update(told(seen))
-                rest = LONGEST_PAUSE if ends is None else ends - time.monotonic()
+                rest = LONGEST_PAUSE if ends is None else ends - clock.now()
                 if rest <= 0:
                     raise StillWaiting(how_to_go_on(seen, promotion_id), document=seen)
-                pause(min(next_pause, rest))
+                clock.sleep(min(next_pause, rest))
                 next_pause = min(next_pause * GROWTH, LONGEST_PAUSE)
                 seen = client.call("GET", f"/promotions/{quote(promotion_id, safe='')}")
     except KeyboardInterrupt:
         raise StillWaiting(how_to_go_on(seen, promotion_id), document=seen) from None
+    except Failed as error:
+        raise Failed(f"{error} {how_to_go_on(seen, promotion_id)}") from error
     return seen
 
 
@@ -112,13 +113,13 @@ class Live:
     """A line that changes in place."""
 
     def __init__(self, status: Any) -> None:
-        self._status, self._began = status, time.monotonic()
+        self._status, self._began = status, clock.now()
 
     def update(self, text: str) -> None:
         """Show the text, and how long it has taken so far."""
         from rich.text import Text
 
-        self._status.update(Text(f"{text} ({time.monotonic() - self._began:.0f} s; Ctrl-C leaves it waiting)"))
+        self._status.update(Text(f"{text} ({clock.now() - self._began:.0f} s; Ctrl-C leaves it waiting)"))
 
 
 @contextmanager

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from ecr_promoter import debugging
+from ecr_promoter import clock, debugging
 from ecr_promoter.api import problems
 from ecr_promoter.api.identity import Identity
 from ecr_promoter.api.transport import Lost, Reply, Transport
@@ -22,17 +21,9 @@ CONNECTIONS = 3
 class Client:
     """The API at one address. `retry_for` are the seconds in which what passes with time is tried again."""
 
-    def __init__(
-        self,
-        url: str,
-        identity: Identity,
-        transport: Transport,
-        *,
-        retry_for: float,
-        pause: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, url: str, identity: Identity, transport: Transport, *, retry_for: float) -> None:
         self._url, self._identity, self._transport = url, identity, transport
-        self._retry_for, self._pause = retry_for, pause
+        self._retry_for = retry_for
 
     def call(
         self,
@@ -42,37 +33,29 @@ class Client:
         query: Mapping[str, Any] | None = None,
         body: Any = None,
         key: str | None = None,
-        retry: bool = True,
     ) -> Any:
         """Send a request until it has an answer that stands; return its document.
 
         Raises the error that the answer means. A request without a key is repeated as well: all others than
         promotions and rollbacks do no harm twice.
         """
-        content = json.dumps(body).encode() if body is not None else None
-        ends = time.monotonic() + (self._retry_for if retry else 0)
-        pause, unreached, renewed = FIRST_PAUSE, 0, False
+        patience, content = Patience(self._retry_for), json.dumps(body).encode() if body is not None else None
         while True:
-            try:
-                reply = self._send(method, path, query, content, key)
-            except Lost as lost:
-                unreached += not lost.sent
-                if unreached >= CONNECTIONS or time.monotonic() + pause > ends:
-                    raise _lost(lost, key) from lost
-                after = pause
-            else:
-                if 200 <= reply.status < 300:
-                    return _document(reply)
-                if reply.status == 401 and not renewed and self._identity.renew():
-                    renewed = True
-                    continue
-                again = wait_before(reply, pause)
-                if again is None or time.monotonic() + again > ends:
-                    raise problems.error_of(reply.status, _document(reply))
-                after = again
-            debugging.tell(f"trying again in {after:g} s")
-            self._pause(after)
-            pause = min(pause * GROWTH, LONGEST_PAUSE)
+            got = self._attempt(method, path, query, content, key)
+            if isinstance(got, Reply) and got.is_success:
+                return got.document
+            after = patience.before_next(got, self._identity)
+            if after is None:
+                raise _lost(got, key) if isinstance(got, Lost) else problems.error_of(got.status, got.document)
+            if after:
+                debugging.tell(f"trying again in {after:g} s")
+                clock.sleep(after)
+
+    def _attempt(self, *request: Any) -> Reply | Lost:
+        try:
+            return self._send(*request)
+        except Lost as lost:
+            return lost
 
     def _send(
         self, method: str, path: str, query: Mapping[str, Any] | None, content: bytes | None, key: str | None
@@ -95,10 +78,30 @@ class Client:
         return reply
 
 
+class Patience:
+    """Decides for one call whether to send it again, and when."""
+
+    def __init__(self, seconds: float) -> None:
+        self._ends = clock.now() + seconds
+        self._pause, self._unreached, self._renewed = FIRST_PAUSE, 0, False
+
+    def before_next(self, got: Reply | Lost, identity: Identity) -> float | None:
+        """Return the seconds to wait before the next attempt; None: what there is stands."""
+        if isinstance(got, Reply) and got.status == 401 and not self._renewed:
+            self._renewed = True
+            return 0 if identity.renew() else None
+        after = self._after_lost(got) if isinstance(got, Lost) else wait_before(got, self._pause)
+        self._pause = min(self._pause * GROWTH, LONGEST_PAUSE)
+        return None if after is None or clock.now() + after > self._ends else after
+
+    def _after_lost(self, lost: Lost) -> float | None:
+        self._unreached += not lost.sent
+        return None if self._unreached >= CONNECTIONS else self._pause
+
+
 def wait_before(reply: Reply, pause: float) -> float | None:
     """Return the seconds after which the same request may get another answer; None: never."""
-    document = _document(reply)
-    code = document.get("code") if isinstance(document, Mapping) else None
+    code = reply.document.get("code") if isinstance(reply.document, Mapping) else None
     passes = code in problems.AGAIN if code else reply.status in (429, 500, 502, 503, 504)
     if not passes:
         return None
@@ -106,13 +109,6 @@ def wait_before(reply: Reply, pause: float) -> float | None:
         return max(float(reply.headers.get("retry-after", "")), 0.1)
     except ValueError:
         return pause
-
-
-def _document(reply: Reply) -> Any:
-    try:
-        return json.loads(reply.body) if reply.body.strip() else {}
-    except ValueError:
-        return {"message": reply.body[:200].decode("utf-8", "replace")}
 
 
 def _lost(lost: Lost, key: str | None) -> Failed:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import urlencode
 
 from ecr_promoter.api.transport import Reply
@@ -39,10 +38,7 @@ def of_github(url: str, secret: str, audience: str, get: Get) -> str:
     """Ask GitHub for the job's OIDC token. Raises UsageMistake where it gives none."""
     address = f"{url}{'&' if '?' in url else '?'}{urlencode({'audience': audience})}"
     reply = get(address, {"authorization": f"bearer {secret}", "accept": "application/json"})
-    try:
-        token = json.loads(reply.body)["value"]
-    except (ValueError, TypeError, KeyError):
-        token = None
+    token = reply.document.get("value") if isinstance(reply.document, Mapping) else None
     if reply.status != 200 or not isinstance(token, str):
         raise UsageMistake(f"GitHub gave no token ({reply.status}). {HOW}.")
     return token

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,19 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the server did what was asked, or accepted it."""
+        return 200 <= self.status < 300
+
+    @property
+    def document(self) -> Any:
+        """The body as JSON; `message` has its beginning where it is not JSON."""
+        try:
+            return json.loads(self.body) if self.body.strip() else {}
+        except ValueError:
+            return {"message": self.body[:200].decode("utf-8", "replace")}
 
 
 class Lost(Exception):
