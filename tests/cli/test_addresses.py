@@ -40,7 +40,7 @@ def test_the_stack_knows_where_the_api_is(aws: FakeApi, run: Run, line: Sequence
 
 
 def test_the_environment_spares_the_question(aws: FakeApi, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pipeline needs no right on CloudFormation. The option goes before the environment, and a named stack too."""
+    """A pipeline needs no right on CloudFormation. Options go before the environment."""
     monkeypatch.setenv("ECR_PROMOTER_API_URL", f"{aws.url}/")
     aws.answer("POST /", outputs(ApiUrl=aws.url))
 

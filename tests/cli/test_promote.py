@@ -135,7 +135,7 @@ def test_a_finding_that_refuses_is_named(run: Run, api: FakeApi) -> None:
 
 
 def test_programs_get_the_problem_as_data(run: Run, api: FakeApi) -> None:
-    """With --output json the problem document is on stdout, whole; a query that asks for something else gets none."""
+    """With --output json the whole problem document is on stdout. A query gets none of it."""
     document = problem("gate_refused", 422, reasons=[FINDING])
     api.answer("POST /promotions", document, 422)
 

@@ -37,12 +37,12 @@ def drift(head: Mapping[str, Any]) -> str:
 
 def freezes(document: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Show what is frozen."""
-    columns = ("repositories", "rule", "until", "reason", "by", "since")
+    columns = ("repositories", "rule", "ends", "reason", "by", "since")
     rows = [
         (
             each.get("repositories"),
             each.get("rule"),
-            moment(each.get("until")) or "lifted",
+            moment(each.get("until")) or "until lifted",
             each.get("reason"),
             each.get("by"),
             moment(each.get("since")),

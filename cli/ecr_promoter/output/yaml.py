@@ -1,4 +1,4 @@
-"""JSON documents as YAML. Every text that YAML could read as something else stands in JSON's quotes."""
+"""JSON documents as YAML. Every text that YAML could read as something else stands in quotes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@:+=-]*[A-Za-z0-9_/@+=]|[A-Za-z_/]")
 NOT_TEXT = re.compile(r"(?i)null|true|false|yes|no|on|off|y|n|\.?nan|[-+]?\.inf|.*:(?=\s|$).*")
+
+SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
 
 
 def dump(document: Any) -> str:
@@ -38,6 +40,21 @@ def _entry(head: str, value: Any, indent: str) -> Iterator[str]:
 
 
 def _scalar(value: Any) -> str:
-    if isinstance(value, str) and PLAIN.fullmatch(value) and not NOT_TEXT.fullmatch(value):
-        return value
-    return json.dumps(value)
+    if isinstance(value, str):
+        return value if PLAIN.fullmatch(value) and not NOT_TEXT.fullmatch(value) else _quoted(value)
+    text = json.dumps(value)
+    return text.replace("e", ".0e") if isinstance(value, float) and "e" in text and "." not in text else text
+
+
+def _quoted(text: str) -> str:
+    """Return a text in double quotes. Beyond 16 bits YAML has an escape of its own, where JSON has two."""
+    return f'"{"".join(map(_escaped, text))}"'
+
+
+def _escaped(character: str) -> str:
+    if character in SHORT:
+        return SHORT[character]
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
