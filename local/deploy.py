@@ -54,7 +54,8 @@ def deploy(aws: LocalAws, directory: Path, policy: Path, *, tell: Callable[[str]
     )
     stack = json.loads(outputs.read_text())[STACK]
     variables = {name: stack[output] for name, output in OUTPUTS.items()}
-    return {"PROMOTER_API_URL": plain_url(aws, stack["ApiUrl"]), **variables}
+    url = plain_url(aws, stack["ApiUrl"])
+    return {"PROMOTER_API_URL": url, "ECR_PROMOTER_API_URL": url, **variables}
 
 
 def plain_url(aws: LocalAws, api_url: str) -> str:

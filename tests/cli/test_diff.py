@@ -212,7 +212,7 @@ def test_a_right_that_is_missing_is_named(run: Run, ecr: FakeEcr, monkeypatch: p
     """With what to do; exit code 4."""
 
     def denied(**_: Any) -> dict[str, Any]:
-        error = {"Code": "AccessDeniedException", "Message": "not authorized to perform ecr:BatchGetImage"}
+        error: Any = {"Code": "AccessDeniedException", "Message": "not authorized to perform ecr:BatchGetImage"}
         raise ClientError({"Error": error}, "BatchGetImage")
 
     monkeypatch.setattr(ecr, "batch_get_image", denied)

@@ -21,9 +21,16 @@ SETTINGS = tomllib.loads((PROJECT / "pyproject.toml").read_text())
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with wheel and sdist, built without a network: what builds them is pinned and installed."""
     folder = tmp_path_factory.mktemp("dist")
-    uv = Path(sys.executable).with_name("uv")
-    line = [uv, "build", "--quiet", "--offline", "--no-build-isolation", "--python", sys.executable]
-    subprocess.run([*line, "--out-dir", folder, PROJECT], check=True)
+    line = [
+        str(Path(sys.executable).with_name("uv")),
+        "build",
+        "--quiet",
+        "--offline",
+        "--no-build-isolation",
+        "--python",
+        sys.executable,
+    ]
+    subprocess.run([*line, "--out-dir", str(folder), str(PROJECT)], check=True)
     return folder
 
 

@@ -19,12 +19,12 @@ from tests.cli.conftest import DIGEST, ID, REGION, FakeApi, Run, problem, promot
 MANIFEST = '{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}'
 NEEDED = ("--repository-name", "team/web", "--image-manifest", MANIFEST)
 PUT = (*NEEDED, "--image-tag", "prod")
-OPERATION = botocore.session.get_session().get_service_model("ecr").operation_model("PutImage")
+OPERATION: Any = botocore.session.get_session().get_service_model("ecr").operation_model("PutImage")
 
 
 def aws(*line: str) -> subprocess.CompletedProcess[str]:
     """Run the real AWS CLI."""
-    command = [Path(sys.executable).with_name("aws"), "ecr", "put-image", *line]
+    command = [str(Path(sys.executable).with_name("aws")), "ecr", "put-image", *line]
     environment = os.environ | {"AWS_DEFAULT_REGION": REGION}  # version 1 does not read AWS_REGION
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
