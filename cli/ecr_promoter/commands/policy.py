@@ -2,7 +2,7 @@
 
 The wheel has no part of the policy's compiler. The policy, the code that judges it, and the packages which that
 code needs stand in one commit of the clone, and only this commit says what would be deployed. So these commands
-run the clone's own code with the clone's own Python: docs/decisions/0016-policy-commands-need-the-clone.md.
+run the clone's own code with the clone's own Python: docs/decisions/0017-the-command-line.md.
 """
 
 from __future__ import annotations
