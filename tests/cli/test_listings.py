@@ -105,7 +105,7 @@ def test_the_history_of_a_tag_is_a_time_line(run: Run, api: FakeApi) -> None:
     lines = run("history", "team/web", "prod").stdout.splitlines()
 
     assert api.asked[0].query["imageTag"] == "prod"
-    by = "arn:aws:sts::123456789012:assumed-role/deployer/run-7"
+    by = "deployer/run-7"
     assert lines[2].split()[2:] == ["PROMOTED", "sha256:a1a1a1a1a1a1", "sha256:b2b2b2b2b2b2", "rollback", by, ID]
     assert lines[3].split()[2:5] == ["PROMOTED", "(new)", "sha256:a1a1a1a1a1a1"]
 

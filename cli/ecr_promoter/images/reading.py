@@ -20,7 +20,7 @@ MEDIA_TYPES = [
     "application/vnd.docker.distribution.manifest.v2+json",
 ]
 LARGEST_CONFIG = 8_000_000  # bytes
-AT_ONCE = 100
+MOST_IMAGE_IDS = 100
 """The most image ids that BatchGetImage takes (Amazon ECR API reference)."""
 
 
@@ -88,8 +88,8 @@ class Reader:
         entries = {entry["digest"]: platform_of(entry.get("platform")) for entry in index["manifests"]}
         wanted = [digest for digest, platform in entries.items() if platform != "unknown/unknown"]
         read: dict[str, PlatformImage] = {}
-        for first in range(0, len(wanted), AT_ONCE):
-            ids = [{"imageDigest": digest} for digest in wanted[first : first + AT_ONCE]]
+        for first in range(0, len(wanted), MOST_IMAGE_IDS):
+            ids = [{"imageDigest": digest} for digest in wanted[first : first + MOST_IMAGE_IDS]]
             for each in self._manifests(place, ids):
                 digest = each["imageId"]["imageDigest"]
                 manifest = json.loads(each["imageManifest"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ecr_promoter.output.tables import moment, of_members, of_rows, short
+from ecr_promoter.output.tables import moment, of_members, of_rows, principal, short
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -44,7 +44,7 @@ def freezes(document: Mapping[str, Any]) -> Iterator[RenderableType]:
             each.get("rule"),
             moment(each.get("until")) or "until lifted",
             each.get("reason"),
-            each.get("by"),
+            principal(each.get("by")),
             moment(each.get("since")),
         )
         for each in document["freezes"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ecr_promoter.output.tables import moment, of_members, of_rows, short
+from ecr_promoter.output.tables import moment, of_members, of_rows, principal, short
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -134,7 +134,7 @@ def history(document: Mapping[str, Any]) -> Iterator[RenderableType]:
             short(image.get("previousDigest")) or "(new)",
             short(image.get("imageDigest") or each.get("imageDigest")),
             "rollback" if each.get("undoes") else each.get("code") or each.get("rule"),
-            each.get("caller") or each.get("trigger"),
+            principal(each.get("caller")) or each.get("trigger"),
             each.get("promotionId"),
         )
         for each in document["promotions"]

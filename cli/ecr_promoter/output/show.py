@@ -27,14 +27,20 @@ def show(settings: Settings, document: Any, view: View) -> None:
     if wanted != "table":
         write(dump(document, wanted))
         return
+    from rich.measure import Measurement
+
     from ecr_promoter.output import tables
 
     parts = view(document) if settings.query is None else tables.of_anything(document)
     screen = console(settings)
+    visible = screen.width
     with screen.capture() as drawn:
         for number, part in enumerate(parts):
             if number:
                 screen.print()
+            # The terminal wraps what does not fit: cut in the middle, an id could not be copied.
+            needed = Measurement.get(screen, screen.options.update(width=WIDE), part).minimum
+            screen.width = max(visible, needed)
             screen.print(part)
     write(trimmed(drawn.get()))
 

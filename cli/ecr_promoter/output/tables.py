@@ -27,18 +27,25 @@ STYLES = {
     "drift": "bold red",
 }
 NOTHING = "-"
+PROSE = ("detail", "reason", "failed", "because")
+"""The columns with sentences."""
 
 
 def of_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> Table:
-    """Return a table; words such as outcomes and severities have their color."""
+    """Return a table; words such as outcomes and severities have their color.
+
+    Only sentences are folded: what a user may want to copy stays on one line.
+    """
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, show_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(cell(value) for value in row))
+    cells = [[cell(value) for value in row] for row in rows]
+    for number, column in enumerate(columns):
+        longest = max((row[number].cell_len for row in cells), default=0)
+        table.add_column(column, overflow="fold", min_width=None if column in PROSE else longest)
+    for row in cells:
+        table.add_row(*row)
     return table
 
 
@@ -92,6 +99,13 @@ def written(value: Any) -> str:
 def short(digest: str | None) -> str | None:
     """Return the beginning of a digest, which tells digests apart."""
     return digest[:DIGEST_CHARACTERS] if digest and digest.startswith("sha256:") else digest
+
+
+def principal(arn: str | None) -> str | None:
+    """Return who an ARN is, without its account: `deployer/run-7`, `user/anna`. Subjects of tokens stay whole."""
+    if not arn or not arn.startswith("arn:"):
+        return arn
+    return arn.split(":", 5)[-1].removeprefix("assumed-role/")
 
 
 def moment(text: str | None) -> str | None:
