@@ -10,6 +10,7 @@ import click
 
 from ecr_promoter import debugging, exits
 from ecr_promoter.exits import CommandError
+from ecr_promoter.harmless import one_line
 from ecr_promoter.program import NAME, program
 
 
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return exits.DONE
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost edge: no user sees a traceback
         exit_code, message = ending(error)
-        click.echo(f"{NAME}: {' '.join(message.split())}", err=True)
+        click.echo(f"{NAME}: {one_line(message)}", err=True)
         debugging.tell_error(error)
         return exit_code
     return ended if isinstance(ended, int) else exits.DONE

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from ecr_promoter import clock
 from ecr_promoter.api.client import Client
 from ecr_promoter.exits import Failed, StillWaiting
+from ecr_promoter.harmless import one_line
 from ecr_promoter.output.notes import note
 from ecr_promoter.output.tables import moment
 from ecr_promoter.settings import Settings
@@ -119,7 +120,9 @@ class Live:
         """Show the text, and how long it has taken so far."""
         from rich.text import Text
 
-        self._status.update(Text(f"{text} ({clock.now() - self._began:.0f} s; Ctrl-C leaves it waiting)"))
+        self._status.update(
+            Text(f"{one_line(text)} ({clock.now() - self._began:.0f} s; Ctrl-C leaves it waiting)")
+        )
 
 
 @contextmanager

@@ -74,6 +74,28 @@ def test_texts_of_others_do_not_break_the_line(run: Run, api: FakeApi) -> None:
     assert "first second third" in run(*ASK).stderr
 
 
+HOSTILE = "::error::no\x1b]0;title\x07\x9b2J"
+
+
+def test_texts_of_others_command_neither_terminal_nor_ci_system(run: Run, api: FakeApi) -> None:
+    """A package, a platform or a reason for a freeze may be anybody's. JSON has it escaped."""
+    reason = {
+        "code": "finding",
+        "detail": HOSTILE,
+        "platform": HOSTILE,
+        "vulnerability": HOSTILE,
+        "package": HOSTILE,
+    }
+    api.answer("POST /promotions", problem("gate_refused", 422, HOSTILE, reasons=[reason]), 422)
+
+    ended = run(*ASK)
+
+    for printed in (ended.stdout, ended.stderr):
+        assert not set("\x1b\x07\x9b") & set(printed)
+        assert not [line for line in printed.splitlines() if line.lstrip().startswith(("::", "##["))]
+    assert "error::no" in ended.stdout
+
+
 def test_a_bug_is_told_without_a_traceback(run: Run, api: FakeApi) -> None:
     """--debug tells where it happened."""
     api.answer("POST /promotions", promoted(images=[{"no": "imageId"}, 7]))

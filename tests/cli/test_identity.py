@@ -113,6 +113,16 @@ def test_without_a_token_the_user_learns_what_the_job_needs(
     assert "id-token: write" in ended.stderr
 
 
+def test_a_token_is_not_sent_in_the_clear(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads it on the way could promote with it."""
+    monkeypatch.setenv("ECR_PROMOTER_TOKEN", "a.job.token")
+
+    ended = run(*ASK, "--api-url", "http://promoter.example.com")
+
+    assert ended.exit_code == 2
+    assert "over https only" in ended.stderr
+
+
 def test_debug_shows_no_secret(run: Run, api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
     """Logs of CI systems are read by many."""
     monkeypatch.setenv("AWS_SESSION_TOKEN", "the-session-token")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from boto3.session import Session
 
 OUTPUT = "ApiUrl"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 HOW = "Name the API with --api-url or ECR_PROMOTER_API_URL, or its stack with --stack, --profile and --region"
 OWN_DOMAIN = re.compile(r"\.execute-api\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?$")
 
@@ -35,6 +36,13 @@ def checked(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
         raise UsageMistake(f"{url} is not the address of an API. It looks like https://….amazonaws.com.")
     return url.rstrip("/")
+
+
+def require_private(url: str) -> None:
+    """Raise UsageMistake for an address to which a token must not be sent: others could read it on the way."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+        raise UsageMistake(f"A token is sent over https only, and the API is {url}. Correct the address.")
 
 
 def of_stack(session: Session, settings: Settings) -> str:

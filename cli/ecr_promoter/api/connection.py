@@ -19,6 +19,7 @@ def connect(settings: Settings) -> Client:
     transport = Transport(settings)
     identity: Identity
     if settings.token or tokens.is_given():
+        address.require_private(url)
         identity = Token(settings.audience, transport.get)
     else:
         identity = Signature(session(), url, settings)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
+from ecr_promoter.harmless import log_lines, one_line
+
 
 def note(text: str) -> None:
     """Print a line that is not part of the answer."""
-    click.echo(text, err=True)
+    click.echo(log_lines(one_line(text)), err=True)

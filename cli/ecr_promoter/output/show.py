@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from ecr_promoter.harmless import log_lines
 from ecr_promoter.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ def show(settings: Settings, document: Any, view: View) -> None:
 
 
 def trimmed(drawn: str) -> str:
-    """Return what rich has drawn without the spaces at the ends of its lines."""
-    return "".join(f"{line.rstrip()}\n" for line in drawn.splitlines())
+    """Return what rich has drawn without the spaces at the ends of its lines, and without commands."""
+    return log_lines("".join(f"{line.rstrip()}\n" for line in drawn.splitlines()))
 
 
 def dump(document: Any, wanted: str) -> str:

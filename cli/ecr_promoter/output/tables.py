@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from ecr_promoter.harmless import one_line
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
@@ -93,7 +95,7 @@ def written(value: Any) -> str:
         return ", ".join(map(written, value))
     if isinstance(value, Mapping):
         return ", ".join(f"{name}={written(member)}" for name, member in value.items())
-    return " ".join(str(value).split())
+    return one_line(str(value))
 
 
 def short(digest: str | None) -> str | None:
