@@ -47,6 +47,7 @@ def print_version(ctx: click.Context, _: click.Parameter, is_given: bool) -> Non
 
 @click.group(
     cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 2 wrong use, 3 refused, 4 failed, 5 still waiting. Example: "
     "ecr-promoter promote team/web build-42 --to staging --wait",
 )
