@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from awscli.clidriver import create_clidriver
 
+from ecr_promoter.__main__ import main
 from local import pusher
 from promoter.domain import manifest
 from tests.corpus.test_manifests import MANIFESTS, NOT_TAKEN
@@ -21,6 +25,8 @@ PROJECT = Path(__file__).parents[2]
 CRITICAL = {"id": "CVE-2026-1234", "severity": "CRITICAL", "package": "openssl"}
 AWS = (str(Path(sys.executable).with_name("aws")), "ecr")
 PROMOTER = (sys.executable, "-m", "ecr_promoter")
+Here = Callable[..., tuple[int, str, str]]
+"""Runs a program in this process: its exit code, and what it prints to stdout and stderr."""
 SKELETON = ("put-image", "--generate-cli-skeleton")
 
 
@@ -196,10 +202,25 @@ def test_what_is_there_already_is_a_success(shell: Shell, stack: Stack, image: I
     assert "ImageAlreadyExistsException" in shell.run(*AWS, *line).stderr
 
 
+@pytest.fixture
+def here(stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    """Both programs in this process, where they start faster."""
+    for name in os.environ:
+        if name.startswith("AWS_") and name != "AWS_DATA_PATH":  # the AWS CLI has set it when it was imported
+            monkeypatch.delenv(name)
+    for name, value in stack.environment().items():
+        monkeypatch.setenv(name, value)
+
+    def run(program: Callable[[list[str]], int], *line: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        exit_code = program(list(line))
+        return exit_code, *capsys.readouterr()
+
+    return run
+
+
 @pytest.mark.parametrize("file", MANIFESTS, ids=lambda file: file.name)
-def test_a_manifest_of_the_corpus_is_put_as_by_the_aws_cli(
-    shell: Shell, stack: Stack, file: Path, tmp_path: Path
-) -> None:
+def test_a_manifest_of_the_corpus_is_put_as_by_the_aws_cli(here: Here, stack: Stack, file: Path) -> None:
     """The same JSON; what the service takes from no request is told as such, before anything is put."""
     if not file.exists():
         pytest.skip("PROMOTER_CORPUS names no folder")
@@ -223,14 +244,16 @@ def test_a_manifest_of_the_corpus_is_put_as_by_the_aws_cli(
     line = ("put-image", "--repository-name", repository, *options)
 
     if file.name in NOT_TAKEN:
-        done = shell.run(*PROMOTER, *line)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert NOT_TAKEN[file.name] in done.stderr
+        exit_code, printed, told = here(main, *line)
+        assert (exit_code, printed) == (2, "")
+        assert NOT_TAKEN[file.name] in told
         assert "v1" not in stack.tags(repository)
         return
-    theirs, ours = both(shell, stack, repository, "v1", *line)
-    assert json.loads(ours) == json.loads(theirs)
+    theirs = here(create_clidriver().main, "ecr", *line)
+    stack.client("ecr").batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": "v1"}])
+    ours = here(main, *line)
     assert ours == theirs
+    assert (ours[0], ours[2]) == (0, "")
 
 
 def test_a_user_without_the_right_learns_which_one_is_missing(shell: Shell, stack: Stack) -> None:
