@@ -12,7 +12,7 @@ SET_UP := .venv/.set-up
 # Material would print a notice about another project's plans at every build.
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
 PORT ?= 8000
-CODE := app.py bench infra lambda local scripts tests
+CODE := app.py bench cli infra lambda local scripts tests
 
 .PHONY: help demo test tests coverage torture lint docs format policy explain schema openapi bench local stop setup pins clean
 

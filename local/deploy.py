@@ -28,8 +28,12 @@ OUTPUTS = {
     "PROMOTER_UNANNOUNCED": "UnannouncedQueue",
 }
 """The environment variable for each output of the stack."""
-URLS = {"PROMOTER_API_URL": "ApiUrl", "PROMOTER_TOKEN_API_URL": "TokenApiUrl"}
-"""The same for the addresses of the APIs, here by path. The second is there with `authorization: jwt`."""
+URLS = {
+    "PROMOTER_API_URL": "ApiUrl",
+    "ECR_PROMOTER_API_URL": "ApiUrl",
+    "PROMOTER_TOKEN_API_URL": "TokenApiUrl",
+}
+"""The same for the addresses of the APIs, here by path; the second name is the command line's. The third is there with `authorization: jwt`."""
 
 
 class DeployError(Exception):

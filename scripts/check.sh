@@ -3,7 +3,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 SECONDS=0
-code=(app.py bench infra lambda local scripts tests)
+code=(app.py bench cli infra lambda local scripts tests)
 
 taken() {
     echo "$((SECONDS / 60)) min $((SECONDS % 60)) s"

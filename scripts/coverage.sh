@@ -7,12 +7,14 @@ export COVERAGE_FILE="$PWD/.coverage/data"
 rm -rf .coverage
 mkdir .coverage
 
-sources="$PWD/lambda/promoter,$PWD/infra,$PWD/local"
+sources="$PWD/lambda/promoter,$PWD/infra,$PWD/local,$PWD/cli"
 .venv/bin/coverage run --source "$sources" -m pytest --numprocesses auto --maxprocesses 4 "$@"
 status=$?
 .venv/bin/coverage combine --quiet
 echo "== what is deployed"
-.venv/bin/coverage report --omit "local/*"
+.venv/bin/coverage report --omit "local/*,cli/*"
+echo "== the command line"
+.venv/bin/coverage report --include "cli/*"
 echo "== the local AWS"
 .venv/bin/coverage report --include "local/*"
 .venv/bin/coverage html --quiet --directory .coverage/html && echo "== line by line: .coverage/html/index.html"

@@ -55,9 +55,12 @@ eval "$variables"
 echo "== set-up, once"
 echo "-- 1/3 uv, which installs the rest (17 MB)"
 "$python" -m venv --without-pip --clear .venv || fail "$python cannot make a virtual environment; on Debian: sudo apt-get install python3-venv"
-# The function's code lies in `lambda`, a keyword that no import can name: Python finds what is in it from here.
+# The function's code lies in `lambda`, a keyword that no import can name: Python finds what is in it from here,
+# and the command line in `cli`.
 site=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-echo ../../../../lambda >"$site/ecr-promoter.pth"
+printf '%s\n' ../../../../lambda ../../../../cli >"$site/ecr-promoter.pth"
+printf '%s\n' '#!/bin/sh' 'exec "$(dirname "$0")/python" -m ecr_promoter "$@"' >.venv/bin/ecr-promoter
+chmod +x .venv/bin/ecr-promoter
 pin uv >.venv/uv.txt
 if ! uv --version >/dev/null 2>&1 && ! "$python" -m pip --version >/dev/null 2>&1 && ! has_ensurepip; then
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || fail "this machine has neither uv nor pip; on Debian: sudo apt-get install python3-venv"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[2]
-FOLDERS = ("bench", "infra", "lambda", "local", "tests")
+FOLDERS = ("bench", "cli", "infra", "lambda", "local", "tests")
 PACKAGES = sorted(path for folder in FOLDERS for path in (PROJECT / folder).rglob("__init__.py"))
 
 

@@ -58,7 +58,7 @@ def test_each_name_of_the_glossary_is_somewhere() -> None:
 @pytest.mark.parametrize("word", RETIRED)
 def test_a_private_word_does_not_come_back(word: str) -> None:
     """The glossary has the standard word."""
-    for folder in ("lambda", "infra", "local", "bench"):
+    for folder in ("lambda", "infra", "local", "bench", "cli"):
         for text in texts(folder):
             code = text if "wish" in word else PROSE.sub("", text)
             found = re.search(rf"\b({word})\b", code, re.IGNORECASE if "wish" in word else 0)

@@ -1,0 +1,1 @@
+"""The command line `ecr-promoter`: a client of the HTTP API. It knows nothing of the service's own code."""

@@ -1,0 +1,1 @@
+"""The HTTP API as the command line sees it: where it is, who we are there, and what its answers mean."""

@@ -1,0 +1,18 @@
+"""Texts of others on a terminal and in the log of a CI system: they are shown, and command nothing."""
+
+from __future__ import annotations
+
+import re
+
+COMMAND = re.compile(r"^(\s*)(::|##\[)", re.MULTILINE)
+"""What begins a command to GitHub Actions at the beginning of a line (workflow commands)."""
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line, with a mark for each character that a terminal would obey, such as ESC."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in " ".join(text.split()))
+
+
+def log_lines(text: str) -> str:
+    """Return lines of which none is a command to a CI system."""
+    return COMMAND.sub(r"\1\\\2", text)

@@ -1,0 +1,1 @@
+"""How documents are shown: as tables for people, as JSON, YAML and text for programs."""

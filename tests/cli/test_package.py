@@ -1,0 +1,72 @@
+"""What is built and installed: the command line, and nothing of the service."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+PROJECT = Path(__file__).parents[2]
+SETTINGS = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with wheel and sdist, built without a network: what builds them is pinned and installed."""
+    folder = tmp_path_factory.mktemp("dist")
+    line = [
+        str(Path(sys.executable).with_name("uv")),
+        "build",
+        "--quiet",
+        "--offline",
+        "--no-build-isolation",
+        "--python",
+        sys.executable,
+    ]
+    subprocess.run([*line, "--out-dir", str(folder), str(PROJECT)], check=True)
+    return folder
+
+
+def test_the_wheel_has_the_command_line_only(built: Path) -> None:
+    """And the program that it installs."""
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        entries = archive.read(next(name for name in names if name.endswith("entry_points.txt"))).decode()
+
+    version = SETTINGS["project"]["version"]
+    assert {name.split("/")[0] for name in names} == {"ecr_promoter", f"ecr_promoter-{version}.dist-info"}
+    assert "ecr-promoter = ecr_promoter.__main__:main" in entries
+    sources = {path.relative_to(PROJECT / "cli").as_posix() for path in (PROJECT / "cli").rglob("*.py")}
+    assert sources <= set(names)
+
+
+def test_the_sdist_has_what_builds_the_wheel(built: Path) -> None:
+    """The sources, the license, and no policy and no infrastructure."""
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        folders = {name.split("/")[1] for name in archive.getnames() if "/" in name}
+
+    assert {"cli", "pyproject.toml", "LICENSE", "README.md"} <= folders
+    assert not folders & {"lambda", "infra", "local", "tests", "promotions.yaml"}
+
+
+def test_what_builds_is_pinned_once() -> None:
+    """The version of pyproject.toml is the one that requirements-dev.in has."""
+    (build,) = SETTINGS["build-system"]["requires"]
+
+    assert build in (PROJECT / "requirements-dev.in").read_text()
+
+
+def test_the_pinned_versions_are_ones_that_users_may_have() -> None:
+    """The tests run with versions that the package allows."""
+    for text in SETTINGS["project"]["dependencies"]:
+        requirement = Requirement(text)
+        assert metadata.version(requirement.name) in requirement.specifier
