@@ -33,7 +33,10 @@ URLS = {
     "ECR_PROMOTER_API_URL": "ApiUrl",
     "PROMOTER_TOKEN_API_URL": "TokenApiUrl",
 }
-"""The same for the addresses of the APIs, here by path; the second name is the command line's. The third is there with `authorization: jwt`."""
+"""The same for the addresses of the APIs, here by path. The command line reads the second name.
+
+The third is there with `authorization: jwt`.
+"""
 
 
 class DeployError(Exception):
