@@ -72,4 +72,4 @@ pins: $(SET_UP) ## resolve the pinned versions anew; KEEP=1 changes none that ma
 	@KEEP=$(KEEP) scripts/pins.sh
 
 clean: stop ## remove all that was made here
-	rm -rf .venv .local node_modules cdk.out site
+	rm -rf .venv .local node_modules cdk.out site .coverage .hypothesis .*_cache

@@ -1,28 +1,26 @@
-"""What somebody has to look at: alarms, and whom they tell. docs/operations/runbooks says what to do."""
+"""The alarms. Each description names its page in docs/operations/runbooks, which says what to do."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 
-from aws_cdk import ArnFormat, Duration, Stack
+from aws_cdk import Duration
 from aws_cdk import aws_apigatewayv2 as api_
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_dynamodb as dynamodb
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_sns as sns
-from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from infra.alarm_topic import alarm_topic
 from infra.metrics import own_metric
 from promoter.aws.dynamodb.table import INDEX
 from promoter.domain.model import Outcome, Trigger
 from promoter.domain.names import Metric
 
-RUNBOOKS = "docs/operations/runbooks"  # a page for each `heading`
+RUNBOOKS = "docs/operations/runbooks"  # a page for each `runbook` below
 MINUTE, SHORT, LONG = Duration.minutes(1), Duration.minutes(5), Duration.minutes(15)
 HOUR, DAY = 3600, 86_400  # seconds
 
@@ -58,7 +56,7 @@ class Alarms(Construct):
         topic_email: str | None,
     ) -> None:
         super().__init__(scope, construct_id)
-        self.topic = self._topic(topic_email) if topic_email else None
+        self.topic = alarm_topic(self, topic_email) if topic_email else None
         self._watch_dead_letters(failed, undelivered, unannounced, runs)
         self._watch_events(events_queue)
         self._watch_function(function)
@@ -82,16 +80,16 @@ class Alarms(Construct):
         new messages. SQS does not count messages as sent that it moves to `failed` itself, after time-outs (SQS
         developer guide, "Using dead-letter queues in Amazon SQS"): for these the alarm Errors notifies.
         """
-        for construct_id, queue, says, heading in (
+        for construct_id, queue, says, runbook in (
             ("FailedEvents", failed, "An event failed at its last try.", "failed-events"),
             ("UndeliveredEvents", undelivered, "EventBridge could not deliver an event.", "undelivered-events"),
             ("Unannounced", unannounced, "Outcomes could not be sent to EventBridge.", "unsent-announcements"),
             ("FailedRuns", runs, "A run of reconcile failed.", "failed-runs"),
         ):
             metric = queue.metric_approximate_number_of_messages_visible(period=SHORT, statistic="Maximum")
-            self._alarm(construct_id, metric, says=says, heading=heading, missing=UNCHANGED)
+            self._alarm(construct_id, metric, says=says, runbook=runbook, missing=UNCHANGED)
             sent = queue.metric_number_of_messages_sent(period=MINUTE, statistic="Sum")
-            self._alarm(f"New{construct_id}", sent, says=says, heading=heading, tell_end=False)
+            self._alarm(f"New{construct_id}", sent, says=says, runbook=runbook, tell_end=False)
 
     def _watch_events(self, events_queue: sqs.IQueue) -> None:
         """Watch the waiting events: in a burst they wait for minutes, and longer if the function fails."""
@@ -100,7 +98,7 @@ class Alarms(Construct):
             events_queue.metric_approximate_age_of_oldest_message(period=SHORT, statistic="Maximum"),
             threshold=int(LONG.to_seconds()),
             says="An event has been waiting in the queue for 15 minutes.",
-            heading="late-events",
+            runbook="late-events",
         )
 
     def _watch_function(self, function: lambda_.Function) -> None:
@@ -111,7 +109,7 @@ class Alarms(Construct):
             function.metric_errors(period=LONG),
             threshold=4,  # the failed tries of one event before its last; a single error is retried
             says="Invocations of the function fail, and retries do not help.",
-            heading="function-errors",
+            runbook="function-errors",
         )
         self._alarm(
             "Slow",
@@ -120,7 +118,7 @@ class Alarms(Construct):
             periods=12,
             datapoints=2,  # twice in an hour: a single slow answer of ECR needs no action
             says="Invocations take almost as long as the function's time-out.",
-            heading="slow-function",
+            runbook="slow-function",
         )
 
     def _watch_throttles(self, **functions: lambda_.IFunction) -> None:
@@ -130,7 +128,7 @@ class Alarms(Construct):
                 function.metric_throttles(period=SHORT),
                 periods=3,  # Lambda retries events by itself: only long throttling delays them
                 says="Lambda has been throttling the function for 15 minutes.",
-                heading="function-throttles",
+                runbook="function-throttles",
             )
 
     def _watch_announcer(self, announcer: lambda_.IFunction) -> None:
@@ -140,7 +138,7 @@ class Alarms(Construct):
             announcer.metric("IteratorAge", period=SHORT, statistic="Maximum"),
             threshold=int(LONG.to_milliseconds()),
             says="Outcomes have been waiting for 15 minutes to be sent to EventBridge.",
-            heading="late-announcements",
+            runbook="late-announcements",
         )
 
     def _watch_api(self, prefix: str, api: api_.IHttpApi) -> None:
@@ -149,7 +147,7 @@ class Alarms(Construct):
             api.metric_server_error(period=LONG, statistic="Sum"),
             threshold=3,  # callers retry a single error
             says="The API answered 5xx three times in 15 minutes.",
-            heading="api-server-errors",
+            runbook="api-server-errors",
         )
 
     def _watch_table(self, table: dynamodb.ITableV2) -> None:
@@ -169,14 +167,14 @@ class Alarms(Construct):
                 _of_dynamodb(metric_name, dimensions),
                 periods=2,  # the SDK's retries survive a short peak
                 says="DynamoDB has been throttling the table for ten minutes.",
-                heading="table-throttles",
+                runbook="table-throttles",
             )
         self._alarm(
             "TableErrors",
             _of_dynamodb("SystemErrors", {**name, "Operation": "TransactWriteItems"}),
             periods=2,
             says="Promotions' transactions have been failing in DynamoDB for ten minutes.",
-            heading="table-errors",
+            runbook="table-errors",
         )
 
     def _watch_failures(self) -> None:
@@ -188,12 +186,12 @@ class Alarms(Construct):
                 metric.with_(period=period, statistic="Sum"),
                 threshold=threshold,
                 says=f"Promotions triggered by a {trigger} failed.",
-                heading="failed-promotions",
+                runbook="failed-promotions",
             )
 
     def _watch_reconcile(self) -> None:
         """Watch the findings of reconcile: an alarm lasts until a later run finds nothing."""
-        for name, says, heading in (
+        for name, says, runbook in (
             (
                 Metric.STALE_INTENTS,
                 "Promotions were interrupted, and reconcile had to recover them.",
@@ -202,7 +200,7 @@ class Alarms(Construct):
             (Metric.DRIFT, "Somebody else moved or deleted a tag that this service had put.", "drift"),
         ):
             metric = own_metric(name).with_(period=LONG, statistic="Maximum")
-            self._alarm(name, metric, says=says, heading=heading, missing=UNCHANGED)
+            self._alarm(name, metric, says=says, runbook=runbook, missing=UNCHANGED)
 
     def _watch_runs(self, minutes: int) -> None:
         """Watch the scheduled runs of reconcile, over two runs: a single run may be late or fail.
@@ -221,7 +219,7 @@ class Alarms(Construct):
             periods=math.ceil(2 * minutes * 60 / silence.to_seconds()),
             missing=WRONG,
             says="No scheduled run of reconcile has ended for twice its interval.",
-            heading="reconcile-does-not-run",
+            runbook="reconcile-does-not-run",
         )
         self._alarm(
             "ReconcileFailures",
@@ -229,7 +227,7 @@ class Alarms(Construct):
             periods=2,
             missing=UNCHANGED,
             says="Two consecutive runs of reconcile could not do all of their work.",
-            heading="failures-of-reconcile",
+            runbook="failures-of-reconcile",
         )
         self._alarm(
             "DriftChecksLate",
@@ -237,7 +235,7 @@ class Alarms(Construct):
             threshold=max(HOUR, 2 * minutes * 60),
             missing=UNCHANGED,
             says="Tags have not been compared with the registry for too long.",
-            heading="late-drift-checks",
+            runbook="late-drift-checks",
         )
 
     def _alarm(  # noqa: PLR0913 - each difference between alarms by its name
@@ -246,7 +244,7 @@ class Alarms(Construct):
         metric: cloudwatch.Metric,
         *,
         says: str,
-        heading: str,
+        runbook: str,
         threshold: int = 1,
         periods: int = 1,
         datapoints: int | None = None,
@@ -259,7 +257,7 @@ class Alarms(Construct):
             self,
             construct_id,
             metric=metric,
-            alarm_description=f"{says} What to do: {RUNBOOKS}/{heading}.md",
+            alarm_description=f"{says} What to do: {RUNBOOKS}/{runbook}.md",
             comparison_operator=operators.LESS_THAN_THRESHOLD
             if below
             else operators.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
@@ -273,30 +271,6 @@ class Alarms(Construct):
             alarm.add_alarm_action(action)
             if tell_end:
                 alarm.add_ok_action(action)
-
-    def _topic(self, email: str) -> sns.Topic:
-        """Return a topic to which only this account's alarms may publish, with one subscriber.
-
-        The policy that enforces TLS replaces the default one, which lets the account's alarms publish: so that
-        right is granted here. The topic is not encrypted at rest: alarms cannot use the key that AWS manages, a
-        key of our own costs a dollar a month, and the e-mail has the same text.
-        """
-        topic = sns.Topic(self, "Topic", display_name="ecr-promoter alarms", enforce_ssl=True)
-        topic.add_subscription(subscriptions.EmailSubscription(email))
-        stack = Stack.of(self)
-        alarms = stack.format_arn(
-            service="cloudwatch", resource="alarm", resource_name="*", arn_format=ArnFormat.COLON_RESOURCE_NAME
-        )
-        topic.grant_publish(
-            iam.ServicePrincipal(
-                "cloudwatch.amazonaws.com",
-                conditions={
-                    "StringEquals": {"aws:SourceAccount": stack.account},
-                    "ArnLike": {"aws:SourceArn": alarms},
-                },
-            )
-        )
-        return topic
 
 
 def _of_dynamodb(name: str, dimensions: dict[str, str]) -> cloudwatch.Metric:

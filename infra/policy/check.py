@@ -40,7 +40,7 @@ def main(command_line: Sequence[str]) -> int:
             print(f"  deploys to account {rule.registry} only: scans of other accounts send no events there")
     for freeze in policy.freeze:
         print(f"freeze {written(freeze)}")
-    print(f"{file}: {len(policy.rules)} rules, {len(policy.freeze)} freezes, no mistakes")
+    print(f"{file}: {count(policy.rules, 'rule')}, {count(policy.freeze, 'freeze')}, no mistakes")
     return 0
 
 
@@ -58,6 +58,11 @@ def checked(path: Path, settings: Mapping[str, Any]) -> PolicyFile:
     if lines:
         raise PolicyError("\n".join(lines))
     return policy
+
+
+def count(parts: Sequence[object], noun: str) -> str:
+    """Return how many there are, with the noun in the singular for one."""
+    return f"{len(parts)} {noun}" if len(parts) == 1 else f"{len(parts)} {noun}s"
 
 
 def summary(rule: RuleModel) -> str:

@@ -138,7 +138,7 @@ def image(argument: str) -> tuple[str, str | None, Scan]:
 
 
 def arguments(now: datetime) -> argparse.ArgumentParser:
-    """Return the command line; README and docs/reference/policy.md show it."""
+    """Return the command line; docs/how-to/write-a-policy.md shows it."""
     parser = argparse.ArgumentParser(
         prog="make explain", description="Says what the policy would decide, without AWS."
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from reprlib import Repr
 
+from promoter.domain.texts import shortened
+
 MOST = 80
 
 
 def cut(text: str) -> str:
     """Return at most MOST characters of a text; a text that is cut ends with an ellipsis."""
-    return text if len(text) <= MOST else f"{text[: MOST - 1]}…"
+    return shortened(text, MOST)
 
 
 def shown(value: object) -> str:

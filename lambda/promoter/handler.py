@@ -71,7 +71,7 @@ def serve_http(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def serve_queue(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Serve the one event of a queue message. What stops it is raised, unless it was the last try."""
+    """Serve the one event of a queue message. An error is raised, unless this was the last try."""
     (message,) = event["Records"]
     try:
         return serve_event(json.loads(message["body"]), context)
@@ -86,8 +86,8 @@ def serve_queue(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]
 def serve_event(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Promote what a scan or a push asks for. The first failure that needs the event again is raised at the end.
 
-    Sources for which there is no time are sent to the queue as an event of their own, and those that failed before
-    as another. Both name fewer sources than this event, so that this ends, and both have all their tries.
+    Sources for which there is no time are sent to the queue as an event of their own. Sources that failed are sent
+    as another. Both events name fewer sources than this one, so that the work ends, and both have all their tries.
     """
     logger.set_correlation_id(event.get("id"))
     settings = Settings.read()

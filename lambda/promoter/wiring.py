@@ -92,7 +92,7 @@ def history() -> DynamoHistory:
 
 @functools.cache
 def freezes() -> DynamoFreezes:
-    """Read the freezes, and set them for those who press the stop button: one object, which knows what it set."""
+    """Read, set and lift freezes. There is one object, so that it knows at once what it has set."""
     return DynamoFreezes(_table())
 
 
@@ -108,15 +108,15 @@ def reconcile_runs() -> DynamoReconcileRuns:
 def announcer() -> Announcer:
     """Connect to EventBridge, and to the queue of what it does not take; only the table's stream needs it."""
     from promoter.aws.event_bus import Announcer
-    from promoter.aws.event_queue import PutAside
+    from promoter.aws.event_queue import DeadLetterQueue
 
-    queue = PutAside(boto3.client("sqs", config=CLIENT), url=AnnouncerSettings.read().unannounced_queue)
+    queue = DeadLetterQueue(boto3.client("sqs", config=CLIENT), url=AnnouncerSettings.read().unannounced_queue)
     return Announcer(boto3.client("events", config=CLIENT), queue)
 
 
 @functools.cache
 def event_queue() -> EventQueue:
-    """Connect to the queue that events come from; only one that fails needs it."""
+    """Connect to the queue that events come from. Only an event that fails or takes too long needs it."""
     from promoter.aws.event_queue import EventQueue
 
     settings = EventSettings.read()
@@ -131,7 +131,7 @@ def event_queue() -> EventQueue:
 
 @functools.cache
 def deferred_promotions() -> DynamoDeferredPromotions:
-    """Remember in the function's table what waits for a scan; only events need it."""
+    """Remember in the function's table what waits for a scan. Only events and reconcile need it."""
     return DynamoDeferredPromotions(_table())
 
 

@@ -98,16 +98,16 @@ def deliveries(invoke: object, image_facts: KnownImageFacts, monkeypatch: pytest
         retry=timedelta(seconds=60),
     )
     monkeypatch.setattr(wiring, "event_queue", lambda: queue)
-    attempt = service.attempt
+    carry_out = service.carry_out
 
     def counted(promotion: Promotion) -> Answer:
-        tag, answer = promotion.source.image_id.image_tag, attempt(promotion)
+        tag, answer = promotion.source.image_id.image_tag, carry_out(promotion)
         if answer.outcome == "PROMOTED" and not answer.repeated:
             deliveries.promoted[tag] += 1
         deliveries.ids.setdefault(tag, set()).add(promotion.promotion_id)
         return answer
 
-    monkeypatch.setattr(service, "attempt", counted)
+    monkeypatch.setattr(service, "carry_out", counted)
     return deliveries
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from promoter.aws.dynamodb.deferred import BESIDES
-from promoter.domain.errors import PromoterError, SourceNotFound, TagImmutable
+from promoter.domain.errors import PromoterError, RegistryError, SourceNotFound, TagImmutable
 from promoter.domain.findings import Scan
 from promoter.domain.manifest import OCI_MANIFEST, digest_of
 from promoter.domain.model import ImageId, Manifest, Repository, Unreadable
@@ -81,6 +81,32 @@ class RacedRegistry(InMemoryRegistry):
     def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
         self.tags[image_tag] = manifest
         return super().put(repository, manifest, image_tag)
+
+
+@dataclass
+class LostAnswers(InMemoryRegistry):
+    """A registry that puts, and then fails to say so; `blind`: nor does it read again."""
+
+    done: bool = True
+    blind: bool = False
+
+    def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
+        if self.done:
+            super().put(repository, manifest, image_tag)
+        raise RegistryError("no answer")
+
+    def read(self, repository: Repository, image_ids: Sequence[ImageId]) -> dict[ImageId, Found]:
+        if self.blind and self.reads:
+            raise RegistryError("no answer")
+        return super().read(repository, image_ids)
+
+
+@dataclass
+class Silent(LostAnswers):
+    """A registry that gives no answer, and puts the tag later or never."""
+
+    def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
+        raise RegistryError("read time-out", unanswered=True)
 
 
 @dataclass

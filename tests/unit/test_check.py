@@ -86,7 +86,9 @@ def test_what_failed_is_the_last_line(clone: Path, failing: str, told: str) -> N
 
 def test_ctrl_c_ends_it(clone: Path) -> None:
     """It is told as that, and not as a test that failed."""
-    tool(clone, "pytest", "touch started; sleep 60")
+    # One process says that it runs and waits: a shell that got the signal between two commands would go on.
+    waits = "import pathlib, time; pathlib.Path('started').touch(); time.sleep(60)"
+    tool(clone, "pytest", f'exec {sys.executable} -c "{waits}"')
 
     started = start(clone, "tests")
     deadline = time.monotonic() + 30

@@ -19,7 +19,7 @@ RETIRED = {
     "Turn|turnEnds": "Lease, leaseEnds",
     "Watch|watches": "DeferredPromotion",
     "EcrFindings": "EcrImageFacts",
-    "TakenBackError": "RolledBackError",
+    "TakenBackError": "RolledBack",
     "AT_ONCE": "a name for the limit",
 }
 PROSE = re.compile(r'"(?:[^"\\]|\\.)*"|#.*')

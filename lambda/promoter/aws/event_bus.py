@@ -15,7 +15,7 @@ from promoter.domain.errors import LedgerError
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
-    from promoter.aws.event_queue import PutAside
+    from promoter.aws.event_queue import DeadLetterQueue
 
 MOST_ENTRIES = 10  # entries of one PutEvents
 # Bytes of one PutEvents: 256 KB, less what EventBridge's envelopes of ten entries take (Amazon EventBridge user
@@ -63,7 +63,7 @@ class Announcer:
     """Sends announcements, and puts aside what cannot be sent for good, or not for RETRIED_FOR."""
 
     client: EventBridgeClient
-    aside: PutAside
+    dead_letters: DeadLetterQueue
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def announce(self, found: Sequence[Announcement | Unsent]) -> tuple[int, tuple[Unsent, ...]]:
@@ -84,7 +84,7 @@ class Announcer:
             unsent += failed
             sent += len(portion) - len(failed)
         for each in unsent:
-            self.aside.put(
+            self.dead_letters.put(
                 json.dumps({"key": each.key}),
                 {"promotionId": each.promotion_id, "ERROR_CODE": each.code, "ERROR_MESSAGE": each.cause},
             )

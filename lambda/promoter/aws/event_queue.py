@@ -1,4 +1,4 @@
-"""The queue that events come from: when one comes again, and where it lies in the end, with its cause."""
+"""The queue that events come from: retries, and dead letters with their cause."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 
-class PutAside:
-    """A queue at `url` for what has to be looked at by somebody: each message with its cause as attributes."""
+class DeadLetterQueue:
+    """An SQS queue at `url` for what a person has to look at. Each message has its cause as attributes."""
 
     def __init__(self, client: SQSClient, *, url: str) -> None:
         self._client = client
@@ -33,21 +33,21 @@ class PutAside:
 
 
 class EventQueue:
-    """An SQS queue at `url` whose messages are tried so often, and its dead-letter queue at `failed_url`.
+    """An SQS queue at `url` whose messages get so many `tries`, and its dead-letter queue at `failed_url`.
 
-    The queue itself sends there what was received too often, as after time-outs, but cannot say why (SQS developer
-    guide, "Using dead-letter queues in Amazon SQS").
+    SQS itself moves a message there that was received too often, for example after time-outs. It cannot say why
+    (SQS developer guide, "Using dead-letter queues in Amazon SQS").
     """
 
     def __init__(self, client: SQSClient, *, url: str, failed_url: str, tries: int, retry: timedelta) -> None:
         self._client = client
         self._url = url
-        self._failed = PutAside(client, url=failed_url)
+        self._failed = DeadLetterQueue(client, url=failed_url)
         self._tries = tries
         self._retry = retry
 
     def retry_or_dead_letter(self, message: dict[str, Any], error: Exception) -> bool:
-        """Have a message tried again soon; after the last try put it away with its cause, and return True.
+        """Have a message tried again soon. After the last try send it to the dead letters, and return True.
 
         `message` is a record of Lambda's (developer guide, "Using Lambda with Amazon SQS"). SQS's errors are
         raised: the message then comes again when its visibility time-out is over.

@@ -1,6 +1,6 @@
 """The decision on a promotion: what the policy says to it, and its gate to the image. Pure.
 
-Whoever acts on a decision and whoever explains one call these functions, so that they never differ.
+The service and `make explain` call the same functions, so that an explanation never differs from what is done.
 """
 
 from __future__ import annotations
@@ -87,17 +87,15 @@ def rollback_rule(
 ) -> Rule:
     """Return the rule by which a promotion is taken back that rule `name` had admitted. Raises NotAllowed.
 
-    The right has whoever is among the rule's `callers`; where it names none, an operator, or everyone where the
-    setting `operators` names nobody either. An operator's override works under a freeze, and without the rule.
+    The rule's `callers` may roll back. If the rule names none, operators may, or everybody if the setting
+    `operators` is empty too. An operator's override works under a freeze, and without the rule.
     """
-    rule = next((rule for rule in policy.rules if rule.name == name), None)
+    require_rollback_operator(name, caller, policy=policy, operators=operators, is_override=is_override)
+    rule = _named(name, policy)
     if is_override:
-        require_operator(caller, operators)
         return rule or _former(name)
     if rule is None:
         raise NotAllowed(f"Rule {name}, by which it was promoted, is no longer in the policy.")
-    if rule.callers is None and operators:
-        require_operator(caller, operators)
     if not rule.reaches(repository, registry_id=policy.registry_id):
         raise NotAllowed(f"Rule {name} no longer covers repository {repository.name}.")
     if objection := rule.caller_objection(caller):
@@ -105,6 +103,18 @@ def rollback_rule(
             f"Rule {name} does not let this caller roll back.", reasons=(rule_reason(rule, objection),)
         )
     return rule
+
+
+def require_rollback_operator(
+    name: str | None, caller: str | None, *, policy: Policy, operators: Sequence[str], is_override: bool
+) -> None:
+    """Raise NotAllowed for others than operators where only they may take back what rule `name` admitted.
+
+    That is so for an override, and where the rule names no `callers`.
+    """
+    rule = _named(name, policy)
+    if is_override or (operators and rule is not None and rule.callers is None):
+        require_operator(caller, operators)
 
 
 def is_operator(caller: str | None, operators: Sequence[str]) -> bool:
@@ -135,6 +145,10 @@ def _refusal(reasons: Sequence[Reason], trigger: Trigger) -> Refusal:
         return ScanPending(f"{reasons[0].sentence}: try again when it is done", reasons=listed)
     more = f" and {len(final) - 1} more reasons" if len(final) > 1 else ""
     return GateRefused(f"{final[0].sentence}{more}", reasons=listed)
+
+
+def _named(name: str | None, policy: Policy) -> Rule | None:
+    return next((rule for rule in policy.rules if rule.name == name), None)
 
 
 def _former(name: str | None) -> Rule:

@@ -96,7 +96,7 @@ def not_promoted(record: Record) -> NotPromoted | None:
 
 
 def is_final(record: Record) -> bool:
-    """Say whether the record's answer stands: it ended, and not with what the same promotion may overcome."""
+    """Say whether the answer is final: the promotion ended, and not with an error that a retry may overcome."""
     if record.outcome is None:
         return False
     error = error_of(record.code) if record.code else None
@@ -106,8 +106,8 @@ def is_final(record: Record) -> bool:
 def document(record: Record) -> dict[str, Any]:
     """Return the record as JSON in the API's names, MOST_BYTES at most; members that do not apply are left out.
 
-    Long texts are cut. Reasons that do not fit are left out, and the last one, `more`, says how many. Not in it is
-    the fingerprint, which is nobody's business but the ledger's.
+    Long texts are cut. Reasons that do not fit are left out, and the last one, `more`, says how many. The
+    fingerprint is left out, because only the ledger needs it.
     """
     members = {
         "promotionId": record.promotion_id,

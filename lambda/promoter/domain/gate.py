@@ -14,7 +14,7 @@ from promoter.domain.model import Reason
 INCOMPLETE = "INCOMPLETE_ANSWER"
 """Not ECR's: an answer without a status, or that does not show a scan's end or all of its findings yet."""
 # ScanStatus, Amazon ECR API reference. COMPLETE ends a basic scan, an image that enhanced scanning watches is
-# ACTIVE. A status in neither set (FAILED, UNSUPPORTED_IMAGE, one that is new) is no proof.
+# ACTIVE. A status in neither set (FAILED, UNSUPPORTED_IMAGE, one that is new) proves nothing.
 WATCHED = "ACTIVE"
 FINISHED = frozenset({"COMPLETE", WATCHED})
 NOT_YET = frozenset({"PENDING", "IN_PROGRESS", INCOMPLETE})

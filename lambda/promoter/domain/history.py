@@ -82,9 +82,9 @@ def document(entry: HistoryEntry) -> dict[str, Any]:
 
 
 def accepted(newest: Iterable[HistoryEntry], image_digest: str) -> HistoryEntry | None:
-    """Return the last promotion that found a tag on its image or put it there, if it found it on this one.
+    """Return the newest promotion that put the tag or found it in place, if it found it in place on this image.
 
-    The entries are of the tag's history, the newest first.
+    The entries are the tag's history, the newest first.
     """
     for entry in newest:
         for move in entry.moves:

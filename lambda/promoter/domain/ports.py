@@ -55,7 +55,7 @@ class ImageFacts(Protocol):
         """
 
     def pushed(self, repository: Repository, image_digests: Sequence[str]) -> Mapping[str, datetime]:
-        """Return when each image was pushed, as far as it is told. Raises SourceNotFound if one is not there."""
+        """Return when each image was pushed, where that is known. Raises SourceNotFound if one is not there."""
 
 
 class DeferredPromotions(Protocol):

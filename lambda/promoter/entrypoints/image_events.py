@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from promoter.domain import documents
+from promoter.domain.decision import by_rule
 from promoter.domain.errors import NotAllowed
 from promoter.domain.manifest import is_stored
 from promoter.domain.model import ImageId, Promotion, Repository, Source, Trigger
@@ -170,13 +171,13 @@ def _promotions(
             asked_at=event.happened_at,
         )
         try:
-            rules = policy.serving(promotion)
+            asked = tuple(by_rule(promotion, policy))
         except NotAllowed as refusal:
             reasons += [reason.sentence for reason in refusal.reasons] or [refusal.detail]
             continue
-        for rule in rules:
-            name = f"{event.event_id}/{source.image_tag or ''}/{source.image_digest}/{rule.name}"
-            yield replace(promotion, promotion_id=str(uuid.uuid5(PROMOTIONS, name)), rule=rule.name)
+        for each in asked:
+            name = f"{event.event_id}/{source.image_tag or ''}/{source.image_digest}/{each.rule}"
+            yield replace(each, promotion_id=str(uuid.uuid5(PROMOTIONS, name)))
 
 
 def _place(name_or_arn: str) -> tuple[str, tuple[str, str] | None]:

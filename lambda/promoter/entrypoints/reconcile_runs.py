@@ -44,7 +44,7 @@ def _run(time: timedelta, trigger: str) -> Reconciled:
             runs=runs,
             deferred_promotions=wiring.deferred_promotions(),
             promotions=service.promotions_of,
-            promote=service.attempt,
+            promote=service.carry_out,
             in_time=lambda longest: dependencies.now() + longest <= end,
         ).run()
         telemetry.report_reconciled(done, trigger=trigger)

@@ -30,7 +30,7 @@ class Served:
     error: PromoterError | None = None
 
 
-def attempt(promotion: Promotion) -> Answer:
+def carry_out(promotion: Promotion) -> Answer:
     """Promote, report, and return the answer.
 
     A promotion by event that has to wait, for scans or for the end of a freeze, is deferred: the last of the scans
@@ -61,7 +61,7 @@ def defer(promotion: Promotion, answer: Answer) -> Answer:
         return answer
     again = promote(promotion, wiring.dependencies())
     with contextlib.suppress(PromoterError):  # `reconcile` finds what is left
-        for digest in over(digests, again):
+        for digest in no_longer_awaited(digests, again):
             wiring.deferred_promotions().remove(DeferredPromotion(promotion.repository, digest, source))
     return again
 
@@ -78,7 +78,7 @@ def awaited(answer: Answer) -> list[str]:
     return list(dict.fromkeys(reason.image_digest for reason in reasons if reason.image_digest))
 
 
-def over(digests: Sequence[str], answer: Answer) -> list[str]:
+def no_longer_awaited(digests: Sequence[str], answer: Answer) -> list[str]:
     """Return those of the awaited digests that the second attempt does not wait for: their events are past."""
     error = error_in(answer)
     if isinstance(error, ScanPending):
@@ -140,7 +140,7 @@ def serve_source(
             if is_deferred and not answers and (other := awaited_beside(deferred)):
                 telemetry.report_waiting(deferred, other)
                 break
-            answers.append((promotion, attempt(promotion)))
+            answers.append((promotion, carry_out(promotion)))
         if is_deferred and not any(stays_deferred(event, answer) for _, answer in answers):
             wiring.deferred_promotions().remove(deferred)
     except PromoterError as error:
@@ -183,6 +183,6 @@ def must_come_again(event: image_events.ImageEvent, answer: Answer) -> bool:
 
 
 def promotions_of(deferred: DeferredPromotion) -> tuple[Promotion, ...]:
-    """Return the promotions that the event of the awaited scan would ask for: that may have been lost."""
+    """Return the promotions that the event of the awaited scan would ask for. That event may have been lost."""
     found = image_events.promotions_of(deferred, wiring.policy())
     return () if isinstance(found, image_events.Ignored) else found

@@ -5,14 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from promoter.domain.clock import utc_now
 from promoter.domain.policy import Policy
 from promoter.domain.ports import Freezes, Heads, History, ImageFacts, Ledger, Registry
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -32,5 +29,5 @@ class Dependencies:
     freezes: Freezes
     patience: timedelta
     operators: tuple[str, ...] = ()
-    now: Callable[[], datetime] = _now
+    now: Callable[[], datetime] = utc_now
     pause: Callable[[float], None] = time.sleep

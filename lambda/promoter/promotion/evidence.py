@@ -30,7 +30,9 @@ def gather(
     subjects = None
     if gate.findings is not None:
         images = platforms(repository, manifest, registry=registry)
-        subjects = aged(repository, scans(repository, images, image_facts=image_facts), image_facts=image_facts)
+        subjects = with_ages(
+            repository, scans(repository, images, image_facts=image_facts), image_facts=image_facts
+        )
     soaks = gate.soak and reached_at is None
     return Evidence(
         subjects=subjects,
@@ -51,7 +53,7 @@ def platforms(repository: Repository, manifest: Manifest, *, registry: Registry)
     images: dict[str, Child] = {}
     seen, level = {manifest.digest}, [manifest]
     for _ in range(MAX_DEPTH):
-        entries = [child for index in level for child in named(index) if not child.is_attestation]
+        entries = [child for index in level for child in entries_of(index) if not child.is_attestation]
         images |= {child.digest: child for child in entries if not child.is_index}
         nested = {child.digest for child in entries if child.is_index} - seen
         seen |= nested
@@ -60,7 +62,7 @@ def platforms(repository: Repository, manifest: Manifest, *, registry: Registry)
         if not nested:
             return tuple(images.values())
         found = registry.read(repository, [ImageId(image_digest=digest) for digest in sorted(nested)])
-        level = [present(answer, image_id) for image_id, answer in found.items()]
+        level = [nested_index(answer, image_id) for image_id, answer in found.items()]
     raise refused(f"the index has indexes in indexes, more than {MAX_DEPTH} deep")
 
 
@@ -77,7 +79,7 @@ def require_one_reading(image: Manifest) -> None:
         raise refused(f"{image.digest} has manifests, as an index has", code="unreadable_image")
 
 
-def named(index: Manifest) -> tuple[Child, ...]:
+def entries_of(index: Manifest) -> tuple[Child, ...]:
     """Return what an index names. Refuses one that cannot be read, or that reads in two ways."""
     try:
         entries = children(index.body)
@@ -88,7 +90,7 @@ def named(index: Manifest) -> tuple[Child, ...]:
     return entries
 
 
-def present(answer: Found, image_id: ImageId) -> Manifest:
+def nested_index(answer: Found, image_id: ImageId) -> Manifest:
     """Return a nested index. Refuses one that is missing or is an image, which would need a scan."""
     if isinstance(answer, Unreadable):
         raise RegistryError(f"The index names {image_id}, which cannot be read: {answer.reason}.")
@@ -113,7 +115,9 @@ def scans(repository: Repository, images: tuple[Child, ...], *, image_facts: Ima
         return tuple(pool.map(subject, images))
 
 
-def aged(repository: Repository, subjects: tuple[Subject, ...], *, image_facts: ImageFacts) -> tuple[Subject, ...]:
+def with_ages(
+    repository: Repository, subjects: tuple[Subject, ...], *, image_facts: ImageFacts
+) -> tuple[Subject, ...]:
     """Add to each image without a scan when it was pushed; one call for all of them."""
     unscanned = [subject.image_digest for subject in subjects if subject.scan.status is None]
     try:

@@ -110,7 +110,7 @@ def put_tag(planned: TagMove, putting: Putting) -> TagMove | NotPut:
     manifest = putting.plan.images[planned.image_tag]
     put = put_patiently(manifest, planned.image_tag, putting)
     if isinstance(put, NotPut):
-        put = looked_at(put, manifest, planned.image_tag, putting)
+        put = read_back(put, manifest, planned.image_tag, putting)
     if isinstance(put, NotPut):
         return put
     if put:
@@ -148,7 +148,7 @@ def is_time_left(putting: Putting) -> bool:
     return dependencies.now() + dependencies.registry.longest_put <= putting.lease.until
 
 
-def looked_at(not_put: NotPut, manifest: Manifest, image_tag: str, putting: Putting) -> bool | NotPut:
+def read_back(not_put: NotPut, manifest: Manifest, image_tag: str, putting: Putting) -> bool | NotPut:
     """Read the tag after an error that leaves open whether it was put; True: it was.
 
     AWS may still carry out a call without an answer: that the tag is not there yet proves nothing.

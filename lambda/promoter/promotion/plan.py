@@ -22,6 +22,7 @@ from promoter.domain.ports import Found, Missing
 from promoter.domain.records import Head, Record
 from promoter.domain.rule import Rule
 from promoter.promotion.dependencies import Dependencies
+from promoter.promotion.recovery import digest_at
 
 CurrentDigests = Mapping[str, str | None]
 """By target tag, the digest that it points at now; None: the tag does not exist."""
@@ -111,7 +112,9 @@ def read_state(decision: Decision, state: AttemptState, dependencies: Dependenci
         tag: _found(promotion, image_ids[tag], answers[image_ids[tag]]) if tag in image_ids else manifest
         for tag in tags
     }
-    current_digests = {tag: _place(promotion, tag, answers[target_id]) for tag, target_id in target_ids.items()}
+    current_digests = {
+        tag: digest_at(promotion.repository, tag, answers[target_id]) for tag, target_id in target_ids.items()
+    }
     resumed_moves = _resumable_moves(promotion, images, current_digests, state.earlier, dependencies)
     leased = _to_lease(promotion, images, current_digests, resumed_moves, dependencies)
     return Plan(promotion, decision.rule, manifest, images, current_digests, resumed_moves, leased)
@@ -123,16 +126,6 @@ def moved_on(image_tags: Sequence[str]) -> TagChanged:
         f"Another promotion has moved {', '.join(image_tags)} since. A rollback takes back only a tag's last "
         "promotion. Read GET /heads before you roll back."
     )
-
-
-def _place(promotion: Promotion, tag: str, answer: Found) -> str | None:
-    """Return where a target tag is. Raises RegistryError where that is not known: no tag is moved blindly."""
-    if isinstance(answer, Unreadable):
-        raise RegistryError(
-            f"It is not known where tag {tag} of {promotion.repository.name} is: {answer.reason}. "
-            "If its image is archived, restore the image or delete the tag, then promote again."
-        )
-    return answer.digest if isinstance(answer, Manifest) else None
 
 
 def _found(promotion: Promotion, source: ImageId, answer: Found) -> Manifest:

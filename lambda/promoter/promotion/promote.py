@@ -19,13 +19,13 @@ from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.execute import put_all, record_end, take_lease
 from promoter.promotion.idempotency import record_noop, record_refusal, replay
 from promoter.promotion.judge import judge
-from promoter.promotion.plan import AttemptState, Plan, moved_on, read_state, resolve_digest
+from promoter.promotion.plan import AttemptState, moved_on, read_state, resolve_digest
 from promoter.promotion.recovery import recover_in_the_way
 
 
 @dataclass(frozen=True)
 class Blocked:
-    """An attempt that something stopped which passes: `error` is the answer if it does not pass in time.
+    """An attempt that has to be repeated: `error` is the answer if there is no time left for another one.
 
     `state` is what the next attempt has to know.
     """
@@ -73,45 +73,6 @@ def _patiently(promotion: Promotion, dependencies: Dependencies) -> Answer:
 
 def attempt(promotion: Promotion, state: AttemptState, dependencies: Dependencies) -> Answer | Blocked:
     """Go through all stages once. Raises the PromoterError that ends the promotion before a tag was put."""
-    plan = _judged(promotion, state, dependencies)
-    if isinstance(plan, Blocked):
-        return plan
-    if promotion.dry_run:
-        return plan.answer(plan.moves)
-    return _carried_out(plan, replace(state, passed=plan.manifest.digest), dependencies)
-
-
-def _judged(promotion: Promotion, state: AttemptState, dependencies: Dependencies) -> Plan | Blocked:
-    """Resolve, decide, read and judge."""
-    try:
-        plan = _read(promotion, state, dependencies)
-        judge(plan, state, dependencies)
-    except TagBusy as busy:
-        return Blocked(busy, state)
-    except TagChanged:
-        # Perhaps the tags are elsewhere because an earlier attempt of this promotion has put them.
-        if state.earlier is None and (earlier := _unfinished(promotion, dependencies)):
-            return _blocked(Resumable(earlier), promotion, state, dependencies)
-        raise
-    return plan
-
-
-def _carried_out(plan: Plan, state: AttemptState, dependencies: Dependencies) -> Answer | Blocked:
-    """Lease, put and record; a promotion that has nothing to move is only recorded."""
-    begun = take_lease(plan, state, dependencies) if plan.leased else record_noop(plan, state, dependencies)
-    match begun:
-        case Recorded():
-            return plan.answer(plan.moves)
-        case Replayed(record):
-            return replay(record, dependencies)
-        case Lease() as lease:
-            return record_end(plan, lease, put_all(plan, lease, dependencies), dependencies)
-        case in_the_way:
-            return _blocked(in_the_way, plan.promotion, state, dependencies)
-
-
-def _read(promotion: Promotion, state: AttemptState, dependencies: Dependencies) -> Plan:
-    """Resolve the source, decide, and read. Raises TagBusy where the source tag moved in between."""
     resolved = resolve_digest(promotion, dependencies)
     decision = decide(
         resolved,
@@ -121,11 +82,43 @@ def _read(promotion: Promotion, state: AttemptState, dependencies: Dependencies)
         operators=dependencies.operators,
     )
     try:
-        return read_state(decision, state, dependencies)
-    except SourceNotFound:
-        if resolved is promotion:
-            raise
-        raise TagBusy("The source tag moved while the promotion was being checked. Retry.") from None
+        plan = read_state(decision, state, dependencies)
+        judge(plan, state, dependencies)
+    except (SourceNotFound, TagBusy, TagChanged) as error:
+        return _raced(error, promotion, state, dependencies, was_pinned=resolved is not promotion)
+    if promotion.dry_run:
+        return plan.answer(plan.moves)
+    state = replace(state, passed=plan.manifest.digest)
+    match take_lease(plan, state, dependencies) if plan.leased else record_noop(plan, state, dependencies):
+        case Lease() as lease:
+            puts = put_all(plan, lease, dependencies)
+            return record_end(plan, lease, puts, dependencies)
+        case Recorded():
+            return plan.answer(plan.moves)
+        case Replayed(record):
+            return replay(record, dependencies)
+        case in_the_way:
+            return _blocked(in_the_way, promotion, state, dependencies)
+
+
+def _raced(
+    error: SourceNotFound | TagBusy | TagChanged,
+    promotion: Promotion,
+    state: AttemptState,
+    dependencies: Dependencies,
+    *,
+    was_pinned: bool,
+) -> Blocked:
+    """Return what the next attempt has to know, if somebody else caused the error. Raises it otherwise."""
+    match error:
+        case TagBusy():
+            return Blocked(error, state)
+        case SourceNotFound() if was_pinned:  # a moment ago, by `resolve_digest`
+            return Blocked(TagBusy("The source tag moved while the promotion was being checked. Retry."), state)
+        case TagChanged() if state.earlier is None and (earlier := _unfinished(promotion, dependencies)):
+            # Perhaps the tags are elsewhere because an earlier attempt of this promotion has put them.
+            return _blocked(Resumable(earlier), promotion, state, dependencies)
+    raise error
 
 
 def _unfinished(promotion: Promotion, dependencies: Dependencies) -> Record | None:

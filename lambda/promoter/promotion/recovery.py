@@ -51,6 +51,16 @@ def recover(promotion_id: str, dependencies: Dependencies) -> bool:
     return True
 
 
+def digest_at(repository: Repository, image_tag: str, answer: Found) -> str | None:
+    """Return where a tag is; None: it does not exist. Raises RegistryError where that is not known."""
+    if isinstance(answer, Unreadable):
+        raise RegistryError(
+            f"It is not known where tag {image_tag} of {repository.name} is: {answer.reason}. "
+            "If its image is archived, restore the image or delete the tag, then promote again."
+        )
+    return answer.digest if isinstance(answer, Manifest) else None
+
+
 def read_or_missing(
     dependencies: Dependencies, repository: Repository, image_ids: Sequence[ImageId]
 ) -> Mapping[ImageId, Found]:
@@ -89,13 +99,7 @@ def _digests(lease: Lease, dependencies: Dependencies) -> Mapping[str, str | Non
     dependencies.policy.require_repository(repository)
     tag_ids = {tag: ImageId(image_tag=tag) for tag in lease.planned}
     answers = read_or_missing(dependencies, repository, list(tag_ids.values())) if tag_ids else {}
-    return {tag: _digest(repository, tag, answers[tag_id]) for tag, tag_id in tag_ids.items()}
-
-
-def _digest(repository: Repository, tag: str, answer: Found) -> str | None:
-    if isinstance(answer, Unreadable):
-        raise RegistryError(f"Tag {tag} of {repository.name} cannot be read: {answer.reason}.")
-    return answer.digest if isinstance(answer, Manifest) else None
+    return {tag: digest_at(repository, tag, answers[tag_id]) for tag, tag_id in tag_ids.items()}
 
 
 def _carried_out(lease: Lease, move: TagMove) -> TagMove:

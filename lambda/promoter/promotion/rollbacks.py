@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from promoter.domain import rollback
-from promoter.domain.decision import rollback_rule
+from promoter.domain.decision import require_rollback_operator
 from promoter.domain.errors import PromotionNotFound
 from promoter.domain.model import Promotion, Repository
 from promoter.domain.records import Record
@@ -53,10 +53,9 @@ def _taken_back_before(promotion_id: str, dependencies: Dependencies) -> Record 
 
 
 def _plan(record: Record, undo: Undo, dependencies: Dependencies) -> Promotion:
-    """Check the caller's rights before anything is done for it."""
-    rollback_rule(
+    """Check that an operator asks where only one may; a rule's refusal is recorded, by the promotion itself."""
+    require_rollback_operator(
         record.rule,
-        record.repository,
         undo.caller,
         policy=dependencies.policy,
         operators=dependencies.operators,

@@ -30,9 +30,9 @@ def share_time(
 ) -> tuple[str, ...]:
     """Carry out steps, always of the kind that took the least time; return the kinds that are not done.
 
-    `in_time` says whether something that takes so long may still begin. A step that fails is told, and so is a
-    kind that cannot say what its next step is. So is an error that nobody has thought of: one item of the table
-    that cannot be read must not end every run at its place.
+    `in_time` says whether something that takes so long may still begin. `failed` gets the error of a step, and of
+    a kind that cannot name its next step. It gets unexpected errors too: otherwise one item of the table that
+    cannot be read would end every run.
     """
     waiting, unfinished = list(kinds), []
     while waiting:

@@ -29,8 +29,8 @@ from tests.adapters.killing import Killed, mortal
 from tests.support.answers import promote, stopped
 from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import gate, policy, rule
+from tests.support.promotions import Ticking
 from tests.support.registries import REPOSITORY, FailingRegistry, InMemoryRegistry, KnownImageFacts, manifest
-from tests.unit.promotion.test_leases import Ticking
 from tests.unit.promotion.test_rollback import moved, record
 
 OLD, NEW, OTHER = (manifest(f'{{"{name}": 1}}') for name in ("old", "new", "other"))

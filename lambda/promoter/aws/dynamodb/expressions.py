@@ -67,15 +67,15 @@ def update(
     condition: str,
     values: Values,
     *,
-    told: bool = False,
+    returns_item: bool = False,
 ) -> Change:
-    """Return an update for a transaction; with `told` the item that fails its condition comes back."""
+    """Return an update for a transaction; with `returns_item` an item that fails the condition comes back."""
     return {
         "Update": {
             "Key": dict(key),
             "UpdateExpression": change,
             "ConditionExpression": condition,
             **values.members(),
-            **({"ReturnValuesOnConditionCheckFailure": "ALL_OLD"} if told else {}),
+            **({"ReturnValuesOnConditionCheckFailure": "ALL_OLD"} if returns_item else {}),
         }
     }

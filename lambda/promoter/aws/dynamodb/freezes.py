@@ -16,13 +16,13 @@ from promoter.aws.dynamodb.table import Table
 from promoter.domain.rule import Freeze
 
 FRESH = 5
-"""Seconds for which an invocation goes by what an earlier one read: so that no promotion pays for the reading."""
+"""Seconds for which an execution environment reuses the freezes that it read, so that few promotions read them."""
 
 ALL = "*"
 
 
 class DynamoFreezes:
-    """Freezes in the function's table; one object for an execution environment, so that it goes by what it set."""
+    """Freezes in the function's table. An execution environment has one object, which knows what it has set."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -60,7 +60,7 @@ class DynamoFreezes:
         self._read_at = None
 
     def spread(self) -> None:
-        """Wait until nobody goes by what was read before."""
+        """Wait until no execution environment still uses freezes that it read before."""
         time.sleep(FRESH)
 
     def lift(self, freeze: Freeze) -> bool:

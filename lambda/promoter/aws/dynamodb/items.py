@@ -39,16 +39,16 @@ def document_parts(record: Record) -> dict[str, Any]:
     return {name: {"S": json.dumps(part, separators=(",", ":"))} for name, part in parts.items()}
 
 
-def news_of(record: Record, intended: Record) -> dict[str, Any]:
-    """Return the parts of the document of a promotion that ended which are not as intended."""
+def changed_parts(record: Record, intended: Record) -> dict[str, Any]:
+    """Return the parts of an ended promotion's document that differ from what was intended."""
     moves = tuple(
         replace(move, outcome=Outcome.PROMOTED) if move.outcome is Outcome.PLANNED else move
         for move in intended.moves
     )
-    told, known = document_parts(record), document_parts(replace(intended, moves=moves))
+    ended, expected = document_parts(record), document_parts(replace(intended, moves=moves))
     if [move.image_tag for move in moves] != list(intended.image_tags):
-        return told  # the item may intend more than is known here of it
-    return {name: part for name, part in told.items() if part != known[name]}
+        return ended  # the item may intend more than is known here
+    return {name: part for name, part in ended.items() if part != expected[name]}
 
 
 def record_item(record: Record, region: str) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def document_of(item: Item) -> dict[str, Any]:
 
 
 def _answer(item: Item, *, is_promoted: bool) -> dict[str, Any]:
-    """Read how a promotion ended; a move that was intended was made, where the whole promotion was carried out."""
+    """Read how a promotion ended. If all of it was carried out, each intended move was made."""
     answer: dict[str, Any] = json.loads(item["answer"]["S"])
     for image in answer.get("images", ()) if is_promoted else ():
         if image["outcome"] == Outcome.PLANNED:

@@ -1,4 +1,4 @@
-"""Expressions by which the heads of tags are leased and given back, and why a lease is not to be had.
+"""Expressions by which the heads of tags are leased and given back, and why a lease is refused.
 
 The condition on each head is the compare of the compare-and-swap: nobody has leased the tag, and the ledger has it
 where it was seen. docs/reference/ledger.md has the attributes.
@@ -52,7 +52,7 @@ def take(key: Item, lease: Lease, digest: str | None, version: int | None) -> Ch
         "leaseEnds": {"N": keys.seconds(lease.until)},
     }
     change = f"SET {values.assigned(leased)}"
-    return expressions.update(key, change, condition, values, told=True)
+    return expressions.update(key, change, condition, values, returns_item=True)
 
 
 def give_back(key: Item, lease: Lease, record: Record, move: TagMove | None) -> Change:

@@ -12,12 +12,13 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from promoter.aws.dynamodb import expressions, items, keys, leases
 from promoter.aws.dynamodb.expressions import Values
 from promoter.aws.dynamodb.table import CONDITION_FAILED, IN_THE_WAY, INDEX, Change, Item, Table
+from promoter.domain.clock import utc_now
 from promoter.domain.errors import IdempotencyConflict, LedgerError
 from promoter.domain.leasing import Abandoned, Begun, Busy, Kept, LeaseLost, Recorded, Replayed, Resumable
 from promoter.domain.model import Repository
@@ -26,16 +27,12 @@ from promoter.domain.records import Lease, Record
 TOKEN = 8
 """Random bytes of a lease's token. They tell it from the few that a tag or a promotion ever has."""
 
-ENDS = 6
-"""How often the end of a lease is written: the tags are put, and others wait for this write."""
+FINISH_TRIES = 6
+"""How often the end of a lease is tried: the tags are put, and other promotions wait for this write."""
 
 PAGE = 100
 UNDER_WAY = Busy("This promotion is under way already. Retry.")
 BEING_RECORDED = Busy("This promotion is being recorded. Retry.")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class DynamoLedger:
@@ -47,7 +44,7 @@ class DynamoLedger:
         *,
         lease_duration: timedelta,
         history: timedelta,
-        now: Callable[[], datetime] = _now,
+        now: Callable[[], datetime] = utc_now,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._table = table
@@ -92,7 +89,7 @@ class DynamoLedger:
             for tag in lease.planned
         ]
         changes += self._history_rows(record)
-        for left in reversed(range(ENDS)):
+        for left in reversed(range(FINISH_TRIES)):
             reasons = self._table.transact(changes, "The promotion could not be recorded")
             if not reasons:
                 return None
@@ -167,7 +164,7 @@ class DynamoLedger:
         """Return the update of a record that ended."""
         values = Values()
         held = f"lease={values.text(lease.token)}"
-        ended = items.news_of(record, lease.record) | items.end_of(record, self._history)
+        ended = items.changed_parts(record, lease.record) | items.end_of(record, self._history)
         change = f"SET listing=repository,{values.assigned(ended)} REMOVE lease"
         return expressions.update(keys.promotion(record.promotion_id), change, held, values)
 
@@ -176,7 +173,7 @@ class DynamoLedger:
         return [expressions.put(row) for row in rows]
 
     def _standing(self, record: Record, reason: Item) -> Replayed | Resumable | Busy | Abandoned | None:
-        """Return what stands under the promotionId already, if that is what was in the way."""
+        """Return what the ledger already has under the promotionId, if that was in the way."""
         if reason.get("Code") in IN_THE_WAY:
             return UNDER_WAY
         if reason.get("Code") != CONDITION_FAILED:

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from promoter.aws.dynamodb import keys
 from promoter.aws.dynamodb.expressions import Values
 from promoter.aws.dynamodb.table import Table
+from promoter.domain.clock import utc_now
 from promoter.domain.records import Rota, Round
 
 RUN = keys.reconcile("run")
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class DynamoReconcileRuns:
     """ReconcileRuns in the function's table."""
 
-    def __init__(self, table: Table, *, now: Callable[[], datetime] = _now) -> None:
+    def __init__(self, table: Table, *, now: Callable[[], datetime] = utc_now) -> None:
         self._table = table
         self._now = now
 

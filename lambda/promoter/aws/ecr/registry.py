@@ -85,9 +85,9 @@ class EcrRegistry:
     def put(self, repository: Repository, manifest: Manifest, image_tag: str) -> bool:
         """Put with one PutImage, which ECR checks against the digest.
 
-        An image that "already exists" and an immutable tag are read back: where the tag is on this digest
-        all is well. After a lost answer the SDK sends PutImage again; then the tag was put by this call. Where the
-        last try fails too, an earlier one may still be carried out.
+        An image that "already exists" and an immutable tag are read back: if the tag is on this digest, the put
+        counts as done. After a lost answer the SDK sends PutImage again; then the tag was put by this call. Where
+        the last try fails too, an earlier one may still be carried out.
         """
         self._lost = False
         # With an id of its own the second registration does nothing.

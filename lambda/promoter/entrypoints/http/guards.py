@@ -14,18 +14,18 @@ Guard = Callable[[Event], None]
 """Raises NotAllowed for a caller who may not use a route."""
 
 
-def left_to_the_rules(event: Event) -> None:
+def admit_all(event: Event) -> None:
     """Admit everyone whom API Gateway admits. The policy decides about each promotion."""
 
 
-def for_the_known(event: Event) -> None:
+def admit_known_callers(event: Event) -> None:
     """Admit operators, and the callers that rules name. The policy decides about each rollback."""
     who = caller(event) or ""
     if not any(matches(who, glob) for rule in wiring.policy().rules for glob in rule.callers or ()):
-        for_operators(event)
+        admit_operators(event)
 
 
-def for_operators(event: Event) -> None:
+def admit_operators(event: Event) -> None:
     """Admit those whom the setting `operators` names. If it names nobody, admit all whom API Gateway admits."""
     if operators := Settings.read().operators:
         require_operator(caller(event), operators)

@@ -14,7 +14,7 @@ from promoter.domain.model import Promotion
 from promoter.entrypoints import service
 from promoter.entrypoints.http import gateway, views
 from promoter.entrypoints.http.gateway import Event
-from promoter.entrypoints.http.guards import Guard, for_operators, for_the_known, left_to_the_rules
+from promoter.entrypoints.http.guards import Guard, admit_all, admit_known_callers, admit_operators
 from promoter.entrypoints.http.origin import is_promotion_id
 from promoter.entrypoints.http.schemas import freezes, listings, promotions, rollbacks
 from promoter.entrypoints.http.views import refused, respond
@@ -33,25 +33,25 @@ def resolver() -> APIGatewayHttpResolver:
     def route(method: str, path: str, serve: Serve, guard: Guard) -> None:
         def served(**parameters: str) -> Response[str]:
             if app.current_event.path.endswith("\n"):  # the router's patterns end with $, which is also before it
-                return answer(no_route, left_to_the_rules, app.current_event)
+                return answer(no_route, admit_all, app.current_event)
             return answer(serve, guard, app.current_event, **parameters)
 
         app.route(path, method=method)(served)
 
-    route("POST", "/promotions", promote, left_to_the_rules)
-    route("GET", "/promotions", list_promotions, for_the_known)
-    route("GET", "/promotions/<promotion_id>", get_promotion, for_the_known)
-    route("POST", "/promotions/<promotion_id>/rollback", roll_back, for_the_known)
-    route("POST", "/rollback", roll_back_tag, for_the_known)
-    route("GET", "/heads", list_heads, for_the_known)
-    route("GET", "/freeze", list_freezes, for_the_known)
-    route("PUT", "/freeze", freeze, for_operators)
-    route("DELETE", "/freeze", lift, for_operators)
-    route("POST", "/reconcile", reconcile, for_operators)  # API Gateway sends it to the reconciler
+    route("POST", "/promotions", promote, admit_all)
+    route("GET", "/promotions", list_promotions, admit_known_callers)
+    route("GET", "/promotions/<promotion_id>", get_promotion, admit_known_callers)
+    route("POST", "/promotions/<promotion_id>/rollback", roll_back, admit_known_callers)
+    route("POST", "/rollback", roll_back_tag, admit_known_callers)
+    route("GET", "/heads", list_heads, admit_known_callers)
+    route("GET", "/freeze", list_freezes, admit_known_callers)
+    route("PUT", "/freeze", freeze, admit_operators)
+    route("DELETE", "/freeze", lift, admit_operators)
+    route("POST", "/reconcile", reconcile, admit_operators)  # API Gateway sends it to the reconciler
 
     @app.not_found
     def unknown(_: Exception) -> Response[str]:
-        return answer(no_route, left_to_the_rules, app.current_event)
+        return answer(no_route, admit_all, app.current_event)
 
     @app.exception_handler(Exception)  # type: ignore[untyped-decorator]
     def unexpected(error: Exception) -> Response[str]:
@@ -119,7 +119,7 @@ def roll_back_tag(event: Event) -> Response[str]:
 
 def carry_out(promotion: Promotion) -> Response[str]:
     """Carry out a promotion, and say how it ended."""
-    return views.answered(promotion, service.attempt(promotion))
+    return views.answered(promotion, service.carry_out(promotion))
 
 
 def get_promotion(event: Event, promotion_id: str) -> Response[str]:  # noqa: ARG001 - every route takes the event

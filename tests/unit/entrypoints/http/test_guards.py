@@ -35,9 +35,9 @@ def admits(guard: Guard, caller: str | None) -> bool:
 @pytest.mark.parametrize(
     ("guard", "admitted"),
     [
-        (guards.left_to_the_rules, {OPERATOR, PIPELINE, STRANGER, None}),
-        (guards.for_the_known, {OPERATOR, PIPELINE}),
-        (guards.for_operators, {OPERATOR}),
+        (guards.admit_all, {OPERATOR, PIPELINE, STRANGER, None}),
+        (guards.admit_known_callers, {OPERATOR, PIPELINE}),
+        (guards.admit_operators, {OPERATOR}),
     ],
 )
 def test_a_route_is_for_those_whom_its_guard_admits(guard: Guard, admitted: set[str | None]) -> None:
@@ -45,14 +45,14 @@ def test_a_route_is_for_those_whom_its_guard_admits(guard: Guard, admitted: set[
     assert {caller for caller in (OPERATOR, PIPELINE, STRANGER, None) if admits(guard, caller)} == admitted
 
 
-@pytest.mark.parametrize("guard", [guards.for_the_known, guards.for_operators])
+@pytest.mark.parametrize("guard", [guards.admit_known_callers, guards.admit_operators])
 def test_who_is_not_admitted_learns_what_decides(guard: Guard) -> None:
     """The caller as API Gateway named it, and the setting."""
     with pytest.raises(NotAllowed, match=f"Caller {STRANGER} is not an operator. The setting operators"):
         guard(event({"iam": {"userArn": STRANGER}}))
 
 
-@pytest.mark.parametrize("guard", [guards.for_the_known, guards.for_operators])
+@pytest.mark.parametrize("guard", [guards.admit_known_callers, guards.admit_operators])
 def test_where_no_operators_are_named_api_gateway_decides(guard: Guard, environment: pytest.MonkeyPatch) -> None:
     """That is the default of the setting."""
     environment.setenv("PROMOTER_OPERATORS", "[]")

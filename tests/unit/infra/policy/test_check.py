@@ -33,7 +33,7 @@ def test_a_policy_without_mistakes_is_summarised(tmp_path: Path, capsys: pytest.
         "freeze {from: '2096-12-24', to: '2097-01-02', reason: holidays, timezone: Europe/Berlin}",
         f"freeze {{from: '2096-12-24T18:00:00', to: '2096-12-24T20:00:00+01:00', {EVENING}}}",
     ]
-    assert end == f"{file}: 1 rules, 2 freezes, no mistakes"
+    assert end == f"{file}: 1 rule, 2 freezes, no mistakes"
 
 
 EVENING = "reason: evening, rules: [prod], repositories: [w*]"
