@@ -44,11 +44,6 @@ def main(command_line: Sequence[str]) -> int:
     return 0
 
 
-def count(parts: Sequence[object], noun: str) -> str:
-    """Return how many there are, with the noun in the singular for one."""
-    return f"{len(parts)} {noun}" if len(parts) == 1 else f"{len(parts)} {noun}s"
-
-
 def checked(path: Path, settings: Mapping[str, Any]) -> PolicyFile:
     """Read a policy that is deployed with these settings. Raises PolicyError, also for mistakes in `operators`."""
     tokens = settings.get("authorization") == "jwt"
@@ -63,6 +58,11 @@ def checked(path: Path, settings: Mapping[str, Any]) -> PolicyFile:
     if lines:
         raise PolicyError("\n".join(lines))
     return policy
+
+
+def count(parts: Sequence[object], noun: str) -> str:
+    """Return how many there are, with the noun in the singular for one."""
+    return f"{len(parts)} {noun}" if len(parts) == 1 else f"{len(parts)} {noun}s"
 
 
 def summary(rule: RuleModel) -> str:

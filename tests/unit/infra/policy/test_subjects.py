@@ -148,4 +148,4 @@ def test_make_policy_accepts_a_policy_for_tokens(policy: Path, capsys: pytest.Ca
         check.main([f"{policy}", "-c", "authorization=jwt", "-c", "operators=github:owner/ops:environment:stop"])
         == 0
     )
-    assert "1 rules, 0 freezes, no mistakes" in capsys.readouterr().out
+    assert "1 rule, 0 freezes, no mistakes" in capsys.readouterr().out
