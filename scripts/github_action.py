@@ -45,15 +45,11 @@ def main(environment: Mapping[str, str]) -> int:
 
 def arguments(environment: Mapping[str, str]) -> list[str]:
     """Return the arguments of the command line. No value can be taken for an option."""
-    given = {
-        name: environment.get(f"INPUT_{name}", "").strip() for name in ("TIMEOUT", "IDEMPOTENCY_KEY", "STACK")
-    }
+    given = {name: environment.get(f"INPUT_{name}", "").strip() for name in ("IDEMPOTENCY_KEY", "STACK")}
     options = [f"--{name.lower().replace('_', '-')}={value}" for name, value in given.items() if value]
     for name, option in (("TO", "--to"), ("EXPECT", "--expect")):
         options += [f"{option}={value}" for value in environment.get(f"INPUT_{name}", "").split()]
-    options += [
-        option for name, option in (("WAIT", "--wait"), ("DRY_RUN", "--dry-run")) if flag(environment, name)
-    ]
+    options += ["--dry-run"] if flag(environment, "DRY_RUN") else []
     if url := environment.get("INPUT_API_URL", "").strip():
         options.append(f"--api-url={url}")
     if region := environment.get("INPUT_AWS_REGION", "").strip():

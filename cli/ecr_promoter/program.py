@@ -30,7 +30,8 @@ class Program(click.Group):
         """Write a section for each purpose."""
         for title, commands in SECTIONS.items():
             with formatter.section(title):
-                formatter.write_dl([(each.name or "", each.get_short_help_str(80)) for each in commands])
+                listed = [(each.name or "", each.get_short_help_str(80)) for each in commands if not each.hidden]
+                formatter.write_dl(listed)
 
 
 def print_version(ctx: click.Context, _: click.Parameter, is_given: bool) -> None:
@@ -49,7 +50,7 @@ def print_version(ctx: click.Context, _: click.Parameter, is_given: bool) -> Non
     cls=Program,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 2 wrong use, 3 refused, 4 failed, 5 still waiting. Example: "
-    "ecr-promoter promote team/web build-42 --to staging --wait",
+    "ecr-promoter promote team/web build-42 --to staging",
 )
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=print_version, help="Print the version."

@@ -14,7 +14,7 @@ from ecr_promoter.settings import DEFAULT_STACK, Settings
 if TYPE_CHECKING:
     from boto3.session import Session
 
-OUTPUT = "ApiUrl"
+OUTPUT, TOKEN_OUTPUT = "ApiUrl", "TokenApiUrl"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 HOW = "Name the API with --api-url or ECR_PROMOTER_API_URL, or its stack with --stack, --profile and --region"
 OWN_DOMAIN = re.compile(r"\.execute-api\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?$")
@@ -59,10 +59,14 @@ def of_stack(session: Session, settings: Settings) -> str:
         if "does not exist" in str(error):
             raise UsageMistake(f"There is no stack {name} in {where}. {HOW}.") from error
         raise
-    for output in stacks[0].get("Outputs", []):
-        if output["OutputKey"] == OUTPUT:
-            return str(output["OutputValue"])
-    raise UsageMistake(f"The stack {name} in {where} has no output {OUTPUT}: it is not an ecr-promoter. {HOW}.")
+    outputs = {each["OutputKey"]: str(each["OutputValue"]) for each in stacks[0].get("Outputs", [])}
+    if OUTPUT not in outputs:
+        raise UsageMistake(
+            f"The stack {name} in {where} has no output {OUTPUT}: it is not an ecr-promoter. {HOW}."
+        )
+    if settings.token and TOKEN_OUTPUT not in outputs:
+        raise UsageMistake(f"The stack {name} in {where} takes no tokens: deploy it with authorization jwt.")
+    return outputs[TOKEN_OUTPUT if settings.token else OUTPUT]
 
 
 def region_of(url: str) -> str | None:

@@ -41,7 +41,10 @@ class Waiting:
 
 
 def waiting_options(serve: Callable[..., int]) -> Callable[..., int]:
-    """Add the options of waiting, which the command gets together as `waiting`."""
+    """Add the options of waiting, which the command gets together as `waiting`.
+
+    They are hidden, and so is `cancel`: the service does not let requests wait yet, and refuses them.
+    """
 
     def served(*args: Any, wait: bool, expires: int | None, timeout: int | None, **rest: Any) -> int:
         return serve(*args, waiting=Waiting(wait, expires, timeout), **rest)
@@ -51,14 +54,21 @@ def waiting_options(serve: Callable[..., int]) -> Callable[..., int]:
         click.option(
             "--timeout",
             type=Duration(),
+            hidden=True,
             help="Look on for so long at most (implies --wait). The promotion waits on; the exit code is 5.",
         ),
         click.option(
             "--expires",
             type=Duration(),
+            hidden=True,
             help="Let the promotion wait for so long at most, up to 14d (implies --wait).  [default: 24h]",
         ),
-        click.option("--wait", is_flag=True, help="Wait for what passes with time: scans, soaking, freezes."),
+        click.option(
+            "--wait",
+            is_flag=True,
+            hidden=True,
+            help="Wait for what passes with time: scans, soaking, freezes.",
+        ),
     ):
         decorated = option(decorated)
     return decorated

@@ -13,8 +13,8 @@ from ecr_promoter.options import command
 from ecr_promoter.settings import Settings
 
 EXAMPLES = """
-# what the rule says, as soon as the scan allows it
-ecr-promoter promote team/web build-42 --to staging --wait
+# what the rule says
+ecr-promoter promote team/web build-42 --to staging
 
 # exactly the image that was tested, onto two tags, unless somebody else moved prod
 ecr-promoter promote team/web staging@sha256:… --to prod --to v1.4.0 --expect prod=sha256:…

@@ -43,7 +43,7 @@ def status(settings: Settings, *, promotion_id: str, wait: bool, timeout: int | 
     return exits.code_of(document.get("outcome"))
 
 
-@command("cancel", CANCEL, short_help="Give up a promotion that waits.")
+@command("cancel", CANCEL, short_help="Give up a promotion that waits.", hidden=True)
 @click.argument("promotion_id")
 def cancel(settings: Settings, *, promotion_id: str) -> int:
     """Give up the promotion PROMOTION_ID, which waits. Its requester may, and operators."""
