@@ -11,14 +11,20 @@ from hypothesis import settings
 settings.register_profile("tests", derandomize=True, deadline=None)
 settings.load_profile("tests")  # the same examples each time, however busy the machine is
 
-LONGEST_FIRST = ("e2e", "adapters")
-"""The folders whose tests share one local AWS each, in the order in which they should begin."""
+SHARED = ("e2e", "adapters")
+"""The folders whose tests share one local AWS each."""
+
+OF_THEIR_OWN = ("tests/e2e/test_openapi.py", "tests/e2e/test_tokens.py")
+"""End-to-end tests that deploy once more, to run beside the others: one would take a minute of them otherwise."""
+
+LONGEST_FIRST = (*SHARED, *OF_THEIR_OWN)
+"""In which order to begin: what takes longest must not be left for the end."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the end-to-end tests. Begin with what takes longest, where several processes share the work."""
     for item in items:
-        if scope(item.nodeid) == "e2e":
+        if item.nodeid.startswith("tests/e2e/"):
             item.add_marker(pytest.mark.e2e)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: [*LONGEST_FIRST, scope(item.nodeid)].index(scope(item.nodeid)))
@@ -42,7 +48,7 @@ def scope(nodeid: str) -> str:
     """Return what a test has to share a process with: its folder, if a local AWS is shared there, or its file."""
     file = nodeid.partition("::")[0]
     folder = file.split("/")[1]
-    return folder if folder in LONGEST_FIRST else file
+    return folder if folder in SHARED and file not in OF_THEIR_OWN else file
 
 
 @pytest.hookimpl(wrapper=True)
