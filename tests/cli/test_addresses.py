@@ -39,6 +39,19 @@ def test_the_stack_knows_where_the_api_is(aws: FakeApi, run: Run, line: Sequence
     assert aws.routes() == ["POST /", "GET /freeze"]
 
 
+def test_a_token_goes_to_the_api_for_tokens(aws: FakeApi, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stack has one for each kind of caller; a stack without it takes none."""
+    monkeypatch.setenv("ECR_PROMOTER_TOKEN", "a.b.c")
+    aws.answer("POST /", outputs(ApiUrl=aws.url, TokenApiUrl=f"{aws.url}/tokens"))
+
+    run("freeze")
+    assert aws.routes() == ["POST /", "GET /tokens/freeze"]
+
+    aws.answer("POST /", outputs(ApiUrl=aws.url))
+    refused = run("freeze")
+    assert (refused.exit_code, "takes no tokens" in refused.stderr) == (2, True)
+
+
 def test_the_environment_spares_the_question(aws: FakeApi, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pipeline needs no right on CloudFormation. Options go before the environment."""
     monkeypatch.setenv("ECR_PROMOTER_API_URL", f"{aws.url}/")

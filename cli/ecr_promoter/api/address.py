@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ecr_promoter.api import aws
+from ecr_promoter.api import aws, tokens
 from ecr_promoter.exits import Failed, UsageMistake
 from ecr_promoter.settings import DEFAULT_STACK, Settings
 
@@ -64,9 +64,11 @@ def of_stack(session: Session, settings: Settings) -> str:
         raise UsageMistake(
             f"The stack {name} in {where} has no output {OUTPUT}: it is not an ecr-promoter. {HOW}."
         )
-    if settings.token and TOKEN_OUTPUT not in outputs:
-        raise UsageMistake(f"The stack {name} in {where} takes no tokens: deploy it with authorization jwt.")
-    return outputs[TOKEN_OUTPUT if settings.token else OUTPUT]
+    if not (settings.token or tokens.is_given()):
+        return outputs[OUTPUT]
+    if TOKEN_OUTPUT not in outputs:
+        raise UsageMistake(f"The stack {name} in {where} takes no tokens. Deploy it with authorization jwt.")
+    return outputs[TOKEN_OUTPUT]
 
 
 def region_of(url: str) -> str | None:
