@@ -40,16 +40,26 @@ def test_the_stack_knows_where_the_api_is(aws: FakeApi, run: Run, line: Sequence
 
 
 def test_a_token_goes_to_the_api_for_tokens(aws: FakeApi, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The stack has one for each kind of caller; a stack without it takes none."""
+    """The stack has one for each kind of caller."""
     monkeypatch.setenv("ECR_PROMOTER_TOKEN", "a.b.c")
     aws.answer("POST /", outputs(ApiUrl=aws.url, TokenApiUrl=f"{aws.url}/tokens"))
 
     run("freeze")
     assert aws.routes() == ["POST /", "GET /tokens/freeze"]
 
+
+def test_a_stack_without_an_api_for_tokens_is_named(
+    aws: FakeApi, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token is sent nowhere."""
+    monkeypatch.setenv("ECR_PROMOTER_TOKEN", "a.b.c")
     aws.answer("POST /", outputs(ApiUrl=aws.url))
+
     refused = run("freeze")
-    assert (refused.exit_code, "takes no tokens" in refused.stderr) == (2, True)
+
+    assert refused.exit_code == 2
+    assert "takes no tokens. Deploy it with authorization jwt." in refused.stderr
+    assert aws.routes() == ["POST /"]
 
 
 def test_the_environment_spares_the_question(aws: FakeApi, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ from tests.e2e.conftest import Stack, ask
 from tests.support import github
 from tests.support import issuer as tokens
 from tests.support.issuer import Issuer, Key
+
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 
 AUDIENCE = "ecr-promoter"
 WEB, OPS, STRANGER = "project_path:acme/web:main", "project_path:acme/ops:stop", "project_path:evil/web:main"
