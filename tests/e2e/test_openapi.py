@@ -11,7 +11,7 @@ from tests.torture.deployment import Deployment
 
 
 @pytest.mark.parametrize(
-    "phases", [["coverage"], ["examples,fuzzing", "--max-examples", "8"]], ids=lambda each: each[0]
+    "phases", [["coverage"], ["examples,fuzzing", "--max-examples", "15"]], ids=lambda each: each[0]
 )
 def test_every_answer_is_as_the_document_says(stack: Stack, phases: list[str]) -> None:
     """Statuses, headers, shapes and codes; what does not fit a schema is refused, and so is who did not sign.
