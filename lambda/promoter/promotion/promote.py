@@ -5,12 +5,12 @@ A promotion goes through the same stages each time: resolve, decide, read, judge
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from typing import NamedTuple
 
 from promoter.domain import documents
 from promoter.domain.answers import Answer, NotPromoted
+from promoter.domain.clock import spread_pause
 from promoter.domain.decision import decide
 from promoter.domain.errors import PromoterError, SourceNotFound, Superseded, TagBusy, TagChanged
 from promoter.domain.leasing import Abandoned, Busy, MovedOn, Recorded, Replayed, Resumable, RolledBack, Stale
@@ -68,7 +68,7 @@ def _patiently(promotion: Promotion, dependencies: Dependencies) -> Answer:
         if dependencies.now() > deadline:
             raise attempted.error
         state = attempted.state
-        dependencies.pause(random.uniform(0.05, 0.3))  # noqa: S311 - spreads those who wait
+        dependencies.pause(spread_pause(0.05, 0.3))
 
 
 def attempt(promotion: Promotion, state: AttemptState, dependencies: Dependencies) -> Answer | Blocked:

@@ -180,7 +180,7 @@ def head_of(item: Item) -> Head:
         image_tag=item["sk"]["S"],
         image_digest=item["digest"]["S"],
         promotion_id=item["promotion"]["S"],
-        moved_at=datetime.fromisoformat(item["moved"]["S"]),
+        moved_at=keys.moment(item["moved"]["S"]),
         drift=keys.text(item, "drift"),
         undoes=keys.text(item, "undoes"),
         moving="moving" in item or keys.number(item, "version") > 1,
