@@ -116,14 +116,9 @@ def require_rollback_operator(
         require_operator(caller, operators)
 
 
-def is_operator(caller: str | None, operators: Sequence[str]) -> bool:
-    """Say whether the setting `operators` names the caller."""
-    return any(matches(caller or "", glob) for glob in operators)
-
-
 def require_operator(caller: str | None, operators: Sequence[str]) -> None:
     """Raise NotAllowed for a caller whom the setting `operators` does not name."""
-    if not is_operator(caller, operators):
+    if not any(matches(caller or "", glob) for glob in operators):
         raise NotAllowed(f"Caller {caller} is not an operator. The setting operators lists them.")
 
 

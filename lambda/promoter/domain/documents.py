@@ -120,9 +120,7 @@ def document(record: Record) -> dict[str, Any]:
         "override": {"reason": record.override} if record.override else None,
         "registryId": record.repository.registry_id,
         "repositoryName": record.repository.name,
-        "source": _filled(
-            {"imageTag": cut(record.source.image_tag), "imageDigest": cut(record.source.image_digest)}
-        ),
+        "source": source(record.source),
         "imageDigest": record.image_digest,
         "imageManifestMediaType": cut(record.media_type),
         "imageTags": list(record.image_tags),
@@ -132,7 +130,7 @@ def document(record: Record) -> dict[str, Any]:
         "askedAt": record.asked_at.isoformat(),
         "endedAt": record.ended_at.isoformat() if record.ended_at else None,
     }
-    return _filled(members | {"reasons": fitting(record.reasons, room=MOST_BYTES - _size(members))})
+    return filled(members | {"reasons": fitting(record.reasons, room=MOST_BYTES - _size(members))})
 
 
 def fitting(reasons: Sequence[Reason], *, room: int) -> list[dict[str, str]]:
@@ -155,6 +153,11 @@ def cut(text: str | None, most: int = MOST) -> str | None:
     if text is None:
         return None
     return shortened(text, most).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def source(image_id: ImageId) -> dict[str, Any]:
+    """Return what was promoted; long texts are cut."""
+    return filled({"imageTag": cut(image_id.image_tag), "imageDigest": cut(image_id.image_digest)})
 
 
 def image(move: TagMove) -> dict[str, Any]:
@@ -194,7 +197,7 @@ def read(members: Mapping[str, Any]) -> Record:
 
 def reason(each: Reason) -> dict[str, str]:
     """Return a reason's document: `code`, `detail`, and what applies of the rest; long texts are cut."""
-    return _filled({name: cut(getattr(each, member)) for name, member in REASON_MEMBERS.items()})
+    return filled({name: cut(getattr(each, member)) for name, member in REASON_MEMBERS.items()})
 
 
 def _read_reason(members: Mapping[str, str]) -> Reason:
@@ -205,5 +208,6 @@ def _size(members: object) -> int:
     return len(json.dumps(members))  # escaped, as it is stored and sent: a byte a character
 
 
-def _filled(members: Mapping[str, Any]) -> dict[str, Any]:
+def filled(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members that apply."""
     return {name: value for name, value in members.items() if value not in (None, "", [], {})}

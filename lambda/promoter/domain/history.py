@@ -57,7 +57,6 @@ def entry_of(record: Record, image_tag: str | None = None) -> HistoryEntry:
 
 def document(entry: HistoryEntry) -> dict[str, Any]:
     """Return what a list shows as JSON: some members of the record's document, by the same names."""
-    source = {"imageTag": entry.source.image_tag, "imageDigest": entry.source.image_digest}
     members = {
         "promotionId": entry.promotion_id,
         "outcome": entry.outcome,
@@ -67,13 +66,13 @@ def document(entry: HistoryEntry) -> dict[str, Any]:
         "undoes": entry.undoes,
         "registryId": entry.repository.registry_id,
         "repositoryName": entry.repository.name,
-        "source": {name: value for name, value in source.items() if value},
+        "source": documents.source(entry.source),
         "imageDigest": entry.image_digest,
         "images": [documents.image(move) for move in entry.moves],
         "code": entry.code,
         "endedAt": entry.ended_at.isoformat(),
     }
-    return {name: value for name, value in members.items() if value}
+    return documents.filled(members)
 
 
 def accepted(newest: Iterable[HistoryEntry], image_digest: str) -> HistoryEntry | None:

@@ -89,7 +89,7 @@ class Drifts:
         self._open -= listed is Rota.MOVING
 
     def _judge(self, head: Head, digest: str | None, listed: Rota) -> None:
-        """Note what is new about a head. Report a tag that is elsewhere at every run, and a deleted one once."""
+        """Note what is new about a head. Report a tag that is elsewhere in every run, and a deleted tag once."""
         drift = head.drift if digest is None else digest if digest != head.image_digest else None
         heads = self.dependencies.heads
         if digest and drift not in (None, GONE) and heads.adopt(head, digest):

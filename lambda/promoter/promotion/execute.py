@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
 from promoter.domain import documents
 from promoter.domain.answers import Answer, NotPromoted
+from promoter.domain.clock import spread_pause
 from promoter.domain.errors import Failure, Interrupted, LedgerError, PromoterError, RegistryError, Throttled
 from promoter.domain.leasing import Begun
 from promoter.domain.model import ImageId, Manifest, Outcome, TagMove, Unreadable
@@ -137,7 +137,7 @@ def put_patiently(manifest: Manifest, image_tag: str, putting: Putting) -> bool 
         if not isinstance(error, Throttled) or dependencies.now() > putting.patient_until:
             return NotPut(error, unanswered)
         waited = True
-        dependencies.pause(random.uniform(0.2, 1.0))  # noqa: S311 - as above
+        dependencies.pause(spread_pause(0.2, 1.0))
 
 
 def is_time_left(putting: Putting) -> bool:

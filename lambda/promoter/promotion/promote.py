@@ -5,12 +5,12 @@ A promotion goes through the same stages each time: resolve, decide, read, judge
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from typing import NamedTuple
 
 from promoter.domain import documents
 from promoter.domain.answers import Answer, NotPromoted
+from promoter.domain.clock import spread_pause
 from promoter.domain.decision import decide
 from promoter.domain.errors import PromoterError, SourceNotFound, Superseded, TagBusy, TagChanged
 from promoter.domain.leasing import Abandoned, Busy, MovedOn, Recorded, Replayed, Resumable, RolledBack, Stale
@@ -20,7 +20,7 @@ from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.execute import put_all, record_end, take_lease
 from promoter.promotion.idempotency import record_noop, record_refusal, replay
 from promoter.promotion.judge import judge
-from promoter.promotion.plan import AttemptState, moved_on, read_state, resolve_digest
+from promoter.promotion.plan import AttemptState, Plan, moved_on, read_state, resolve_digest
 from promoter.promotion.recovery import recover_in_the_way
 
 
@@ -32,13 +32,6 @@ class Blocked(NamedTuple):
 
     error: TagBusy
     state: AttemptState
-
-
-class Races(NamedTuple):
-    """What an attempt may have lost a race about: the source that it pinned itself, the tags that it has read."""
-
-    was_pinned: bool
-    was_read: bool
 
 
 def promote(promotion: Promotion, dependencies: Dependencies) -> Answer:
@@ -75,7 +68,7 @@ def _patiently(promotion: Promotion, dependencies: Dependencies) -> Answer:
         if dependencies.now() > deadline:
             raise attempted.error
         state = attempted.state
-        dependencies.pause(random.uniform(0.05, 0.3))  # noqa: S311 - spreads those who wait
+        dependencies.pause(spread_pause(0.05, 0.3))
 
 
 def attempt(promotion: Promotion, state: AttemptState, dependencies: Dependencies) -> Answer | Blocked:
@@ -88,16 +81,34 @@ def attempt(promotion: Promotion, state: AttemptState, dependencies: Dependencie
         freezes=() if promotion.is_override else dependencies.freezes.known(),
         operators=dependencies.operators,
     )
-    plan = None
     try:
         plan = read_state(decision, state, dependencies)
+    except SourceNotFound:
+        if resolved is promotion:
+            raise
+        return Blocked(TagBusy("The source tag moved while the promotion was being checked. Retry."), state)
+    blocked = _judged(plan, state, dependencies)
+    if blocked or promotion.dry_run:
+        return blocked or plan.answer(plan.moves)
+    return _carried_out(plan, replace(state, passed=plan.manifest.digest), dependencies)
+
+
+def _judged(plan: Plan, state: AttemptState, dependencies: Dependencies) -> Blocked | None:
+    """Judge; return what the next attempt has to know, if somebody else was in the way."""
+    try:
         judge(plan, state, dependencies)
-    except (SourceNotFound, TagBusy, TagChanged) as error:
-        races = Races(was_pinned=resolved is not promotion, was_read=plan is not None)
-        return _raced(error, races, promotion, state, dependencies)
-    if promotion.dry_run:
-        return plan.answer(plan.moves)
-    state = replace(state, passed=plan.manifest.digest)
+    except TagBusy as busy:
+        return Blocked(busy, state)
+    except TagChanged:
+        # Perhaps the tags are elsewhere because an earlier attempt of this promotion has put them.
+        if state.earlier is None and (earlier := _unfinished(plan.promotion, dependencies)):
+            return _blocked(Resumable(earlier), plan.promotion, state, dependencies)
+        raise
+    return None
+
+
+def _carried_out(plan: Plan, state: AttemptState, dependencies: Dependencies) -> Answer | Blocked:
+    """Lease, put and record; a promotion that has nothing to move is only recorded."""
     match take_lease(plan, state, dependencies) if plan.leased else record_noop(plan, state, dependencies):
         case Lease() as lease:
             puts = put_all(plan, lease, dependencies)
@@ -107,27 +118,7 @@ def attempt(promotion: Promotion, state: AttemptState, dependencies: Dependencie
         case Replayed(record):
             return replay(record, dependencies)
         case in_the_way:
-            return _blocked(in_the_way, promotion, state, dependencies)
-
-
-def _raced(
-    error: SourceNotFound | TagBusy | TagChanged,
-    races: Races,
-    promotion: Promotion,
-    state: AttemptState,
-    dependencies: Dependencies,
-) -> Blocked:
-    """Return what the next attempt has to know, if somebody else caused the error. Raises it otherwise."""
-    match error:
-        case TagBusy():
-            return Blocked(error, state)
-        case SourceNotFound() if races.was_pinned:
-            return Blocked(TagBusy("The source tag moved while the promotion was being checked. Retry."), state)
-        case TagChanged() if races.was_read and state.earlier is None:
-            # Perhaps the tags are elsewhere because an earlier attempt of this promotion has put them.
-            if earlier := _unfinished(promotion, dependencies):
-                return _blocked(Resumable(earlier), promotion, state, dependencies)
-    raise error
+            return _blocked(in_the_way, plan.promotion, state, dependencies)
 
 
 def _unfinished(promotion: Promotion, dependencies: Dependencies) -> Record | None:

@@ -23,10 +23,6 @@ class Values(dict[str, Any]):
         """Return the name of a number."""
         return self._name({"N": f"{value}"})
 
-    def flag(self) -> str:
-        """Return the name of a mark: an attribute that is true, or is not there."""
-        return self._name({"BOOL": True})
-
     def assigned(self, attributes: Item) -> str:
         """Return what SETs the attributes to these values."""
         return ",".join(f"{name}={self._name(value)}" for name, value in attributes.items())

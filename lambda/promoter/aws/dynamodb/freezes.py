@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from promoter.aws.dynamodb import keys
@@ -80,8 +79,8 @@ def _freeze(item: Any) -> Freeze:
     glob, _, rule = item["sk"]["S"].partition("#")
     until = keys.text(item, "until")
     return Freeze(
-        start=datetime.fromisoformat(item["since"]["S"]).astimezone(UTC),
-        end=datetime.fromisoformat(until).astimezone(UTC) if until else None,
+        start=keys.moment(item["since"]["S"]),
+        end=keys.moment(until) if until else None,
         reason=item["reason"]["S"],
         rules=None if rule == ALL else (rule,),
         repositories=None if glob == ALL else (glob,),

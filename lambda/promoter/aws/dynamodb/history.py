@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from promoter.aws.dynamodb import items, keys
 from promoter.aws.dynamodb.table import INDEX, Item, Table
 from promoter.domain.errors import PromotionNotFound
 from promoter.domain.history import HistoryEntry, entry_of
-from promoter.domain.listing import ALL, Filter, Page
 from promoter.domain.model import Repository
 from promoter.domain.records import Head, Record
+
+if TYPE_CHECKING:
+    from promoter.domain.listing import Filter, Page
 
 
 class DynamoHistory:
@@ -29,7 +33,7 @@ class DynamoHistory:
         repository: Repository,
         *,
         image_tag: str | None = None,
-        wanted: Filter = ALL,
+        wanted: Filter | None = None,
         limit: int = 20,
         next_token: str | None = None,
     ) -> Page[HistoryEntry]:
@@ -39,7 +43,9 @@ class DynamoHistory:
         still have a `next_token`.
         """
         from promoter.aws.dynamodb.listing import Listing, page
+        from promoter.domain.listing import ALL, Page
 
+        wanted = wanted or ALL
         region = self._table.region
         if image_tag is None:
             name = keys.place(region, repository)
@@ -69,6 +75,7 @@ class DynamoHistory:
     ) -> Page[Head]:
         """Return the heads of a repository by tag, or that of one tag."""
         from promoter.aws.dynamodb.listing import Listing, page
+        from promoter.domain.listing import Page
 
         listing = Listing("pk", keys.heads(self._table.region, repository), ("pk", "sk"))
         query = {"ConsistentRead": True} | listing.only("sk", image_tag)

@@ -1,8 +1,8 @@
 """Items of the table and the values that they hold: records, heads, rows of a history.
 
 A record's document is two attributes: `asked` is what was asked for; `answer` is how it ended, or what is
-intended while the promotion is under way. The end of a promotion sends only what differs from that. What stands in
-the item anyway, such as promotionId, outcome and end, is in neither; nor are the tags, where each has an image.
+intended while the promotion is under way. The end of a promotion sends only what differs from that. Members that
+other attributes hold, such as promotionId and outcome, are in neither; nor are the tags, if each has an image.
 """
 
 from __future__ import annotations
@@ -61,7 +61,6 @@ def record_item(record: Record, region: str) -> dict[str, Any]:
 def end_of(record: Record, kept: timedelta) -> dict[str, Any]:
     """Return what a record's item has from its end on, beside its document, for as long as it is `kept`.
 
-    It is listed under its `repository`.
     `retryable` marks one that may be tried again and has put nothing, `partly` one that may and has put tags.
     """
     at = _end(record)
@@ -181,7 +180,7 @@ def head_of(item: Item) -> Head:
         image_tag=item["sk"]["S"],
         image_digest=item["digest"]["S"],
         promotion_id=item["promotion"]["S"],
-        moved_at=datetime.fromisoformat(item["moved"]["S"]),
+        moved_at=keys.moment(item["moved"]["S"]),
         drift=keys.text(item, "drift"),
         undoes=keys.text(item, "undoes"),
         moving="moving" in item or keys.number(item, "version") > 1,

@@ -8,7 +8,6 @@ with each, so that one whose answer was lost is not carried out twice.
 
 from __future__ import annotations
 
-import random
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from typing import Any
 from promoter.aws.dynamodb import expressions, items, keys, leases
 from promoter.aws.dynamodb.expressions import Values
 from promoter.aws.dynamodb.table import CONDITION_FAILED, IN_THE_WAY, INDEX, Change, Item, Table
-from promoter.domain.clock import utc_now
+from promoter.domain.clock import spread_pause, utc_now
 from promoter.domain.errors import IdempotencyConflict, LedgerError
 from promoter.domain.leasing import Abandoned, Begun, Busy, Kept, LeaseLost, Recorded, Replayed, Resumable
 from promoter.domain.model import Repository
@@ -96,7 +95,7 @@ class DynamoLedger:
             if lost := _lost(lease, [reason.get("Code") for reason in reasons]):
                 return lost
             if left:
-                self._pause(random.uniform(0.1, 0.6))  # noqa: S311 - spreads those who are in each other's way
+                self._pause(spread_pause(0.1, 0.6))
         raise LedgerError("The promotion could not be recorded: DynamoDB is busy with its items. Retry.")
 
     def release(self, repository: Repository, image_tags: Sequence[str], promotion_id: str) -> None:

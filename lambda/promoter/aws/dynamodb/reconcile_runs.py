@@ -40,7 +40,7 @@ class DynamoReconcileRuns:
         moments = {name: keys.text(item, name) for name in ("began", "whole")}
         return Round(
             after=keys.text(item, "after"),
-            **{name: datetime.fromisoformat(text) if text else None for name, text in moments.items()},
+            **{name: keys.moment(text) if text else None for name, text in moments.items()},
         )
 
     def keep_round(self, rota: Rota, at: Round) -> None:
