@@ -22,6 +22,8 @@ from typing import Any
 
 NONE = "-"
 SHORT = len("sha256:") + 12
+OF_EXIT_CODE = {3: "REFUSED", 4: "FAILED"}
+"""The outcomes of problem documents, which have none."""
 WAITING = "waiting for "
 """Begins the lines with which the command line says what it waits for."""
 MOST_ANSWER = 500_000  # characters of an output; GitHub takes 1 MB of all outputs of a job
@@ -39,7 +41,7 @@ def main(environment: Mapping[str, str]) -> int:
     say(f"::{end}::")
     answer = read(ended.printed)
     append(environment.get("GITHUB_STEP_SUMMARY"), summary(environment, answer, ended))
-    append(environment.get("GITHUB_OUTPUT"), outputs(answer))
+    append(environment.get("GITHUB_OUTPUT"), outputs(answer, ended.code))
     if ended.code:
         say(f"::error title=ecr-promoter::{escaped_command(reason(answer, ended.code))}")
     return ended.code
@@ -121,12 +123,12 @@ def read(printed: str) -> dict[str, Any]:
     return answer
 
 
-def outputs(answer: Mapping[str, Any]) -> str:
+def outputs(answer: Mapping[str, Any], code: int) -> str:
     """Return the outputs of the step, in the form that takes any text."""
     images = answer.get("images") or [{}]
     whole = json.dumps(answer, separators=(",", ":"))
     found = {
-        "outcome": answer.get("outcome") or ("REFUSED" if answer.get("code") else ""),
+        "outcome": answer.get("outcome") or (OF_EXIT_CODE.get(code, "") if answer.get("code") else ""),
         "promotion-id": answer.get("promotionId") or "",
         "code": answer.get("code") or "",
         "digest": (images[0].get("imageId") or {}).get("imageDigest") or "",

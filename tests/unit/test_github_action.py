@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.github import EXPRESSION, Ended, action, run
+from tests.support.runners import answering, asked
 
 DIGEST, BEFORE = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
 PROMOTED = {
@@ -57,23 +58,8 @@ WAITED = "waiting for scan_pending, until 2026-11-25 10:00:00Z at most\nwaiting 
 
 def promote(folder: Path, answer: Any = PROMOTED, *, code: int = 0, told: str = "", **inputs: Any) -> Ended:
     """Run the step with a command line that answers so, and keeps its arguments."""
-    (folder / "answer.json").write_text(answer if isinstance(answer, str) else json.dumps(answer, indent=4))
-    (folder / "told").write_text(told)
-    uvx = f"""#!{sys.executable}
-import json, pathlib, sys
-here = pathlib.Path({str(folder)!r})
-(here / "arguments.json").write_text(json.dumps(sys.argv[1:]))
-sys.stderr.write((here / "told").read_text())
-sys.stdout.write((here / "answer.json").read_text())
-sys.exit({code})
-"""
+    uvx = answering(folder, answer, code=code, told=told)
     return run(folder, uvx, **{"repository": "team/web", "source": "staging"} | inputs)
-
-
-def asked(folder: Path) -> list[str]:
-    """Return the arguments of the command line behind those of uvx."""
-    arguments: list[str] = json.loads((folder / "arguments.json").read_text())
-    return arguments[3:]
 
 
 def plain(summary: str) -> str:
@@ -139,6 +125,12 @@ def test_what_the_step_waited_for_is_reported(tmp_path: Path) -> None:
     assert "What it waited for:\n\n- waiting for scan_pending, until 2026-11-25 10:00:00Z at most\n" in summary
     assert "- waiting for frozen\n" in summary
     assert "<code>prod</code>" in summary
+
+
+@pytest.mark.parametrize(("code", "outcome"), [(3, "REFUSED"), (4, "FAILED")])
+def test_the_outcome_of_an_error_is_that_of_its_exit_code(tmp_path: Path, code: int, outcome: str) -> None:
+    """The problem document of the API has a code, and no outcome."""
+    assert promote(tmp_path, REFUSED, code=code).outputs["outcome"] == outcome
 
 
 def test_a_promotion_that_still_waits_fails_the_step(tmp_path: Path) -> None:
@@ -229,7 +221,9 @@ def test_the_inputs_are_the_arguments(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["dry_run", "wait"])
 def test_a_flag_that_is_neither_true_nor_false_stops_the_step(tmp_path: Path, name: str) -> None:
     """Nothing is promoted by a typing mistake in `dry-run`."""
-    ended = promote(tmp_path, **{name: "yes"})
+    inputs: dict[str, Any] = {name: "yes"}
+
+    ended = promote(tmp_path, **inputs)
 
     assert ended.code == 1
     assert f"input {name.replace('_', '-')} must be true or false, not 'yes'" in ended.log
