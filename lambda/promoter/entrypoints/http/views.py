@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.event_handler import Response
 
 from promoter.domain import documents, drift
-from promoter.domain.answers import Answer, NotPromoted
+from promoter.domain.answers import Answer, NotPromoted, Waiting
 from promoter.domain.errors import PromoterError
 from promoter.domain.model import Manifest, Promoted, Promotion, Repository, TagMove, Unreadable
 from promoter.domain.ports import Found
@@ -29,6 +29,9 @@ def answered(promotion: Promotion, answer: Answer) -> Response[str]:
     if isinstance(answer, NotPromoted):
         done = [image(promotion.repository, answer.image_digest, move) for move in answer.moves]
         return refused(answer.error, promotion_id=promotion.promotion_id, images=done)
+    if isinstance(answer, Waiting):
+        location = {"Location": f"/promotions/{promotion.promotion_id}"}
+        return respond(documents.document(answer.record), status=202, headers=location)
     return respond(promoted(answer) | ({"undoes": promotion.undoes} if promotion.undoes else {}))
 
 
