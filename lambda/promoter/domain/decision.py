@@ -53,7 +53,7 @@ def decide(
 
 
 def admit(promotion: Promotion, policy: Policy, *, operators: Sequence[str] = ()) -> Decision:
-    """Return by which rule and onto which tags the promotion goes, freezes aside. Raises the others of `decide`."""
+    """Return by which rule and onto which tags the promotion goes, freezes aside. Raises as `decide` does."""
     if promotion.undoes:
         image_tags = promotion.image_tags or ()
         rule = rollback_rule(

@@ -160,9 +160,7 @@ def document(record: Record) -> dict[str, Any]:
         "code": record.code,
         "detail": cut(record.detail, MOST_DETAIL),
         "waitingFor": list(record.waiting_for) if record.outcome is Outcome.WAITING else None,
-        "waitsUntil": record.wait.until.isoformat()
-        if record.wait and record.outcome is Outcome.WAITING
-        else None,
+        "waitsUntil": record.wait.until.isoformat() if record.wait and record.outcome is Outcome.WAITING else None,
         "askedAt": record.asked_at.isoformat(),
         "endedAt": record.ended_at.isoformat() if record.ended_at else None,
     }
@@ -237,7 +235,8 @@ def reason(each: Reason) -> dict[str, str]:
 
 
 def _read_reason(members: Mapping[str, str]) -> Reason:
-    return Reason(**{member: members[name] for name, member in REASON_MEMBERS.items() if name in members})
+    known: dict[str, Any] = {member: members[name] for name, member in REASON_MEMBERS.items() if name in members}
+    return Reason(**known)
 
 
 def _size(members: object) -> int:

@@ -86,4 +86,4 @@ Kept = Recorded | Replayed | Waits | Resumable | Busy | Abandoned
 """What `Ledger.record` answers."""
 
 Accepted = Kept | Stale
-"""What `WaitingPromotions.accept` answers; Waits where the promotion, or another of the same image, waits already."""
+"""What `WaitingPromotions.accept` answers; Waits where it, or another of the same image, waits already."""

@@ -113,12 +113,14 @@ class Wait(NamedTuple):
     `seen` is where the target tags of a request were when it was accepted: if one has moved since, a newer
     promotion has come before it. None: it is not accepted yet, or it is by event. `expected_digests` are those of
     the request. `reached_at` is when the image had reached its source tag, as far as a gate has asked for that.
+    `leases` counts how often it has had to wait again after it had its tags.
     """
 
     until: datetime
     seen: Mapping[str, Seen] | None = None
     expected_digests: Mapping[str, str | None] = {}
     reached_at: datetime | None = None
+    leases: int = 0
 
 
 @dataclass(frozen=True)

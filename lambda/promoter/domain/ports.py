@@ -61,7 +61,9 @@ class ImageFacts(Protocol):
 class WakeUps(Protocol):
     """Remembers which waiting promotion the next event of which image wakes: one item for each image."""
 
-    def add(self, repository: Repository, promotion_id: str, image_digests: Sequence[str], until: datetime) -> bool:
+    def add(
+        self, repository: Repository, promotion_id: str, image_digests: Sequence[str], until: datetime
+    ) -> bool:
         """Remember until then that the events of these images wake the promotion; say whether any of it is new."""
 
     def of(self, repository: Repository, image_digest: str) -> Sequence[WakeUp]:
@@ -80,7 +82,7 @@ class WaitingPromotions(Protocol):
     def accept(
         self, record: Record, manifest: Manifest | None, next_try: datetime, after: Record | None = None
     ) -> Accepted:
-        """Record that the promotion waits, with the manifest that came with it, as the newest of its rule and tags.
+        """Record that the promotion waits, with the manifest that came with it, as the newest for its tags.
 
         `after` is as in `Ledger.begin`. Raises IdempotencyConflict.
         """

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from promoter.domain.model import ImageId, Outcome, Reason, Repository, TagMove, Trigger, Wait
 
-
 MORE = "more"
 """The code of the last reason where not all are listed."""
 
@@ -21,8 +20,8 @@ class Record:
 
     While the promotion is under way `outcome` is None and the `moves` are PLANNED. `code`, `detail` and
     `reasons` are those of the error that ended it. For a rollback, `undone` is the digest that each tag is taken
-    back from, and `override` the reason of an operator who overrode a freeze or a missing rule. `wait` is there for
-    a promotion that may wait; while it does, `detail` and `reasons` say for what.
+    back from, and `override` the reason of an operator who overrode a freeze or a missing rule. `wait` is there
+    for a promotion that may wait; while it does, `detail` and `reasons` say for what.
     """
 
     promotion_id: str

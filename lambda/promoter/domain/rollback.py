@@ -33,6 +33,10 @@ def promotion(record: Record, undo: Undo) -> Promotion:
     """
     if record.outcome is None:
         raise TagBusy(f"Promotion {record.promotion_id} is under way or not recovered yet. Retry.")
+    if record.outcome is Outcome.WAITING:
+        raise TagBusy(
+            f"Promotion {record.promotion_id} waits. Cancel it first: DELETE /promotions/{record.promotion_id}."
+        )
     moves = {move.image_tag: move for move in record.moves if move.outcome is Outcome.PROMOTED}
     wanted = list(moves) if undo.image_tags is None else list(undo.image_tags)
     if not_moved := [tag for tag in wanted if tag not in moves]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from promoter.domain.errors import Expired, Frozen, PromoterError, ScanPending, TagBusy, Throttled
+from promoter.domain.errors import Expired, Frozen, PromoterError, ScanPending, Superseded, TagBusy, Throttled
 from promoter.domain.gate import PENDING
 from promoter.domain.model import Outcome, Reason, Trigger
 from promoter.domain.records import Record
@@ -21,7 +21,9 @@ LARGEST_MANIFEST = 200 * 1024
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(minutes=10), timedelta(minutes=30)
 """Between two tries of a promotion that nothing has woken. In the shortest, its event may still arrive."""
 
-AT_ONCE = frozenset({TagBusy.code, Throttled.code, "registry_error", "ledger_error", "interrupted", "internal_error"})
+AT_ONCE = frozenset(
+    {TagBusy.code, Throttled.code, "registry_error", "ledger_error", "interrupted", "internal_error"}
+)
 """What passes within seconds."""
 CERTAIN = frozenset({Frozen.code, "soaking"})
 """What is certain to pass, even if that takes long."""
@@ -38,7 +40,7 @@ def reasons_of(errors: Iterable[PromoterError]) -> tuple[Reason, ...]:
 
 
 def awaited(record: Record) -> tuple[str, ...]:
-    """Return the images whose events wake a promotion: of pending scans, and its own where a signature is missing."""
+    """Return the images whose events wake a promotion: of pending scans; its own where it is unsigned."""
     digests = [
         reason.image_digest if reason.code == PENDING else record.image_digest
         for reason in record.reasons
@@ -69,20 +71,23 @@ def next_try(record: Record, now: datetime) -> datetime:
 
 def has_expired(record: Record, now: datetime) -> bool:
     """Say whether a waiting promotion has waited for as long as it may."""
-    return record.outcome is Outcome.WAITING and record.wait is not None and now >= record.wait.until
+    return end_of(record, now) is not None
 
 
-def expired(record: Record) -> Expired:
-    """Return the end of a promotion that has waited for as long as it may."""
-    until = f" until {record.wait.until:%Y-%m-%dT%H:%M:%SZ}" if record.wait else ""
-    return Expired(f"It has waited{until} for {named(record.waiting_for)}. Promote again.", reasons=record.reasons)
+def end_of(record: Record, now: datetime) -> Expired | None:
+    """Return the end of a promotion that has waited for as long as it may; None: it has not."""
+    if record.outcome is not Outcome.WAITING or record.wait is None or now < record.wait.until:
+        return None
+    until = f"{record.wait.until:%Y-%m-%dT%H:%M:%SZ}"
+    what = ", ".join(record.waiting_for)
+    return Expired(f"It has waited until {until} for {what}. Promote again.", reasons=record.reasons)
 
 
 def as_of(record: Record, now: datetime) -> Record:
-    """Return a record as it is at a moment: one that has waited for as long as it may has ended, recorded or not."""
-    if not has_expired(record, now) or record.wait is None:
+    """Return a record as it is at a moment: one that has waited for as long as it may has ended."""
+    error = end_of(record, now)
+    if error is None or record.wait is None:
         return record
-    error = expired(record)
     put = tuple(move for move in record.moves if move.outcome is Outcome.PROMOTED)
     return replace(
         record,
@@ -100,6 +105,13 @@ def first_until(trigger: Trigger, until: datetime | None, now: datetime) -> date
     return now + LONGEST if trigger is Trigger.SCAN or until is None else until
 
 
-def named(codes: Sequence[str]) -> str:
-    """Return codes as a sentence names them."""
-    return ", ".join(codes) or "nothing"
+def overtaken(image_tags: Sequence[str]) -> Superseded:
+    """Return the end of a promotion for whose tags a newer request has waited."""
+    return Superseded(f"A newer promotion by the same rule was asked for {', '.join(image_tags)} while it waited.")
+
+
+def moved(image_tags: Sequence[str]) -> Superseded:
+    """Return the end of a promotion whose tags another one has moved."""
+    return Superseded(
+        f"Tag {', '.join(image_tags)} has moved while the promotion waited. Read GET /heads, then promote again."
+    )

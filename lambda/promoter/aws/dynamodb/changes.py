@@ -1,4 +1,4 @@
-"""What the table's stream tells, in the words of the service: promotions that ended, and tags that drifted."""
+"""What the table's stream tells, in the words of the service: promotions that ended or wait, tags that drifted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from promoter.aws.dynamodb import items, keys
 from promoter.aws.dynamodb.table import Item
-from promoter.domain.model import Outcome
+from promoter.domain.model import Outcome, Trigger
 from promoter.domain.records import Head
 
 
@@ -19,17 +19,34 @@ class Ended:
     document: dict[str, Any]
 
 
-def read(new: Item, old: Item) -> Ended | Head | None:
-    """Read the change of an item; None: it tells of neither.
+@dataclass(frozen=True)
+class Accepted:
+    """A request that was accepted to wait, with its document as it is recorded."""
+
+    document: dict[str, Any]
+
+
+def read(new: Item, old: Item) -> Ended | Accepted | Head | None:
+    """Read the change of an item; None: it tells of none of these.
 
     Raises AttributeError, KeyError, TypeError or ValueError for an item that no version like this one has written.
     """
     key = keys.text(new, "pk") or ""
+    if key.startswith("promotion#") and keys.text(new, "outcome") == Outcome.WAITING:
+        return Accepted(items.document_of(new)) if _is_accepted(new, old) else None
     if key.startswith("promotion#") and "outcome" in new:
         return Ended(Outcome(new["outcome"]["S"]), items.document_of(new))
     if key.startswith(f"{keys.HEADS}#") and "drift" in new and new["drift"] != old.get("drift"):
         return items.head_of(new)
     return None
+
+
+def _is_accepted(new: Item, old: Item) -> bool:
+    """Say whether a request waits for the first time: not each time that it is tried."""
+    if items.record_of(new).trigger is not Trigger.REQUEST or keys.text(old, "outcome") == Outcome.WAITING:
+        return False
+    had_waited = "lease" in old and (record := items.record_of(old)).wait and record.wait.seen is not None
+    return not had_waited
 
 
 def key_of(item: Item) -> Item:

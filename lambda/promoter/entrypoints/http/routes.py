@@ -27,7 +27,6 @@ from promoter.entrypoints.http.guards import (
 from promoter.entrypoints.http.origin import is_promotion_id
 from promoter.entrypoints.http.schemas import freezes, listings, promotions, rollbacks
 from promoter.entrypoints.http.views import refused, respond
-from promoter.promotion import waiting
 from promoter.promotion.drift_checks import read_tags
 from promoter.promotion.rollbacks import plan_rollback, plan_tag_rollback
 from promoter.settings import Settings
@@ -132,6 +131,8 @@ def get_promotion(event: Event, promotion_id: str) -> Response[str]:
 
 def cancel_promotion(event: Event, promotion_id: str) -> Response[str]:
     """Serve `DELETE /promotions/{id}`: give up a promotion that waits."""
+    from promoter.promotion import waiting  # loaded where something waits
+
     record = promotion_for(event, promotion_id, admit_operators)
     cancelled = waiting.cancel(record, gateway.caller(event), wiring.dependencies())
     telemetry.logger.info("promotion cancelled", promotion_id=promotion_id, caller=gateway.caller(event))
@@ -143,7 +144,11 @@ def list_promotions(event: Event) -> Response[str]:
     asked = listings.read_promotions(event.query_string_parameters, Settings.read().registry_id)
     if isinstance(asked, listings.WaitingListing):
         page = wiring.history().waiting(
-            asked.wanted, asked.repository, asked.image_tag, limit=asked.limit, next_token=asked.next_token
+            repository=asked.repository,
+            image_tag=asked.image_tag,
+            wanted=asked.wanted,
+            limit=asked.limit,
+            next_token=asked.next_token,
         )
     else:
         page = wiring.history().promotions(
