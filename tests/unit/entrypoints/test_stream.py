@@ -73,8 +73,13 @@ WAITS = documents.waits(
 
 
 def waiting(next_try: datetime, record: Record = WAITS) -> dict[str, Any]:
-    """Return the item of a promotion that waits, as the ledger writes it."""
+    """Return the item of a promotion that waits, as each try writes it."""
     return items.record_item(record, REGION) | items.waiting_of(record, next_try)
+
+
+def accepted(record: Record = WAITS) -> dict[str, Any]:
+    """Return the item of a promotion that was accepted to wait."""
+    return waiting(NOW, record) | items.accepted(record, NOW)
 
 
 def change(new: dict[str, Any] | None, old: dict[str, Any] | None = None, *, at: datetime = NOW) -> dict[str, Any]:
@@ -103,10 +108,10 @@ def test_every_end_is_announced(answer: Any, detail_type: str, outcome: str) -> 
 
 def test_a_request_that_waits_is_announced_once() -> None:
     """With what it waits for; not each time that it is tried, with or without a lease."""
-    accepted, tried = waiting(NOW), waiting(NOW + timedelta(minutes=30))
+    tried, again = waiting(NOW + timedelta(minutes=30)), waiting(NOW + timedelta(hours=1))
     leased = items.record_item(WAITS, REGION) | {"lease": {"S": "l"}}
 
-    told = entries(change(accepted), change(tried, accepted), change(leased, tried), change(accepted, leased))
+    told = entries(change(accepted()), change(tried, accepted()), change(leased, tried), change(again, leased))
 
     (entry,) = told
     detail = json.loads(entry["Detail"])
@@ -123,14 +128,14 @@ def test_a_request_that_waits_again_under_its_key_is_announced_again() -> None:
     """The earlier promotion has expired, and this one is another."""
     expired = item(documents.ended(OPEN, NotPromoted(Expired("no")), now=NOW))
 
-    assert [entry["DetailType"] for entry in entries(change(waiting(NOW), expired))] == ["Promotion Waiting"]
+    assert [entry["DetailType"] for entry in entries(change(accepted(), expired))] == ["Promotion Waiting"]
 
 
 def test_a_promotion_by_event_waits_without_an_announcement() -> None:
     """Every push waits for its scans: that is no news."""
     record = replace(WAITS, trigger=Trigger.SCAN, caller=None)
 
-    assert entries(change(waiting(NOW, record))) == []
+    assert entries(change(accepted(record))) == []
 
 
 def test_what_has_not_ended_is_not_announced() -> None:
