@@ -156,5 +156,6 @@ def report_reconciled(done: Reconciled, *, trigger: str) -> None:
         failures=done.failures,
         failed=done.failed,
         unfinished=done.unfinished,
+        longest_wait=done.longest_wait.total_seconds(),
     )
     metrics.count_run(done, trigger=trigger)

@@ -21,7 +21,7 @@ LARGEST_MANIFEST = 200 * 1024
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(minutes=10), timedelta(minutes=30)
 """Between two tries of a promotion that nothing has woken. In the shortest, its event may still arrive."""
 
-AT_ONCE = frozenset(
+WITHIN_SECONDS = frozenset(
     {TagBusy.code, Throttled.code, "registry_error", "ledger_error", "interrupted", "internal_error"}
 )
 """What passes within seconds."""
@@ -54,15 +54,15 @@ def is_certain(record: Record) -> bool:
     return set(record.waiting_for) <= CERTAIN
 
 
-def passes_at_once(record: Record) -> bool:
+def passes_within_seconds(record: Record) -> bool:
     """Say whether something passes within seconds, and nothing else is in the way."""
-    return bool(record.waiting_for) and set(record.waiting_for) <= AT_ONCE
+    return bool(record.waiting_for) and set(record.waiting_for) <= WITHIN_SECONDS
 
 
 def next_try(record: Record, now: datetime) -> datetime:
     """Return when a promotion is tried if no event has woken it: the sooner, the younger it is."""
     pause = min(max((now - record.asked_at) / 10, SHORTEST_PAUSE), LONGEST_PAUSE)
-    if passes_at_once(record):
+    if passes_within_seconds(record):
         pause = timedelta(minutes=1)
     known = [reason.ends_at for reason in record.reasons if reason.ends_at and reason.ends_at > now]
     ends = [record.wait.until] if record.wait else []

@@ -24,7 +24,7 @@ FINISHED = {
     ("aws.ecr", "ECR Image Scan"): "COMPLETE",
     ("aws.inspector2", "Inspector2 Scan"): "INITIAL_SCAN_COMPLETE",
 }
-PUSHED = ("aws.ecr", "ECR Image Action")
+PUSHED, REFERRED = ("aws.ecr", "ECR Image Action"), ("aws.ecr", "ECR Referrer Action")
 REST = (SERVICE, "Rest of Image Event")
 """Our own event: the sources of an event for which an invocation had no time. It names them one by one."""
 
@@ -46,8 +46,9 @@ class Rest(NamedTuple):
 class ImageEvent(NamedTuple):
     """A finished scan, a push by tag, or a new referrer: of which image, with which tags at the time, and when.
 
-    `wakes` is the image whose waiting promotions the event wakes. `rest` is what is left of an event that an
-    earlier invocation began; None: none has begun it.
+    `wakes` is the image whose waiting promotions the event wakes. A referrer's event names only the referrer; its
+    manifest says which image that is. `rest` is what is left of an event that an earlier invocation began; None:
+    none has begun it.
     """
 
     event_id: str
@@ -56,6 +57,7 @@ class ImageEvent(NamedTuple):
     image_tags: tuple[str, ...]
     happened_at: datetime
     is_scan: bool
+    is_referrer: bool = False
     wakes: str | None = None
     rest: Rest | None = None
 
@@ -64,6 +66,8 @@ class ImageEvent(NamedTuple):
         """The images that the event itself is about: pinned tags, or the digest alone."""
         if self.rest is not None:
             return self.rest.sources
+        if self.is_referrer:
+            return ()
         tags = self.image_tags or (None,)
         return tuple(dict.fromkeys(ImageId(tag, self.image_digest) for tag in tags))
 
@@ -82,7 +86,7 @@ def read(event: Mapping[str, Any], *, registry_id: str, region: str) -> ImageEve
     Ignored too.
     """
     kind, detail = (event.get("source"), event.get("detail-type")), event.get("detail")
-    if not isinstance(detail, Mapping) or (kind not in FINISHED and kind not in (PUSHED, REST)):
+    if not isinstance(detail, Mapping) or (kind not in FINISHED and kind not in (PUSHED, REFERRED, REST)):
         return Ignored(f"{kind[1]} of {kind[0]} is not a finished image scan and not a push")
     if objection := _objection(kind, detail):
         return Ignored(objection)
@@ -97,7 +101,7 @@ def read(event: Mapping[str, Any], *, registry_id: str, region: str) -> ImageEve
             return Ignored(
                 f"the image is in {account}, {where}: only images in {registry_id}, {region} are promoted"
             )
-    tags = [detail.get("image-tag")] if kind == PUSHED else detail.get("image-tags") or []
+    tags = detail.get("image-tags") or [] if kind in FINISHED else [detail.get("image-tag")]
     return ImageEvent(
         event_id=str(event.get("id", "")),
         repository=Repository(registry_id, name),
@@ -105,6 +109,7 @@ def read(event: Mapping[str, Any], *, registry_id: str, region: str) -> ImageEve
         image_tags=tuple(tag for tag in tags if isinstance(tag, str) and tag),
         happened_at=_time(event.get("time")),
         is_scan=bool(detail.get("is-scan")) if kind == REST else kind in FINISHED,
+        is_referrer=kind == REFERRED,
         wakes=detail.get("wakes") if kind == REST else _woken(kind, digest, tags),
         rest=Rest(tuple(_sources(detail)), tuple(detail.get("promotions", ()))) if kind == REST else None,
     )
@@ -162,13 +167,13 @@ def promotions(event: ImageEvent, policy: Policy) -> tuple[Promotion, ...] | Ign
 def _objection(kind: tuple[Any, Any], detail: Mapping[str, Any]) -> str | None:
     if kind == REST:
         return None
-    if kind != PUSHED:
+    if kind in FINISHED:
         status = detail.get("scan-status")
         return None if status == FINISHED[kind] else f"scan-status is {status}, not {FINISHED[kind]}"
     action, result = detail.get("action-type"), detail.get("result")
     if (action, result) != ("PUSH", "SUCCESS"):
         return f"action-type is {action} and result {result}, not PUSH and SUCCESS"
-    return None if detail.get("image-tag") else "pushed without a tag"
+    return None if detail.get("image-tag") or kind == REFERRED else "pushed without a tag"
 
 
 def _promotions(

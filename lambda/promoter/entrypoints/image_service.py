@@ -10,7 +10,8 @@ from promoter.domain import waiting
 from promoter.domain.answers import Answer, NotPromoted, Waiting
 from promoter.domain.errors import PromoterError, ScanPending
 from promoter.domain.gate import FINISHED, NOT_YET, PENDING
-from promoter.domain.model import ImageId, Promotion
+from promoter.domain.manifest import subject_of
+from promoter.domain.model import ImageId, Manifest, Promotion
 from promoter.domain.records import WakeUp
 from promoter.entrypoints import image_events, service
 from promoter.entrypoints.due import FIRST_PAUSE
@@ -67,13 +68,19 @@ def serve(event: ImageEvent, in_time: Callable[[], bool]) -> Served | Ignored:
 
 def woken_by(event: ImageEvent) -> Sequence[WakeUp]:
     """Return what the event wakes."""
-    if event.rest is not None:
-        return [
-            WakeUp(event.repository, event.wakes or "", promotion_id) for promotion_id in event.rest.promotion_ids
-        ]
-    if event.wakes is None:
+    woken = subject(event) if event.is_referrer else event.wakes
+    if woken is None:
         return ()
-    return wiring.dependencies().wake_ups.of(event.repository, event.wakes)
+    if event.rest is not None:
+        return [WakeUp(event.repository, woken, promotion_id) for promotion_id in event.rest.promotion_ids]
+    return wiring.dependencies().wake_ups.of(event.repository, woken)
+
+
+def subject(event: ImageEvent) -> str | None:
+    """Return the image that a referrer says it refers to; None: it is gone, or refers to nothing."""
+    referrer = ImageId(image_digest=event.image_digest)
+    found = wiring.dependencies().registry.read(event.repository, [referrer])[referrer]
+    return subject_of(found.body) if isinstance(found, Manifest) else None
 
 
 def serve_source(event: ImageEvent, promotions: list[Promotion], served: Served) -> None:

@@ -48,7 +48,7 @@ def come_back(answer: Answer, pause: int) -> None:
 
     `reconcile` tries one that has waited longer.
     """
-    if isinstance(answer, Waiting) and pause <= LONGEST_PAUSE and waiting.passes_at_once(answer.record):
+    if isinstance(answer, Waiting) and pause <= LONGEST_PAUSE and waiting.passes_within_seconds(answer.record):
         wiring.event_queue().add([message(Due(answer.record.promotion_id, pause))], seconds=pause)
 
 

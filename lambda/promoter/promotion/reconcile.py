@@ -12,7 +12,7 @@ from promoter.domain.errors import PromoterError, error_of
 from promoter.domain.model import Outcome, Promotion, Repository
 from promoter.domain.ports import ReconcileRuns
 from promoter.domain.records import Head, Rota
-from promoter.domain.waiting import AT_ONCE, is_certain
+from promoter.domain.waiting import WITHIN_SECONDS, is_certain
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.drift_checks import Drifts
 from promoter.promotion.recovery import recover
@@ -130,7 +130,7 @@ class Reconciler:
         promotion, answer = resumed
         if isinstance(answer, Waiting):
             for each in answer.record.reasons:
-                if each.code in AT_ONCE:
+                if each.code in WITHIN_SECONDS:
                     tally.fail(error_of(each.code)(each.sentence))
             if not is_certain(answer.record):
                 tally.longest_wait = max(tally.longest_wait, self.dependencies.now() - promotion.asked_at)

@@ -7,7 +7,7 @@ from typing import Any
 
 from promoter.aws.dynamodb import items, keys
 from promoter.aws.dynamodb.table import Item
-from promoter.domain.model import Outcome, Trigger
+from promoter.domain.model import Outcome
 from promoter.domain.records import Head
 
 
@@ -33,20 +33,13 @@ def read(new: Item, old: Item) -> Ended | Accepted | Head | None:
     """
     key = keys.text(new, "pk") or ""
     if key.startswith("promotion#") and keys.text(new, "outcome") == Outcome.WAITING:
-        return Accepted(items.document_of(new)) if _is_accepted(new, old) else None
+        is_new = "accepted" in new and new["accepted"] != old.get("accepted")
+        return Accepted(items.document_of(new)) if is_new else None
     if key.startswith("promotion#") and "outcome" in new:
         return Ended(Outcome(new["outcome"]["S"]), items.document_of(new))
     if key.startswith(f"{keys.HEADS}#") and "drift" in new and new["drift"] != old.get("drift"):
         return items.head_of(new)
     return None
-
-
-def _is_accepted(new: Item, old: Item) -> bool:
-    """Say whether a request waits for the first time: not each time that it is tried."""
-    if items.record_of(new).trigger is not Trigger.REQUEST or keys.text(old, "outcome") == Outcome.WAITING:
-        return False
-    had_waited = "lease" in old and (record := items.record_of(old)).wait and record.wait.seen is not None
-    return not had_waited
 
 
 def key_of(item: Item) -> Item:

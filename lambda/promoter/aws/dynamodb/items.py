@@ -90,6 +90,11 @@ def waiting_of(record: Record, next_try: datetime) -> dict[str, Any]:
     }
 
 
+def accepted(record: Record, at: datetime) -> dict[str, Any]:
+    """Return what tells the stream that a request is accepted to wait; the next write of the item removes it."""
+    return {"accepted": {"S": keys.sortable(at)}} if record.trigger is Trigger.REQUEST else {}
+
+
 def waits_until(record: Record) -> str:
     """Return until when a record's promotion waits, and after how many leases.
 

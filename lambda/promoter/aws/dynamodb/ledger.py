@@ -164,9 +164,9 @@ class DynamoLedger:
         held = f"lease={values.text(lease.token)}"
         changed = items.changed_parts(record, lease.record)
         if record.outcome is Outcome.WAITING:
-            again = (
-                changed | items.waiting_of(record, waiting.next_try(record, self._now())) | items.wait_of(record)
-            )
+            now, is_new = self._now(), lease.record.wait is None or lease.record.wait.seen is None
+            again = changed | items.waiting_of(record, waiting.next_try(record, now)) | items.wait_of(record)
+            again |= items.accepted(record, now) if is_new else {}
             change = f"SET {values.assigned(again)} REMOVE lease"
         else:
             ended = changed | items.end_of(record, self._history)

@@ -35,8 +35,8 @@ class DynamoWaitingPromotions:
         if record.trigger is Trigger.SCAN:
             return self._accept_event(record, next_try, after)
         seen = record.wait.seen if record.wait and record.wait.seen else {}
-        first = records.first(record, items.waiting_of(record, next_try), after, self._table.region)
-        changes = [first]
+        waits = items.waiting_of(record, next_try) | items.accepted(record, self._now())
+        changes = [records.first(record, waits, after, self._table.region)]
         changes += [
             leases.unmoved(keys.head(self._table.region, record.repository, tag), each)
             for tag, each in seen.items()
@@ -80,7 +80,7 @@ class DynamoWaitingPromotions:
         waits = values.condition(records.still_waits(before, values))
         changed = items.document_parts(record) | items.waiting_of(record, next_try) | items.wait_of(record)
         key = keys.promotion(record.promotion_id)
-        change = f"SET {values.assigned(changed)}"
+        change = f"SET {values.assigned(changed)} REMOVE accepted"
         return self._table.update(key, change, NOT_WRITTEN, **waits | values.members())
 
     def due(self, now: datetime) -> Iterator[str]:
