@@ -12,6 +12,7 @@ from constructs import Construct
 
 from infra.settings import Settings
 from promoter.aws.dynamodb.table import INDEX
+from promoter.domain.model import Outcome
 from promoter.domain.names import SERVICE
 
 # Only the actions that the code calls. A transaction needs the rights of its parts (DynamoDB developer guide, "IAM
@@ -19,14 +20,22 @@ from promoter.domain.names import SERVICE
 RIGHTS = [
     "dynamodb:BatchGetItem",
     "dynamodb:BatchWriteItem",
+    "dynamodb:ConditionCheckItem",
     "dynamodb:DeleteItem",
     "dynamodb:GetItem",
     "dynamodb:PutItem",
     "dynamodb:Query",
     "dynamodb:UpdateItem",
 ]
-# Records only: rows of histories have outcomes too.
-ENDED = {"NewImage": {"sk": {"S": ["record"]}, "outcome": {"S": lambda_.FilterRule.exists()}}}
+# Records only: rows of histories have outcomes too. A record that waits changes at every try: only the change with
+# which it begins to wait is announced.
+RECORD = {"sk": {"S": lambda_.FilterRule.is_equal("record")}}
+OTHER_THAN_WAITING = lambda_.FilterRule.not_equals(Outcome.WAITING)
+ENDED = {"NewImage": {**RECORD, "outcome": {"S": OTHER_THAN_WAITING}}}
+WAITS = {
+    "NewImage": {**RECORD, "outcome": {"S": lambda_.FilterRule.is_equal(Outcome.WAITING)}},
+    "OldImage": {"outcome": {"S": [*lambda_.FilterRule.not_exists(), *OTHER_THAN_WAITING]}},
+}
 DRIFTED = {"NewImage": {"drift": {"S": lambda_.FilterRule.exists()}}}
 
 # Retries of a batch of the stream. They last more than an hour if each ends with a time-out.
@@ -65,7 +74,7 @@ class PromoterTable(Construct):
         role.add_to_principal_policy(iam.PolicyStatement(actions=RIGHTS, resources=arns))
 
     def stream_to(self, function: lambda_.Function, *, unannounced: sqs.IQueue) -> None:
-        """Invoke the function for outcomes and drift; it sends to `unannounced` what it cannot announce.
+        """Invoke the function for outcomes, waits and drift; it sends to `unannounced` what it cannot announce.
 
         If the function cannot do that either, Lambda itself sends the batch to the queue, after RETRIES or 20
         hours. The limit is below the 24 hours of the stream, after which records are lost without a trace.
@@ -80,8 +89,7 @@ class PromoterTable(Construct):
                 max_record_age=Duration.hours(20),
                 on_failure=sources.SqsDlq(unannounced),
                 filters=[
-                    lambda_.FilterCriteria.filter({"dynamodb": ENDED}),
-                    lambda_.FilterCriteria.filter({"dynamodb": DRIFTED}),
+                    lambda_.FilterCriteria.filter({"dynamodb": changed}) for changed in (ENDED, WAITS, DRIFTED)
                 ],
             )
         )

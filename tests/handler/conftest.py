@@ -13,9 +13,9 @@ import pytest
 from promoter import handler, telemetry, wiring
 from promoter.settings import Settings
 from tests.support import described
-from tests.support.ledgers import InMemoryLedger, InMemoryRuns, dependencies
+from tests.support.ledgers import InMemoryLedger, InMemoryRuns, InMemoryWakeUps, dependencies
 from tests.support.policies import ACCOUNT, gate, policy, rule
-from tests.support.registries import InMemoryDeferredPromotions, InMemoryRegistry, KnownImageFacts
+from tests.support.registries import InMemoryRegistry, KnownImageFacts
 
 REGION = "eu-central-1"
 EVENTS_QUEUE, FAILED_QUEUE = "https://sqs.example/events", "https://sqs.example/failed"
@@ -47,8 +47,8 @@ def image_facts() -> KnownImageFacts:
 
 
 @pytest.fixture
-def deferred_promotions() -> InMemoryDeferredPromotions:
-    return InMemoryDeferredPromotions()
+def wake_ups() -> InMemoryWakeUps:
+    return InMemoryWakeUps()
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def logs(
 def invoke(
     registry: InMemoryRegistry,
     image_facts: KnownImageFacts,
-    deferred_promotions: InMemoryDeferredPromotions,
+    wake_ups: InMemoryWakeUps,
     ledger: InMemoryLedger,
     runs: InMemoryRuns,
     monkeypatch: pytest.MonkeyPatch,
@@ -109,11 +109,11 @@ def invoke(
             wiring.registry(),
             wiring.image_facts(),
             ledger=ledger,
+            wake_ups=wake_ups,
             operators=Settings.read().operators,
         ),
     )
     monkeypatch.setattr(wiring, "reconcile_runs", lambda: runs)
-    monkeypatch.setattr(wiring, "deferred_promotions", lambda: deferred_promotions)
     monkeypatch.setenv("PROMOTER_REGISTRY_ID", ACCOUNT)
     monkeypatch.setenv("AWS_REGION", REGION)
     monkeypatch.setenv("PROMOTER_TABLE", "table")
