@@ -61,8 +61,8 @@ class World:
     def ask(self, **members: Any) -> Answer:
         """Send a request that may wait for a day."""
         wait = Wait(self.now + DAY)
-        members = {"image_tags": ("prod",), "asked_at": self.now, "wait": wait} | members
-        return use_case.promote(promotion(**members), self.here)
+        usual: dict[str, Any] = {"image_tags": ("prod",), "asked_at": self.now, "wait": wait}
+        return use_case.promote(promotion(**usual | members), self.here)
 
     def wake(self, promotion_id: str = "p-1") -> Answer:
         """Try a promotion that waits."""
@@ -487,7 +487,7 @@ def test_an_event_that_came_while_it_was_accepted_is_not_missed(world: World) ->
         world.scanned()
         return add(*members)
 
-    here.wake_ups.add = scan_meanwhile  # type: ignore[method-assign]
+    here.wake_ups.add = scan_meanwhile  # type: ignore[method-assign,assignment]
     asked = promotion(image_tags=("prod",), asked_at=NOW, wait=Wait(NOW + DAY))
 
     assert isinstance(use_case.promote(asked, here), Promoted)
