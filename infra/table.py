@@ -27,16 +27,18 @@ RIGHTS = [
     "dynamodb:Query",
     "dynamodb:UpdateItem",
 ]
-# Records only: rows of histories have outcomes too. A record that waits changes at every try: only the change with
-# which it begins to wait is announced.
-RECORD = {"sk": {"S": lambda_.FilterRule.is_equal("record")}}
-OTHER_THAN_WAITING = lambda_.FilterRule.not_equals(Outcome.WAITING)
-ENDED = {"NewImage": {**RECORD, "outcome": {"S": OTHER_THAN_WAITING}}}
-WAITS = {
-    "NewImage": {**RECORD, "outcome": {"S": lambda_.FilterRule.is_equal(Outcome.WAITING)}},
-    "OldImage": {"outcome": {"S": [*lambda_.FilterRule.not_exists(), *OTHER_THAN_WAITING]}},
+# Records only: rows of histories have outcomes too. A record that waits changes at every try; only the change with
+# which a request is accepted has the attribute `accepted`.
+EXISTS, RECORD = lambda_.FilterRule.exists(), {"sk": {"S": lambda_.FilterRule.is_equal("record")}}
+ENDED = {"NewImage": {**RECORD, "outcome": {"S": lambda_.FilterRule.not_equals(Outcome.WAITING)}}}
+ACCEPTED = {
+    "NewImage": {
+        **RECORD,
+        "outcome": {"S": lambda_.FilterRule.is_equal(Outcome.WAITING)},
+        "accepted": {"S": EXISTS},
+    }
 }
-DRIFTED = {"NewImage": {"drift": {"S": lambda_.FilterRule.exists()}}}
+DRIFTED = {"NewImage": {"drift": {"S": EXISTS}}}
 
 # Retries of a batch of the stream. They last more than an hour if each ends with a time-out.
 RETRIES = 200
@@ -74,9 +76,9 @@ class PromoterTable(Construct):
         role.add_to_principal_policy(iam.PolicyStatement(actions=RIGHTS, resources=arns))
 
     def stream_to(self, function: lambda_.Function, *, unannounced: sqs.IQueue) -> None:
-        """Invoke the function for outcomes, waits and drift; it sends to `unannounced` what it cannot announce.
+        """Invoke the function for outcomes, accepted requests and drift.
 
-        If the function cannot do that either, Lambda itself sends the batch to the queue, after RETRIES or 20
+        It sends to `unannounced` what it cannot announce. If the function cannot do that either, Lambda itself sends the batch to the queue, after RETRIES or 20
         hours. The limit is below the 24 hours of the stream, after which records are lost without a trace.
         """
         function.add_event_source(
@@ -89,7 +91,7 @@ class PromoterTable(Construct):
                 max_record_age=Duration.hours(20),
                 on_failure=sources.SqsDlq(unannounced),
                 filters=[
-                    lambda_.FilterCriteria.filter({"dynamodb": changed}) for changed in (ENDED, WAITS, DRIFTED)
+                    lambda_.FilterCriteria.filter({"dynamodb": changed}) for changed in (ENDED, ACCEPTED, DRIFTED)
                 ],
             )
         )

@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
 import click
 
-from ecr_promoter import debugging, exits
-from ecr_promoter.exits import CommandError
+from ecr_promoter import debugging, exits, streams
+from ecr_promoter.exits import CommandError, UsageMistake
 from ecr_promoter.harmless import one_line
 from ecr_promoter.program import NAME, program
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
+    if arguments is None:
+        streams.prepare()
     line = list(sys.argv[1:] if arguments is None else arguments)
     debugging.switch(on="--debug" in line)
     try:
+        require_text(line)
         ended = program.main(line, prog_name=NAME, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return exits.USAGE
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python's own flush finds no pipe
-        return exits.DONE
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost edge: no user sees a traceback
         exit_code, message = ending(error)
         click.echo(f"{NAME}: {one_line(message)}", err=True)
         debugging.tell_error(error)
         return exit_code
     return ended if isinstance(ended, int) else exits.DONE
+
+
+def require_text(line: Sequence[str]) -> None:
+    """Raise UsageMistake for bytes that are not text in the user's encoding: no request could have them."""
+    for number, each in enumerate(line, start=1):
+        if not each.isascii() and each != each.encode(errors="replace").decode():
+            raise UsageMistake(f"Argument {number} is not text in UTF-8: {each}. Correct it.")
 
 
 def ending(error: BaseException) -> tuple[int, str]:

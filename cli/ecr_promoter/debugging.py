@@ -6,6 +6,8 @@ import sys
 import traceback
 from collections.abc import Mapping
 
+from ecr_promoter.harmless import one_line
+
 SECRET = ("authorization", "x-amz-security-token", "cookie", "set-cookie")
 MOST = 4_000  # characters of a body
 _on = False
@@ -18,9 +20,9 @@ def switch(*, on: bool) -> None:
 
 
 def tell(text: str) -> None:
-    """Print a line on stderr, if the user asked for it."""
+    """Print a line on stderr, if the user asked for it. What servers say commands nothing."""
     if _on:
-        print(f"debug: {text}", file=sys.stderr)  # noqa: T201 - for people, beside the answer
+        print(f"debug: {one_line(text)}", file=sys.stderr)  # noqa: T201 - for people, beside the answer
 
 
 def tell_request(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> None:

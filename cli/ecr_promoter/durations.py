@@ -38,8 +38,11 @@ class Moment(click.ParamType[str]):
         """Return the moment in ISO 8601."""
         text = str(value).strip()
         if read := re.fullmatch(r"(\d{1,9})([smhd])", text):
-            span = timedelta(seconds=int(read[1]) * SECONDS[read[2]])
-            return (datetime.now(UTC) + self._direction * span).isoformat(timespec="seconds")
+            try:
+                span = timedelta(seconds=int(read[1]) * SECONDS[read[2]])
+                return (datetime.now(UTC) + self._direction * span).isoformat(timespec="seconds")
+            except OverflowError:
+                self.fail(f"{value!r} is too long: there is no such year.", param, ctx)
         try:
             moment = datetime.fromisoformat(text)
         except ValueError:

@@ -15,13 +15,21 @@ from typing import Any, ClassVar
 
 DONE, USAGE, REFUSED, FAILED, WAITING = 0, 2, 3, 4, 5
 
-OF_OUTCOME = {"REFUSED": REFUSED, "FAILED": FAILED, "WAITING": WAITING, None: WAITING}
-"""The exit codes of outcomes that are not 0. A promotion without an outcome is still running."""
+OF_OUTCOME = {
+    "PROMOTED": DONE,
+    "UNCHANGED": DONE,
+    "PLANNED": DONE,
+    "REFUSED": REFUSED,
+    "FAILED": FAILED,
+    "WAITING": WAITING,
+    None: WAITING,
+}
+"""The exit codes of outcomes. A promotion without an outcome is still running."""
 
 
 def code_of(outcome: str | None) -> int:
-    """Return the exit code for the outcome of a promotion."""
-    return OF_OUTCOME.get(outcome, DONE)
+    """Return the exit code for the outcome of a promotion. One that is not known here is not a success."""
+    return OF_OUTCOME.get(outcome, FAILED)
 
 
 class CommandError(Exception):

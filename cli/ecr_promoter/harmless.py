@@ -10,7 +10,12 @@ COMMAND = re.compile(r"^(\s*)(::|##\[)", re.MULTILINE)
 
 def one_line(text: str) -> str:
     """Return a text on one line, with a mark for each character that a terminal would obey, such as ESC."""
-    return "".join(each if each.isprintable() else "\ufffd" for each in " ".join(text.split()))
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str, *, but: str = "") -> str:
+    """Return a text with a mark for each character that a terminal would obey, `but` for some of them."""
+    return "".join(each if each.isprintable() or each in but else "\ufffd" for each in text)
 
 
 def log_lines(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import update_wrapper
 from typing import Any
 
@@ -15,6 +16,8 @@ from ecr_promoter.output.show import show
 from ecr_promoter.settings import DEFAULT_STACK, Settings
 
 FORMATS = ("table", "json", "yaml", "text")
+SECONDS = click.IntRange(0, 86_400)
+"""As the AWS CLI has time limits: whole seconds, and 0 is no limit."""
 
 
 def read_query(_: click.Context, __: click.Parameter, text: str | None) -> Any:
@@ -26,6 +29,8 @@ def read_query(_: click.Context, __: click.Parameter, text: str | None) -> Any:
 
     try:
         return jmespath.compile(text)
+    except RecursionError as error:
+        raise click.BadParameter("It is nested too deeply.") from error
     except JMESPathError as error:
         first = str(error).splitlines()[0]
         raise click.BadParameter(f"{first} See https://jmespath.org for how to write a query.") from error
@@ -61,10 +66,14 @@ SHARED: dict[str, click.Option] = {
         ),
         click.Option(["--ca-bundle"], metavar="FILE", help="Certificates to trust instead of the usual ones."),
         click.Option(
-            ["--connect-timeout", "--cli-connect-timeout"], type=float, default=10, hidden=True, metavar="SECONDS"
+            ["--connect-timeout", "--cli-connect-timeout"],
+            type=SECONDS,
+            default=10,
+            hidden=True,
+            metavar="SECONDS",
         ),
         click.Option(
-            ["--read-timeout", "--cli-read-timeout"], type=float, default=60, hidden=True, metavar="SECONDS"
+            ["--read-timeout", "--cli-read-timeout"], type=SECONDS, default=60, hidden=True, metavar="SECONDS"
         ),
         click.Option(
             ["--retry-for"],
@@ -130,7 +139,8 @@ def with_settings(serve: Callable[..., int]) -> Callable[..., int]:
             return serve(settings, **parameters)
         except CommandError as error:
             if error.document is not None and settings.query is None:
-                show(settings, error.document, promotions.answered)
+                with suppress(CommandError):  # what cannot be written does not change how the promotion ended
+                    show(settings, error.document, promotions.answered)
             raise
 
     return update_wrapper(served, serve)

@@ -66,7 +66,8 @@ def loaded(name: str, value: str) -> str:
     """Return the value, or the content of the file that it names: byte for byte, no newline is changed."""
     for prefix in (TEXT, BYTES):
         if value.startswith(prefix):
-            path = Path(os.path.expandvars(value.removeprefix(prefix))).expanduser()
+            # Path.expanduser would raise for a user whom this machine does not know.
+            path = Path(os.path.expandvars(os.path.expanduser(value.removeprefix(prefix))))  # noqa: PTH111
             try:
                 return path.read_bytes().decode("utf-8")
             except OSError as error:

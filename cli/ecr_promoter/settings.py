@@ -10,7 +10,10 @@ DEFAULT_STACK = "EcrPromoter"
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of every command. `output` and `stack` are None where the user named none."""
+    """The options of every command. `output` and `stack` are None where the user named none.
+
+    The time limits are seconds; 0 is no limit.
+    """
 
     api_url: str | None = None
     stack: str | None = None
@@ -19,10 +22,15 @@ class Settings:
     token: bool = False
     audience: str = "ecr-promoter"
     ca_bundle: str | None = None
-    connect_timeout: float = 10
-    read_timeout: float = 60
+    connect_timeout: int = 10
+    read_timeout: int = 60
     retry_for: float = 60
     output: str | None = None
     query: Any = None
     color: str = "auto"
     debug: bool = False
+
+    @property
+    def timeouts(self) -> tuple[int | None, int | None]:
+        """The seconds to wait for a connection and for an answer, as botocore takes them; None is no limit."""
+        return self.connect_timeout or None, self.read_timeout or None

@@ -173,11 +173,12 @@ def main(command_line: Sequence[str]) -> int:
     """Print each decision; return 0 if the policy would promote, 1 if not, 2 for a wrong question."""
     now = datetime.now(UTC)
     options = arguments(now).parse_args(command_line)
-    as_of = min(options.at, now).astimezone(UTC).date()  # an exception that expires later is still in the policy
     try:
+        # An exception that expires later is still in the policy.
+        as_of = min(options.at, now).astimezone(UTC).date()
         policy = load(file.read(options.policy, today=as_of).compiled(), registry_id=OWN_ACCOUNT)
         verdicts = list(explain(policy, question(options)))
-    except (file.PolicyError, OSError, ValueError) as error:
+    except (file.PolicyError, OSError, ValueError, OverflowError, RecursionError) as error:
         print(error, file=sys.stderr)
         return WRONG_USE
     source = f"{ImageId(options.tag, options.digest)}" or NAMELESS
@@ -189,7 +190,10 @@ def main(command_line: Sequence[str]) -> int:
 
 
 def _hours(text: str) -> timedelta:
-    return timedelta(hours=float(text))
+    try:
+        return timedelta(hours=float(text))
+    except OverflowError as error:
+        raise argparse.ArgumentTypeError(f"{text} hours are longer than there has been time") from error
 
 
 def _time(text: str) -> datetime:

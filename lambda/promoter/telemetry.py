@@ -9,12 +9,12 @@ from aws_lambda_powertools import Logger
 from promoter import metrics
 from promoter.domain import documents
 from promoter.domain.answers import Answer, NotPromoted, Waiting
-from promoter.domain.errors import PromoterError
+from promoter.domain.errors import Cancelled, PromoterError
 from promoter.domain.model import Outcome, Promoted, Promotion, Trigger
 from promoter.domain.names import SERVICE
 
 if TYPE_CHECKING:
-    from promoter.domain.records import WakeUp
+    from promoter.domain.records import Record, WakeUp
     from promoter.promotion.reconcile import Reconciled
 
 MOST_LOGGED = 300
@@ -96,6 +96,24 @@ def report_waiting(wake_up: WakeUp, awaited: str) -> None:
         registry_id=wake_up.repository.registry_id,
         awaited=awaited,
     )
+
+
+def report_cancelled(record: Record) -> None:
+    """Log and count a promotion that was cancelled while it waited; its `detail` says by whom."""
+    logger.info(
+        "promotion cancelled",
+        promotion_id=record.promotion_id,
+        trigger=record.trigger,
+        repository=record.repository.name,
+        registry_id=record.repository.registry_id,
+        rule=record.rule,
+        caller=record.caller,
+        outcome=record.outcome,
+        code=record.code,
+        detail=record.detail,
+    )
+    metrics.count_refusals({Cancelled.code})
+    metrics.count_promotion(record.trigger, Outcome.REFUSED, milliseconds=0)
 
 
 def comes_again(promotion: Promotion, error: PromoterError) -> bool:

@@ -136,9 +136,6 @@ def _patterns() -> None:
     eventbridge._parse_pattern_text = partial(patterns.parse, eventbridge._parse_pattern_text)
     eventbridge._matches_alternative = patterns.matches
     eventbridge._event_from_test_payload = partial(patterns.test_payload, eventbridge._event_from_test_payload)
-    # Filters of event source mappings have the syntax of event patterns (Lambda developer guide, "Control which
-    # events Lambda sends to your function"). ministack's own matcher never finds a nested member absent.
-    lambda_svc._match_esm_filter = eventbridge._matches_detail
     create_rule = provisioners._eb_rule_create
 
     def create(logical_id: str, properties: Mapping[str, Any], stack_name: str) -> Any:

@@ -135,3 +135,111 @@ def test_debug_shows_no_secret(run: Run, api: FakeApi, monkeypatch: pytest.Monke
     assert "(secret)" in signed
     for secret in ("the-session-token", "a.job.token", "Signature="):
         assert secret not in signed + with_token
+
+
+@pytest.mark.parametrize(
+    "secret", ["the-secret\nx-other: 1", "the-secret\r\n\r\nx", "the-secret→"], ids=["line", "lines", "not latin"]
+)
+@pytest.mark.parametrize("variable", ["ECR_PROMOTER_TOKEN", "AWS_SESSION_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"])
+def test_a_secret_that_cannot_be_sent_is_not_shown(
+    run: Run, api: FakeApi, monkeypatch: pytest.MonkeyPatch, variable: str, secret: str
+) -> None:
+    """A secret that was stored with a newline is common. The HTTP client's error repeats it, ours does not."""
+    monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", f"{api.url}/token")
+    monkeypatch.setenv(variable, secret)
+    line = (*ASK, "--token") if variable.startswith("ACTIONS") else ASK
+
+    ended = run(*line, "--debug")
+
+    assert (ended.exit_code, api.asked) == (2, [])
+    assert "Set it again" in ended.stderr
+    assert "the-secret" not in ended.stderr
+
+
+def test_a_secret_is_not_shown_to_who_looks_for_the_api_either(
+    run: Run, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CloudFormation is asked by boto3, whose error repeats it too."""
+    monkeypatch.delenv("ECR_PROMOTER_API_URL")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", api.url)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "the-secret\n")
+
+    ended = run(*ASK, "--debug")
+
+    assert (ended.exit_code, api.asked) == (2, [])
+    assert "the-secret" not in ended.stderr
+
+
+@pytest.mark.parametrize(("status", "exit_code"), [(0, 4), (500, 4), (503, 4), (403, 2), (404, 2)])
+def test_a_token_that_github_does_not_give_is_told(
+    run: Run, api: FakeApi, monkeypatch: pytest.MonkeyPatch, status: int, exit_code: int
+) -> None:
+    """Exit code 4 where a retry may help; 2 where the job lacks the right."""
+    monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", f"{api.url}/token")
+    monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "the-jobs-secret")
+    api.answer("GET /token", {}, status)
+
+    ended = run(*ASK, "--token")
+
+    assert ended.exit_code == exit_code
+    assert "GitHub" in ended.stderr
+    assert "bug" not in ended.stderr
+
+
+EXPIRED = (
+    '{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "the-secret", "SessionToken": "the-secret", '
+    '"Expiration": "2020-01-01T00:00:00Z"}'
+)
+
+
+@pytest.mark.parametrize(("prints", "words"), [(EXPIRED, "still expired"), ("the-secret", "AWS files")])
+def test_credentials_of_a_process_that_are_no_use_are_told(
+    run: Run, api: FakeApi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, prints: str, words: str
+) -> None:
+    """Exit code 2, one line, without what the process printed."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    (tmp_path / "printed").write_text(prints)
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = cat {tmp_path / 'printed'}\n")
+
+    ended = run(*ASK, "--debug")
+
+    assert (ended.exit_code, api.asked) == (2, [])
+    assert words in ended.stderr
+    assert "the-secret" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "config"),
+    [
+        ({"AWS_ENDPOINT_URL": "not a URL"}, ""),
+        ({"AWS_REGION": "not a region"}, ""),
+        ({}, "this is not a file of settings"),
+        ({"AWS_DEFAULTS_MODE": "none"}, ""),
+    ],
+)
+def test_a_mistake_in_the_settings_of_aws_is_told(
+    run: Run, api: FakeApi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str], config: str
+) -> None:
+    """Exit code 2: nothing was sent."""
+    (tmp_path / "config").write_text(config)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    ended = run("diff", "team/web", "prod", "staging")
+
+    assert (ended.exit_code, api.asked) == (2, [])
+    assert "Correct the options, the environment or the AWS files" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_an_answer_that_is_not_of_aws_is_told(run: Run, api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that wants a login answers in place of CloudFormation."""
+    monkeypatch.delenv("ECR_PROMOTER_API_URL")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", api.url)
+    api.answer("POST /", "<html>Log in")
+
+    ended = run(*ASK)
+
+    assert ended.exit_code == 4
+    assert "not an answer of AWS" in ended.stderr

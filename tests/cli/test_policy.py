@@ -89,3 +89,43 @@ def test_a_clone_that_is_not_set_up_says_how(run: Run, tmp_path: Path) -> None:
 
     assert ended.exit_code == 2
     assert "Run `make setup` there" in ended.stderr
+
+
+def test_a_policy_that_is_not_there_is_wrong_use(run: Run, tmp_path: Path) -> None:
+    """Exit code 2, as for `policy explain`. 3 is for mistakes in a policy."""
+    ended = run("policy", "check", str(tmp_path / "none.yaml"), "--clone", str(CLONE))
+
+    assert ended.exit_code == 2
+    assert "none.yaml is not a file" in ended.stderr
+
+
+def test_a_python_that_cannot_be_run_says_how_to_make_one(run: Run, tmp_path: Path) -> None:
+    """Such as the rest of a clone that was moved to another machine."""
+    for name in (policy.MARK, policy.PYTHON):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+
+    ended = run("policy", "check", str(tmp_path / policy.MARK), "--clone", str(tmp_path))
+
+    assert ended.exit_code == 2
+    assert "Run `make setup` there" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "option",
+    [("--age", "1e300"), ("--age", "999999999"), ("--at", "0001-01-01T00:00:00+14:00"), ("--findings", "{deep}")],
+)
+def test_a_question_that_cannot_be_asked_is_wrong_use(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], option: tuple[str, str]
+) -> None:
+    """Exit code 2, and no traceback: 3 would say that the policy refuses."""
+    deep = tmp_path / "deep.json"
+    deep.write_text("[" * 100_000)
+    name, value = option
+
+    line = ("policy", "explain", "--repository", "team/web", "--tag", "build-42", name, value.format(deep=deep))
+    exit_code, printed, told = run_in(CLONE, *line, capfd=capfd)
+
+    assert (exit_code, printed) == (2, "")
+    assert told
+    assert "Traceback" not in told

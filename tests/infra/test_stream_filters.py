@@ -36,10 +36,13 @@ def record(**texts: str) -> dict[str, str]:
 
 
 WAITS = record(outcome="WAITING", listedAt="2026-11-24T10:00:00Z#p")
+ACCEPTED = WAITS | {"accepted": "2026-11-24T09:50:00Z"}
 
 
 @pytest.mark.parametrize("outcome", ["PROMOTED", "UNCHANGED", "REFUSED", "FAILED"])
-@pytest.mark.parametrize("old", [None, record(lease="l"), WAITS], ids=["new", "under way", "waited"])
+@pytest.mark.parametrize(
+    "old", [None, record(lease="l"), WAITS, ACCEPTED], ids=["new", "under way", "waited", "accepted"]
+)
 def test_every_end_of_a_promotion_invokes_the_announcer(
     template: Template, outcome: str, old: dict[str, str] | None
 ) -> None:
@@ -52,16 +55,22 @@ def test_every_end_of_a_promotion_invokes_the_announcer(
     [None, record(lease="l"), record(outcome="REFUSED", code="expired")],
     ids=["new", "under way", "ended before"],
 )
-def test_a_promotion_that_begins_to_wait_invokes_the_announcer(
+def test_a_request_that_is_accepted_to_wait_invokes_the_announcer(
     template: Template, old: dict[str, str] | None
 ) -> None:
     """Also under an Idempotency-Key whose earlier promotion has ended."""
-    assert invokes(template, WAITS, old)
+    assert invokes(template, ACCEPTED, old)
 
 
-def test_a_try_of_a_promotion_that_waits_invokes_nothing(template: Template) -> None:
+@pytest.mark.parametrize("old", [ACCEPTED, WAITS, record(lease="l")], ids=["first", "later", "with a lease"])
+def test_a_try_of_a_promotion_that_waits_invokes_nothing(template: Template, old: dict[str, str]) -> None:
     """It changes when the promotion is tried next, every half hour for as long as it waits."""
-    assert not invokes(template, WAITS | {"listedAt": "2026-11-24T10:30:00Z#p"}, WAITS)
+    assert not invokes(template, WAITS | {"listedAt": "2026-11-24T10:30:00Z#p"}, old)
+
+
+def test_a_promotion_by_event_waits_without_an_invocation(template: Template) -> None:
+    """Every push waits for its scans."""
+    assert not invokes(template, WAITS, None)
 
 
 @pytest.mark.parametrize(

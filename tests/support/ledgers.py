@@ -407,6 +407,7 @@ def dependencies(
     wake_ups: InMemoryWakeUps | None = None,
     operators: tuple[str, ...] = (),
     now: Callable[[], datetime] | None = None,
+    pause: Callable[[float], None] = lambda _: None,
 ) -> Dependencies:
     """Put dependencies together of which a test says only what it is about; nobody waits.
 
@@ -426,5 +427,5 @@ def dependencies(
         patience=timedelta(seconds=10),
         operators=operators,
         now=now or ledger.clock,
-        pause=lambda _: None,
+        pause=pause,
     )

@@ -32,10 +32,24 @@ def find(settings: Settings, session: Callable[[], Session]) -> str:
 
 def checked(url: str) -> str:
     """Return the address if it is one. Raises UsageMistake."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+    if "@" in url:  # the text may have a password, so it is not repeated
+        raise UsageMistake(
+            "The address of the API has an @. It is https:// and a host, without a user or a password."
+        )
+    if not is_address(url):
         raise UsageMistake(f"{url} is not the address of an API. It looks like https://….amazonaws.com.")
     return url.rstrip("/")
+
+
+def is_address(url: str) -> bool:
+    """Say whether a text is an address to which paths can be added."""
+    try:
+        parts = urlsplit(url)
+        port_is_good = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    plain = url.isprintable() and not set(url) & set(" ?#\\")
+    return plain and port_is_good and parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def require_private(url: str) -> None:

@@ -32,8 +32,8 @@ def client(session: Session, service: str, settings: Settings) -> Any:
 
     config = Config(
         retries={"mode": "standard", "total_max_attempts": 5},
-        connect_timeout=settings.connect_timeout,
-        read_timeout=settings.read_timeout,
+        connect_timeout=settings.timeouts[0],
+        read_timeout=settings.timeouts[1],
         user_agent_extra="ecr-promoter",
     )
     with told():
@@ -44,6 +44,7 @@ def client(session: Session, service: str, settings: Settings) -> Any:
 def told() -> Iterator[None]:
     """Turn what boto3 raises into one line that says what to do."""
     from botocore import exceptions as aws
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -53,14 +54,29 @@ def told() -> Iterator[None]:
         raise UsageMistake("No AWS Region is known. Name one with --region or AWS_REGION.") from error
     except (aws.NoCredentialsError, aws.PartialCredentialsError, aws.CredentialRetrievalError) as error:
         raise UsageMistake(f"{_sentence(error)} {SIGN_IN}.") from error
-    except (aws.SSOError, aws.TokenRetrievalError) as error:
+    except (aws.SSOError, aws.TokenRetrievalError, RuntimeError) as error:  # botocore's for expired credentials
         raise UsageMistake(f"{_sentence(error)} {SIGN_IN}.") from error
     except aws.ClientError as error:
         raise Failed(_refused(error)) from error
     except (aws.HTTPClientError, aws.ConnectionError) as error:
+        require_sent(error)
         raise Failed(f"{_sentence(error)} Check the network and the Region, then try again.") from error
-    except aws.BotoCoreError as error:
-        raise Failed(f"{_sentence(error)} Run again with --debug to see what was sent.") from error
+    except ResponseParserError as error:
+        raise Failed(f"{_sentence(error)} It is not an answer of AWS: check the network and the proxy.") from error
+    except (aws.BotoCoreError, ValueError, OSError) as error:  # such as an endpoint that is not a URL
+        raise UsageMistake(f"{_sentence(error)} Correct the options, the environment or the AWS files.") from error
+
+
+def require_sent(error: Any) -> None:
+    """Raise UsageMistake for a request with a header that HTTP does not allow.
+
+    The error of botocore and its cause have the value of the header, which may be a secret: nobody sees them.
+    """
+    cause = error.kwargs.get("error")
+    if isinstance(cause, UnicodeEncodeError) or str(cause).startswith("Invalid header"):
+        raise UsageMistake(
+            "A token or credential has a character that HTTP does not allow, such as a newline. Set it again."
+        ) from None
 
 
 EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired", "UnrecognizedClientException")

@@ -36,14 +36,14 @@ class Client:
     ) -> Any:
         """Send a request until it has an answer that stands; return its document.
 
-        Raises the error that the answer means. A request without a key is repeated as well: all others than
-        promotions and rollbacks do no harm twice.
+        Raises the error that the answer means, or Failed for an answer that is not the API's. A request without a
+        key is repeated as well: all others than promotions and rollbacks do no harm twice.
         """
         patience, content = Patience(self._retry_for), json.dumps(body).encode() if body is not None else None
         while True:
             got = self._attempt(method, path, query, content, key)
             if isinstance(got, Reply) and got.is_success:
-                return got.document
+                return problems.understood(got.status, got.document, self._url)
             after = patience.before_next(got, self._identity)
             if after is None:
                 raise _lost(got, key) if isinstance(got, Lost) else problems.error_of(got.status, got.document)
@@ -105,10 +105,8 @@ def wait_before(reply: Reply, pause: float) -> float | None:
     passes = code in problems.AGAIN if code else reply.status in (429, 500, 502, 503, 504)
     if not passes:
         return None
-    try:
-        return max(float(reply.headers.get("retry-after", "")), 0.1)
-    except ValueError:
-        return pause
+    seconds = reply.headers.get("retry-after", "")
+    return max(float(seconds), 0.1) if seconds.isdecimal() else pause
 
 
 def _lost(lost: Lost, key: str | None) -> Failed:

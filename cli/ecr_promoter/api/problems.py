@@ -79,6 +79,15 @@ AGAIN = frozenset(
 """The codes after which the same request may be sent again."""
 
 
+def understood(status: int, document: Any, url: str) -> dict[str, Any]:
+    """Return the document of a success. Raises Failed if a proxy or another server has answered."""
+    if isinstance(document, dict) and (status == 204 or document.keys() - {"message"}):
+        return document
+    raise Failed(
+        f"{url} gave an answer that is not the API's. Check --api-url and the proxy; --debug shows the answer."
+    )
+
+
 def error_of(status: int, document: Any) -> CommandError:
     """Return the error for an answer that is not a success."""
     code = document.get("code") if isinstance(document, Mapping) else None

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Mapping
 from urllib.parse import urlencode
 
-from ecr_promoter.api.transport import Reply
-from ecr_promoter.exits import UsageMistake
+from ecr_promoter.api.transport import Lost, Reply
+from ecr_promoter.exits import Failed, UsageMistake
 
 OWN = "ECR_PROMOTER_TOKEN"
 HOW = (
@@ -37,8 +37,13 @@ def obtain(audience: str, get: Get) -> str:
 def of_github(url: str, secret: str, audience: str, get: Get) -> str:
     """Ask GitHub for the job's OIDC token. Raises UsageMistake where it gives none."""
     address = f"{url}{'&' if '?' in url else '?'}{urlencode({'audience': audience})}"
-    reply = get(address, {"authorization": f"bearer {secret}", "accept": "application/json"})
+    try:
+        reply = get(address, {"authorization": f"bearer {secret}", "accept": "application/json"})
+    except Lost as lost:
+        raise Failed(f"GitHub did not answer when asked for a token: {lost}. Run the command again.") from lost
     token = reply.document.get("value") if isinstance(reply.document, Mapping) else None
+    if reply.status >= 500:
+        raise Failed(f"GitHub gave no token ({reply.status}). Run the command again.")
     if reply.status != 200 or not isinstance(token, str):
         raise UsageMistake(f"GitHub gave no token ({reply.status}). {HOW}.")
     return token

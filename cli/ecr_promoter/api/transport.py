@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ecr_promoter.api.aws import require_sent
 from ecr_promoter.settings import Settings
 
 
@@ -52,7 +53,7 @@ class Transport:
         self._session = URLLib3Session
         self._options: dict[str, Any] = {
             "verify": settings.ca_bundle or _default_bundle(),
-            "timeout": (settings.connect_timeout, settings.read_timeout),
+            "timeout": settings.timeouts,
         }
 
     def send(self, prepared: Any) -> Reply:
@@ -67,6 +68,7 @@ class Transport:
         except aws.SSLError as error:
             raise Lost(f"{error}. Name the certificates to trust with --ca-bundle", sent=False) from error
         except (aws.HTTPClientError, aws.ConnectionError) as error:
+            require_sent(error)
             raise Lost(f"{error}", sent=True) from error
         finally:
             session.close()

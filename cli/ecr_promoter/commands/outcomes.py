@@ -80,6 +80,8 @@ key_option = click.option(
 def ask(client: Client, settings: Settings, path: str, body: Any, *, key: str | None, waiting: Waiting) -> int:
     """Send a request for a promotion, follow it while it waits, show how it ended; return the exit code."""
     document = client.call("POST", path, body=body, key=key)
+    if "outcome" not in document:
+        raise Failed("The service answered without an outcome. --debug shows the answer; check --api-url.")
     if waiting.is_wanted and document.get("outcome") == "WAITING":
         document = answer_of(follow(client, settings, document, timeout=waiting.timeout))
     if error := error_of(document):

@@ -55,7 +55,9 @@ def policy() -> None:
 def check(file: Path | None, context: tuple[str, ...], clone: Path | None) -> int:
     """Check the policy FILE, or the clone's promotions.yaml. The exit code is 3 if it has mistakes."""
     found = find(clone)
-    line = [str(file or found / "promotions.yaml"), *arguments({"context": context})]
+    if file is not None and not file.is_file():
+        raise UsageMistake(f"{file} is not a file. Name the policy to check.")
+    line = [*arguments({"context": context}), "--", str(file or found / "promotions.yaml")]
     return run(found, "infra.policy.check", line)
 
 
@@ -118,5 +120,10 @@ def run(clone: Path, module: str, line: Sequence[str], *, start: Callable[..., A
         raise UsageMistake(f"{clone} is not set up. Run `make setup` there, then this command again.")
     path = os.pathsep.join([str(clone), str(clone / "lambda")])
     sys.stdout.flush()
-    done = start([str(python), "-m", module, *line], env=os.environ | {"PYTHONPATH": path}, check=False)
+    try:
+        done = start([str(python), "-m", module, *line], env=os.environ | {"PYTHONPATH": path}, check=False)
+    except OSError as error:
+        raise UsageMistake(
+            f"{python} cannot be run: {error.strerror}. Run `make setup` there, then this command again."
+        ) from error
     return {0: exits.DONE, 1: exits.REFUSED, 2: exits.USAGE}.get(done.returncode, exits.FAILED)

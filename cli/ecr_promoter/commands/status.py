@@ -9,7 +9,7 @@ import click
 from ecr_promoter import exits
 from ecr_promoter.api.connection import connect
 from ecr_promoter.durations import Duration
-from ecr_promoter.exits import Refused
+from ecr_promoter.exits import Refused, UsageMistake
 from ecr_promoter.following import follow
 from ecr_promoter.options import command
 from ecr_promoter.output import promotions
@@ -61,5 +61,7 @@ def cancel(settings: Settings, *, promotion_id: str) -> int:
 
 
 def path_of(promotion_id: str) -> str:
-    """Return the path of a promotion."""
+    """Return the path of a promotion. Raises UsageMistake for what would be the path of something else."""
+    if promotion_id in ("", ".", ".."):
+        raise UsageMistake(f"{promotion_id!r} is not a promotionId. Name one; `ecr-promoter list` shows them.")
     return f"/promotions/{quote(promotion_id, safe='')}"

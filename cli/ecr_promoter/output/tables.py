@@ -116,5 +116,5 @@ def moment(text: str | None) -> str | None:
         return None
     try:
         return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    except ValueError:
+    except (ValueError, OverflowError):
         return text

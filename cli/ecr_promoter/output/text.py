@@ -28,19 +28,20 @@ def _of_mapping(value: Mapping[str, Any], name: str | None, columns: Sequence[st
     else:
         row = [str(value.get(key, "")) for key in columns]
     if row:
-        yield "\t".join([name.upper(), *row] if name else row)
+        yield "\t".join(row if name is None else [name.upper(), *row])
     for key in sorted(set(value) - set(columns)):
         yield from _lines(value[key], key)
 
 
 def _of_list(value: list[Any], name: str | None) -> Iterator[str]:
     if any(isinstance(each, Mapping) for each in value):
-        plain = {key for each in value for key, member in each.items() if not _is_nested(member)}
+        rows = [each for each in value if isinstance(each, Mapping)]
+        plain = {key for each in rows for key, member in each.items() if not _is_nested(member)}
         for each in value:
             yield from _lines(each, name, sorted(plain))
         return
     scalars = [str(each) for each in value if not isinstance(each, list)]
-    if scalars and name:
+    if scalars and name is not None:
         yield from (f"{name.upper()}\t{each}" for each in scalars)
     elif scalars:
         yield "\t".join(scalars)

@@ -135,7 +135,8 @@ def cancel_promotion(event: Event, promotion_id: str) -> Response[str]:
 
     record = promotion_for(event, promotion_id, admit_operators)
     cancelled = waiting.cancel(record, gateway.caller(event), wiring.dependencies())
-    telemetry.logger.info("promotion cancelled", promotion_id=promotion_id, caller=gateway.caller(event))
+    if record.outcome is not cancelled.outcome:  # not by an earlier call
+        telemetry.report_cancelled(cancelled)
     return respond(documents.document(cancelled))
 
 
