@@ -8,7 +8,7 @@ from aws_lambda_powertools import Logger
 
 from promoter import metrics
 from promoter.domain import documents
-from promoter.domain.answers import Answer, NotPromoted, Waiting
+from promoter.domain.answers import Answer, NotPromoted, Waiting, promotion_id_of
 from promoter.domain.errors import Cancelled, PromoterError
 from promoter.domain.model import Outcome, Promoted, Promotion, Trigger
 from promoter.domain.names import SERVICE
@@ -52,7 +52,7 @@ def report(promotion: Promotion, answer: Answer, *, milliseconds: float) -> None
 def _described(promotion: Promotion, answer: Answer) -> dict[str, Any]:
     """Return what every record about a promotion says."""
     return {
-        "promotion_id": promotion.promotion_id,
+        "promotion_id": promotion_id_of(promotion, answer),
         "trigger": promotion.trigger,
         "repository": promotion.repository.name,
         "registry_id": promotion.repository.registry_id,
