@@ -12,6 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from promoter import telemetry, wiring
+from promoter.domain.answers import promotion_id_of
 from promoter.entrypoints import due, image_events, image_service, service
 from promoter.settings import Settings
 from promoter.telemetry import logger
@@ -125,7 +126,11 @@ def promotions(answers: Sequence[tuple[Promotion, Answer]]) -> dict[str, Any]:
     """Return how promotions ended, for the log."""
     return {
         "promotions": [
-            {"promotionId": promotion.promotion_id, "rule": promotion.rule, "outcome": answer.outcome}
+            {
+                "promotionId": promotion_id_of(promotion, answer),
+                "rule": promotion.rule,
+                "outcome": answer.outcome,
+            }
             for promotion, answer in answers
         ]
     }
