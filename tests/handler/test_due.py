@@ -68,7 +68,7 @@ def test_it_comes_back_and_does_the_rest(
     """From the queue of events, as a message of its own; it is announced and counted once, with all its tags."""
     registry.failure = None
     (message,) = sqs.sent
-    assert (message["QueueUrl"], messages(sqs)) == (EVENTS_QUEUE, [(3, Due(failed, 3))])
+    assert (message["QueueUrl"], messages(sqs)) == (EVENTS_QUEUE, [(3, Due((failed,), 3))])
 
     answer = invoke(queued(message["MessageBody"]))
 
@@ -85,7 +85,7 @@ def test_it_comes_back_less_and_less_often_and_at_last_no_more(failed: str, invo
     for message in sqs.sent:  # it grows meanwhile
         invoke(queued(message["MessageBody"]))
 
-    assert messages(sqs) == [(pause, Due(failed, pause)) for pause in (3, 6, 12, 24, 48, 96, 192)]
+    assert messages(sqs) == [(pause, Due((failed,), pause)) for pause in (3, 6, 12, 24, 48, 96, 192)]
 
 
 def test_one_that_waits_for_something_else_by_now_does_not_come_back(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,8 +16,8 @@ from promoter.domain.listing import Filter, Page
 from promoter.domain.model import ImageId, Outcome, TagMove, Trigger
 from promoter.domain.records import Record
 from promoter.domain.rule import Freeze
-from promoter.entrypoints import service
-from tests.handler.conftest import CALLER, http_event
+from promoter.entrypoints import due, service
+from tests.handler.conftest import CALLER, Sqs, http_event
 from tests.support.ledgers import InMemoryLedger
 from tests.support.policies import ACCOUNT
 from tests.support.registries import REPOSITORY, InMemoryRegistry, manifest
@@ -276,3 +277,26 @@ def test_a_list_of_what_ended_needs_a_repository(call: Call) -> None:
     status, problem = call("GET", "/promotions", query={"outcome": "REFUSED"})
 
     assert (status, problem["code"], problem["field"]) == (400, "invalid_request", "repositoryName")
+
+
+class Lifted:
+    """Freezes of which one is lifted."""
+
+    def lift(self, scope: Freeze) -> bool:
+        """Lift it."""
+        return True
+
+
+def test_lifting_a_freeze_has_what_waited_for_it_tried(
+    call: Call, ledger: InMemoryLedger, sqs: Sqs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a moment, when every environment of the function knows that the freeze is lifted."""
+    _, waits = call("POST", "/promotions", WAIT)
+    monkeypatch.setattr(wiring, "history", lambda: Listed(entry_of(ledger.records[waits["promotionId"]])))
+    monkeypatch.setattr(wiring, "freezes", Lifted)
+
+    assert call("DELETE", "/freeze", caller=OPERATOR, query={"repositories": "*"})[0] == 200
+
+    (message,) = sqs.sent
+    assert due.read(json.loads(message["MessageBody"])) == due.Due((waits["promotionId"],), due.FIRST_PAUSE)
+    assert message["DelaySeconds"] > 5
