@@ -19,10 +19,15 @@ from infra.metrics import own_metric
 from promoter.aws.dynamodb.table import INDEX
 from promoter.domain.model import Outcome, Trigger
 from promoter.domain.names import Metric
+from promoter.domain.waiting import LONGEST_PAUSE
 
 RUNBOOKS = "docs/operations/runbooks"  # a page for each `runbook` below
 MINUTE, SHORT, LONG = Duration.minutes(1), Duration.minutes(5), Duration.minutes(15)
 HOUR, DAY = 3600, 86_400  # seconds
+
+# Scans and signatures come within minutes. What has not come after six hours needs somebody to look at it, and a
+# request that waits for the default of a day has most of its time left.
+TOO_LONG = 6 * HOUR
 
 # How an alarm treats missing data.
 FINE = cloudwatch.TreatMissingData.NOT_BREACHING  # for metrics that are emitted only when something happens
@@ -230,6 +235,14 @@ class Alarms(Construct):
             runbook="failures-of-reconcile",
         )
         self._alarm(
+            "WaitsTooLong",
+            own_metric(Metric.LONGEST_WAIT).with_(period=_between_tries(minutes), statistic="Maximum"),
+            threshold=TOO_LONG,
+            missing=UNCHANGED,
+            says="A promotion has waited for six hours for something that may never come.",
+            runbook="long-waits",
+        )
+        self._alarm(
             "DriftChecksLate",
             own_metric(Metric.LONGEST_DRIFT_CHECK_INTERVAL).with_(period=LONG, statistic="Maximum"),
             threshold=max(HOUR, 2 * minutes * 60),
@@ -271,6 +284,15 @@ class Alarms(Construct):
             alarm.add_alarm_action(action)
             if tell_end:
                 alarm.add_ok_action(action)
+
+
+def _between_tries(minutes: int) -> Duration:
+    """Return a period in which every promotion that waits is tried: its pause, and two runs of reconcile.
+
+    A run reports on the promotions that it tries. One that runs less often than the pause tries all of them.
+    """
+    pause = LONGEST_PAUSE.total_seconds() / 60
+    return Duration.minutes(min(max(60, int(pause) + 2 * minutes), DAY // 60))
 
 
 def _of_dynamodb(name: str, dimensions: dict[str, str]) -> cloudwatch.Metric:

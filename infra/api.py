@@ -16,7 +16,7 @@ from infra.settings import Settings
 GET, POST, PUT, DELETE = api.HttpMethod.GET, api.HttpMethod.POST, api.HttpMethod.PUT, api.HttpMethod.DELETE
 ROUTES = {
     "/promotions": [POST, GET],
-    "/promotions/{promotionId}": [GET],
+    "/promotions/{promotionId}": [GET, DELETE],
     "/promotions/{promotionId}/rollback": [POST],
     "/rollback": [POST],
     "/heads": [GET],

@@ -81,8 +81,11 @@ class Dashboard(Construct):
                 [
                     _graph("Runs of reconcile", _runs()),
                     _graph(
-                        "Longest time between two drift checks, seconds",
-                        [highest(own_metric(Metric.LONGEST_DRIFT_CHECK_INTERVAL))],
+                        "Longest wait of a promotion, longest time between two drift checks, seconds",
+                        [
+                            highest(own_metric(name))
+                            for name in (Metric.LONGEST_WAIT, Metric.LONGEST_DRIFT_CHECK_INTERVAL)
+                        ],
                     ),
                     _graph("Dead letters that came, tries of events that failed", _arrivals(queues)),
                 ],
@@ -119,6 +122,7 @@ def _promotions() -> list[cloudwatch.Metric]:
             label=f"{outcome} ({trigger})"
         )
         for outcome in Outcome
+        if outcome is not Outcome.WAITING  # it has not ended, and is counted when it does
         for trigger in Trigger
     ]
 

@@ -12,6 +12,7 @@ from constructs import Construct
 
 from infra.settings import Settings
 from promoter.aws.dynamodb.table import INDEX
+from promoter.domain.model import Outcome
 from promoter.domain.names import SERVICE
 
 # Only the actions that the code calls. A transaction needs the rights of its parts (DynamoDB developer guide, "IAM
@@ -19,15 +20,25 @@ from promoter.domain.names import SERVICE
 RIGHTS = [
     "dynamodb:BatchGetItem",
     "dynamodb:BatchWriteItem",
+    "dynamodb:ConditionCheckItem",
     "dynamodb:DeleteItem",
     "dynamodb:GetItem",
     "dynamodb:PutItem",
     "dynamodb:Query",
     "dynamodb:UpdateItem",
 ]
-# Records only: rows of histories have outcomes too.
-ENDED = {"NewImage": {"sk": {"S": ["record"]}, "outcome": {"S": lambda_.FilterRule.exists()}}}
-DRIFTED = {"NewImage": {"drift": {"S": lambda_.FilterRule.exists()}}}
+# Records only: rows of histories have outcomes too. A record that waits changes at every try; only the change with
+# which a request is accepted has the attribute `accepted`.
+EXISTS, RECORD = lambda_.FilterRule.exists(), {"sk": {"S": lambda_.FilterRule.is_equal("record")}}
+ENDED = {"NewImage": {**RECORD, "outcome": {"S": lambda_.FilterRule.not_equals(Outcome.WAITING)}}}
+ACCEPTED = {
+    "NewImage": {
+        **RECORD,
+        "outcome": {"S": lambda_.FilterRule.is_equal(Outcome.WAITING)},
+        "accepted": {"S": EXISTS},
+    }
+}
+DRIFTED = {"NewImage": {"drift": {"S": EXISTS}}}
 
 # Retries of a batch of the stream. They last more than an hour if each ends with a time-out.
 RETRIES = 200
@@ -65,10 +76,11 @@ class PromoterTable(Construct):
         role.add_to_principal_policy(iam.PolicyStatement(actions=RIGHTS, resources=arns))
 
     def stream_to(self, function: lambda_.Function, *, unannounced: sqs.IQueue) -> None:
-        """Invoke the function for outcomes and drift; it sends to `unannounced` what it cannot announce.
+        """Invoke the function for outcomes, accepted requests and drift.
 
-        If the function cannot do that either, Lambda itself sends the batch to the queue, after RETRIES or 20
-        hours. The limit is below the 24 hours of the stream, after which records are lost without a trace.
+        It sends to `unannounced` what it cannot announce. If the function cannot do that either, Lambda itself
+        sends the batch to the queue, after RETRIES or 20 hours. The limit is below the 24 hours of the stream,
+        after which records are lost without a trace.
         """
         function.add_event_source(
             sources.DynamoEventSource(
@@ -80,8 +92,7 @@ class PromoterTable(Construct):
                 max_record_age=Duration.hours(20),
                 on_failure=sources.SqsDlq(unannounced),
                 filters=[
-                    lambda_.FilterCriteria.filter({"dynamodb": ENDED}),
-                    lambda_.FilterCriteria.filter({"dynamodb": DRIFTED}),
+                    lambda_.FilterCriteria.filter({"dynamodb": changed}) for changed in (ENDED, ACCEPTED, DRIFTED)
                 ],
             )
         )

@@ -3,6 +3,8 @@
 # What Lambda functions run on the local AWS is not measured: they start with an environment of their own.
 set -uo pipefail
 cd "$(dirname "$0")/.."
+# Compiled modules are kept: otherwise each of the hundreds of processes compiles what it imports again.
+unset PYTHONDONTWRITEBYTECODE
 export COVERAGE_FILE="$PWD/.coverage/data"
 rm -rf .coverage
 mkdir .coverage

@@ -10,15 +10,22 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
+import tempfile
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 NONE = "-"
 SHORT = len("sha256:") + 12
+OF_EXIT_CODE = {3: "REFUSED", 4: "FAILED"}
+"""The outcomes of problem documents, which have none."""
+WAITING = "waiting for "
+"""Begins the lines with which the command line says what it waits for."""
 MOST_ANSWER = 500_000  # characters of an output; GitHub takes 1 MB of all outputs of a job
 
 
@@ -30,26 +37,55 @@ def main(environment: Mapping[str, str]) -> int:
     # What the service says is printed below. Nothing of it may be taken for a command of the workflow.
     end = secrets.token_hex(16)
     say(f"::stop-commands::{end}")
-    # uvx is found as the runner finds it; no shell reads the arguments.
-    done = subprocess.run(  # noqa: S603
-        command, stdout=subprocess.PIPE, text=True, encoding="utf-8", check=False
-    )
+    ended = run(command)
     say(f"::{end}::")
-    answer = read(done.stdout)
-    append(environment.get("GITHUB_STEP_SUMMARY"), summary(environment, answer, done.returncode))
-    append(environment.get("GITHUB_OUTPUT"), outputs(answer))
-    if done.returncode:
-        say(f"::error title=ecr-promoter::{escaped_command(reason(answer, done.returncode))}")
-    return done.returncode
+    answer = read(ended.printed)
+    append(environment.get("GITHUB_STEP_SUMMARY"), summary(environment, answer, ended))
+    append(environment.get("GITHUB_OUTPUT"), outputs(answer, ended.code))
+    if ended.code:
+        say(f"::error title=ecr-promoter::{escaped_command(reason(answer, ended.code))}")
+    return ended.code
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the command line ended: its exit code, what it printed, and its lines on what it waited for."""
+
+    code: int
+    printed: str
+    waited: tuple[str, ...]
+
+
+def run(command: list[str]) -> Ended:
+    """Run the command line, with its notes in the log as they come.
+
+    When GitHub ends the job, the command line is told: it leaves the promotion waiting and says how to follow it.
+    """
+    waited = []
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as printed:
+        # uvx is found as the runner finds it; no shell reads the arguments.
+        process = subprocess.Popen(  # noqa: S603
+            command, stdout=printed, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace"
+        )
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: process.terminate())  # uvx passes on SIGTERM only
+        for line in process.stderr or ():
+            say(line.rstrip("\n"))
+            if line.startswith(WAITING):
+                waited.append(line.strip())
+        code = process.wait()
+        printed.seek(0)
+        return Ended(code, printed.read(), tuple(waited))
 
 
 def arguments(environment: Mapping[str, str]) -> list[str]:
     """Return the arguments of the command line. No value can be taken for an option."""
-    given = {name: environment.get(f"INPUT_{name}", "").strip() for name in ("IDEMPOTENCY_KEY", "STACK")}
+    names = ("IDEMPOTENCY_KEY", "STACK", "TIMEOUT")
+    given = {name: environment.get(f"INPUT_{name}", "").strip() for name in names}
     options = [f"--{name.lower().replace('_', '-')}={value}" for name, value in given.items() if value]
     for name, option in (("TO", "--to"), ("EXPECT", "--expect")):
         options += [f"{option}={value}" for value in environment.get(f"INPUT_{name}", "").split()]
-    options += ["--dry-run"] if flag(environment, "DRY_RUN") else []
+    options += [f"--{name.lower().replace('_', '-')}" for name in ("DRY_RUN", "WAIT") if flag(environment, name)]
     if url := environment.get("INPUT_API_URL", "").strip():
         options.append(f"--api-url={url}")
     if region := environment.get("INPUT_AWS_REGION", "").strip():
@@ -87,12 +123,12 @@ def read(printed: str) -> dict[str, Any]:
     return answer
 
 
-def outputs(answer: Mapping[str, Any]) -> str:
+def outputs(answer: Mapping[str, Any], code: int) -> str:
     """Return the outputs of the step, in the form that takes any text."""
     images = answer.get("images") or [{}]
     whole = json.dumps(answer, separators=(",", ":"))
     found = {
-        "outcome": answer.get("outcome") or ("REFUSED" if answer.get("code") else ""),
+        "outcome": answer.get("outcome") or (OF_EXIT_CODE.get(code, "") if answer.get("code") else ""),
         "promotion-id": answer.get("promotionId") or "",
         "code": answer.get("code") or "",
         "digest": (images[0].get("imageId") or {}).get("imageDigest") or "",
@@ -102,12 +138,17 @@ def outputs(answer: Mapping[str, Any]) -> str:
     return "".join(f"{name}<<{end}\n{value}\n{end}\n" for name, value in found.items())
 
 
-def summary(environment: Mapping[str, str], answer: Mapping[str, Any], code: int) -> str:
-    """Return the summary of the job, in Markdown: what moved from where to where, or what refused it."""
+def summary(environment: Mapping[str, str], answer: Mapping[str, Any], ended: Ended) -> str:
+    """Return the summary of the job, in Markdown: what moved from where to where, or what refused it.
+
+    Also what the step has waited for.
+    """
     source = f"{environment['INPUT_REPOSITORY']}:{environment['INPUT_SOURCE']}"
     parts = [f"### ecr-promoter: {shown(answer.get('outcome') or answer.get('code') or 'failed')}", shown(source)]
-    if code and not answer.get("images"):
-        parts.append(text(reason(answer, code)))
+    if ended.code and not answer.get("images"):
+        parts.append(text(reason(answer, ended.code)))
+    if ended.waited:
+        parts.append("\n".join(["What it waited for:", "", *(f"- {text(line)}" for line in ended.waited)]))
     if images := answer.get("images"):
         parts.append(table(("tag", "outcome", "was on", "is on"), [moved(image) for image in images]))
     if reasons := answer.get("reasons"):
@@ -140,7 +181,10 @@ def why(found: Mapping[str, Any]) -> list[str]:
 
 
 def reason(answer: Mapping[str, Any], code: int) -> str:
-    """Return one sentence on why nothing was promoted."""
+    """Return why nothing was promoted, on one line."""
+    if answer.get("outcome") == "WAITING":
+        follow = f"ecr-promoter status {answer.get('promotionId')} --wait"
+        return f"WAITING: the promotion goes on without this job. Follow it: {follow}"
     told = answer.get("detail") or "The log of the step says why."
     return f"{answer.get('code') or f'exit code {code}'}: {told}"
 

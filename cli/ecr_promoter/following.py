@@ -19,6 +19,7 @@ from ecr_promoter.output.tables import moment
 from ecr_promoter.settings import Settings
 
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 1.0, 30.0, 1.4  # seconds
+STOPS = (signal.SIGINT, signal.SIGTERM)
 ENDED = frozenset({"PROMOTED", "UNCHANGED", "PLANNED", "REFUSED", "FAILED"})
 
 
@@ -127,13 +128,28 @@ class Live:
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """Let the signal with which CI systems end a job do what Ctrl-C does."""
+    """Let the signals with which CI systems end a job do what Ctrl-C does, however often they come.
+
+    A signal that is ignored when the program starts stays ignored, as is the custom of Unix. Shells start jobs in
+    the background so for SIGINT, and Jenkins starts all steps in the background. SIGTERM ends the command there.
+    """
+    is_following, was_stopped = True, False
 
     def stop(_: int, __: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        nonlocal was_stopped
+        was_stopped = True
+        if is_following:
+            raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.getsignal(number) for number in STOPS}
+    heard = [number for number in STOPS if before[number] is not signal.SIG_IGN]
     try:
+        for number in heard:
+            signal.signal(number, stop)
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        is_following = False
+        # A signal can come twice: a CI system sends it to each process, and uvx passes it on. The second one must
+        # not end the command before it has said how to go on.
+        for number in heard:
+            signal.signal(number, signal.SIG_IGN if was_stopped else before[number])

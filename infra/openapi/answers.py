@@ -14,7 +14,6 @@ from promoter.domain.model import Outcome, Trigger
 from promoter.entrypoints.http.schemas.members import Digest, RegistryId, RepositoryName, Tag
 
 Moment = Annotated[datetime, Meta(tz=True)]
-Moved = Literal["PROMOTED", "UNCHANGED"]
 
 
 class ImageId(Struct, forbid_unknown_fields=True, rename="camel"):
@@ -54,10 +53,10 @@ class SourceId(Struct, forbid_unknown_fields=True, rename="camel"):
 
 
 class RecordedImage(Struct, forbid_unknown_fields=True, rename="camel"):
-    """What became of one tag. `imageDigest` is there where it is not the promotion's own image."""
+    """What became of one tag, or will: `PLANNED`. `imageDigest` is there where it is not the promotion's own."""
 
     image_tag: Tag
-    outcome: Moved
+    outcome: Literal["PROMOTED", "UNCHANGED", "PLANNED"]
     previous_digest: Digest | None
     image_digest: Digest | UnsetType = UNSET
 
@@ -83,7 +82,7 @@ class Reason(Struct, forbid_unknown_fields=True, rename="camel"):
 
 
 class Record(Struct, forbid_unknown_fields=True, rename="camel"):
-    """What is recorded of a promotion. Without `outcome` it is still running."""
+    """What is recorded of a promotion. Without `outcome` it is still running; with `WAITING` it has not ended."""
 
     promotion_id: str
     trigger: Trigger
@@ -104,18 +103,20 @@ class Record(Struct, forbid_unknown_fields=True, rename="camel"):
     code: str | UnsetType = UNSET
     detail: str | UnsetType = UNSET
     reasons: list[Reason] | UnsetType = UNSET
+    waiting_for: list[str] | UnsetType = UNSET
+    waits_until: Moment | UnsetType = UNSET
     ended_at: Moment | UnsetType = UNSET
 
 
 class ListedPromotion(Struct, forbid_unknown_fields=True, rename="camel"):
-    """What a list shows of a promotion; the rest is in its record."""
+    """What a list shows of a promotion; the rest is in its record. One that waits has no `endedAt`."""
 
     promotion_id: str
     outcome: Outcome
     trigger: Trigger
     registry_id: RegistryId
     repository_name: RepositoryName
-    ended_at: Moment
+    ended_at: Moment | UnsetType = UNSET
     rule: str | UnsetType = UNSET
     caller: str | UnsetType = UNSET
     undoes: str | UnsetType = UNSET
@@ -123,10 +124,13 @@ class ListedPromotion(Struct, forbid_unknown_fields=True, rename="camel"):
     image_digest: Digest | UnsetType = UNSET
     images: list[RecordedImage] | UnsetType = UNSET
     code: str | UnsetType = UNSET
+    asked_at: Moment | UnsetType = UNSET
+    waiting_for: list[str] | UnsetType = UNSET
+    waits_until: Moment | UnsetType = UNSET
 
 
 class Promotions(Struct, forbid_unknown_fields=True, rename="camel"):
-    """A page of promotions, the newest first. With `nextToken` there are more."""
+    """A page of promotions, those that ended newest first. With `nextToken` there are more."""
 
     promotions: list[ListedPromotion]
     next_token: str | UnsetType = UNSET

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 REPOSITORY = "The repository's name, without the registry."
 REGISTRY = "The repository's account. Left out: the function's own."
+WAIT = (
+    "`true`: wait for what is in the way and passes with time, for 24 hours at most. An object says how long. "
+    "Left out or `false`: the answer is the error."
+)
 NEXT = "The `nextToken` of the page before, with the same other parameters."
 
 OF_SHAPES = {
@@ -18,7 +22,8 @@ OF_SHAPES = {
         "imageTags": "The tags to put. A tag may not begin with `sha256-`.",
         "target": "May name the source's own registry, Region and repository. Others are not supported yet.",
         "expectedDigests": "For each target tag the digest that it must be on now. `null`: it must not exist.",
-        "dryRun": "`true`: answer what would be done, and write nothing.",
+        "dryRun": "`true`: answer what would be done, and write nothing. Not together with `wait`.",
+        "wait": WAIT,
     },
     "SourceBody": {"imageTag": "The tag of the image.", "imageDigest": "The digest of the image."},
     "TargetBody": {
@@ -29,6 +34,7 @@ OF_SHAPES = {
     "RollbackBody": {
         "imageTags": "The tags to take back. Left out: all tags of the promotion.",
         "override": "For operators whom the setting `operators` names, under a freeze or without the rule.",
+        "wait": WAIT,
     },
     "TagRollbackBody": {
         "repositoryName": REPOSITORY,
@@ -36,7 +42,9 @@ OF_SHAPES = {
         "imageTag": "The tag to take back.",
         "expectedDigest": "The digest of the image that the tag is on now.",
         "override": "For operators whom the setting `operators` names, under a freeze or without the rule.",
+        "wait": WAIT,
     },
+    "WaitBody": {"seconds": "How long it may wait: 1,209,600 seconds at most, which is 14 days."},
     "OverrideBody": {"reason": "It is in the record, the log and the announcement."},
     "FreezeBody": {
         "reason": "Each refusal says it.",
@@ -49,14 +57,14 @@ OF_SHAPES = {
         "rule": "The `rule` of the freeze. Left out: the freeze of all rules.",
     },
     "PromotionsQuery": {
-        "repositoryName": REPOSITORY,
+        "repositoryName": "The repository's name, without the registry. Needed, except with `outcome=WAITING`.",
         "registryId": REGISTRY,
         "imageTag": "Only promotions onto this tag.",
         "imageDigest": "Only promotions of this image.",
         "caller": "Only promotions that this caller asked for; `*` stands for any characters.",
-        "outcome": "Only promotions that ended so.",
-        "since": "Only promotions that ended at this moment or later.",
-        "until": "Only promotions that ended before this moment.",
+        "outcome": "Only promotions that ended so. Only `WAITING` lists those that wait.",
+        "since": "Only promotions that ended at this moment or later. Not with `outcome=WAITING`.",
+        "until": "Only promotions that ended before this moment. Not with `outcome=WAITING`.",
         "limit": "The most promotions that one page holds.",
         "nextToken": NEXT,
     },

@@ -36,8 +36,11 @@ class Operation:
 
 
 CALLERS = "the callers that the policy's rules name, and operators"
+REQUESTER = "the requester of the promotion"
 OPERATORS = "operators"
 PROMOTED = (answers.Promotion, "The tags are on the image, or a dry run found that they can be put.")
+WAITING = (answers.Record, "The promotion waits: `waitingFor` says for what, `waitsUntil` for how long at most.")
+LOCATION = {202: {"Location": {"description": "Where to read the promotion.", "schema": {"type": "string"}}}}
 
 OPERATIONS: Mapping[str, Operation] = {
     "POST /promotions": Operation(
@@ -47,12 +50,13 @@ OPERATIONS: Mapping[str, Operation] = {
         body=promotions.PromotionBody,
         example={"repositoryName": "team/web", "source": {"imageTag": "staging"}, "imageTags": ["prod"]},
         takes_key=True,
-        answers={200: PROMOTED},
+        answers={200: PROMOTED, 202: WAITING},
+        headers=LOCATION,
         errors=problems.PROMOTING,
     ),
     "GET /promotions": Operation(
         tag="Promotions",
-        summary="List the promotions of a repository, the newest first",
+        summary="List the promotions of a repository, the newest first, or all that wait",
         who=CALLERS,
         query=listings.PromotionsQuery,
         answers={200: (answers.Promotions, "A page of promotions.")},
@@ -60,10 +64,17 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "GET /promotions/{promotionId}": Operation(
         tag="Promotions",
-        summary="Show how a promotion ended",
-        who=CALLERS,
+        summary="Show how a promotion ended, or for what it waits",
+        who=f"{REQUESTER}, {CALLERS}",
         answers={200: (answers.Record, "The record of the promotion.")},
         errors=problems.STORED | {errors.PromotionNotFound},
+    ),
+    "DELETE /promotions/{promotionId}": Operation(
+        tag="Promotions",
+        summary="Cancel a promotion that waits",
+        who=f"{REQUESTER}, and operators",
+        answers={200: (answers.Record, "The record of the promotion, which is cancelled now or was before.")},
+        errors=problems.STORED | {errors.PromotionNotFound, errors.NotWaiting, errors.TagBusy},
     ),
     "POST /promotions/{promotionId}/rollback": Operation(
         tag="Rollbacks",
@@ -73,7 +84,8 @@ OPERATIONS: Mapping[str, Operation] = {
         is_body_needed=False,
         example={"imageTags": ["prod"]},
         takes_key=True,
-        answers={200: PROMOTED},
+        answers={200: PROMOTED, 202: WAITING},
+        headers=LOCATION,
         errors=problems.ROLLING_BACK,
     ),
     "POST /rollback": Operation(
@@ -83,7 +95,8 @@ OPERATIONS: Mapping[str, Operation] = {
         body=rollbacks.TagRollbackBody,
         example={"repositoryName": "team/web", "imageTag": "prod", "expectedDigest": DIGEST},
         takes_key=True,
-        answers={200: PROMOTED},
+        answers={200: PROMOTED, 202: WAITING},
+        headers=LOCATION,
         errors=problems.ROLLING_BACK,
     ),
     "GET /heads": Operation(

@@ -36,8 +36,16 @@ BETWEEN_MEMBERS: dict[str, Schema] = {
             },
         ],
         "not": {
-            "required": ["imageTag", "imageTags"],
-            "properties": {"imageTag": {"type": "string"}, "imageTags": {"type": "array"}},
+            "anyOf": [
+                {
+                    "required": ["imageTag", "imageTags"],
+                    "properties": {"imageTag": {"type": "string"}, "imageTags": {"type": "array"}},
+                },
+                {
+                    "required": ["wait", "dryRun"],
+                    "properties": {"wait": {"not": {"const": False}}, "dryRun": {"const": True}},
+                },
+            ]
         },
     },
     "SourceBody": {

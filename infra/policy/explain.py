@@ -80,7 +80,7 @@ def verdict(policy: Policy, question: Question) -> Verdict:
         return Verdict(None, refusal)
     gate = decision.rule.gate
     shown = evidence(gate, question) if gate else question.evidence
-    return Verdict(decision, judge(decision.rule, shown, promotion.trigger, now=now))
+    return Verdict(decision, judge(decision.rule, shown, may_wait=promotion.may_wait, now=now))
 
 
 def evidence(gate: Gate, question: Question) -> Evidence:

@@ -12,12 +12,18 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from promoter import telemetry, wiring
-from promoter.entrypoints import image_events, service
+from promoter.domain.answers import promotion_id_of
+from promoter.entrypoints import due, image_events, image_service, service
 from promoter.settings import Settings
 from promoter.telemetry import logger
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from promoter.domain.answers import Answer
+    from promoter.domain.model import Promotion
 
 
 ENOUGH_TO_PROMOTE = 23_000
@@ -89,26 +95,47 @@ def serve_event(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]
     Sources for which there is no time are sent to the queue as an event of their own. Sources that failed are sent
     as another. Both events name fewer sources than this one, so that the work ends, and both have all their tries.
     """
+    if found := due.read(event):
+        return serve_due(found, context)
     logger.set_correlation_id(event.get("id"))
     settings = Settings.read()
     image_event = image_events.read(event, registry_id=settings.registry_id, region=settings.region)
     if isinstance(image_event, image_events.Ignored):
         return ignored(image_event)
-    served = service.serve(image_event, lambda: context.get_remaining_time_in_millis() > ENOUGH_TO_PROMOTE)
+    served = image_service.serve(image_event, lambda: has_time(context))
     if isinstance(served, image_events.Ignored):
         return ignored(served)
-    if served.left:
-        logger.info("handed on", left=len(served.left), failed=len(served.failed))
+    if any(served.left):
+        logger.info("handed on", left=sum(map(len, served.left)), failed=sum(map(len, served.failed)))
         wiring.event_queue().add(image_events.rest_of(image_event, served.left, region=settings.region))
         wiring.event_queue().add(
             image_events.rest_of(image_event, served.failed, region=settings.region), later=True
         )
     elif served.error:
         raise served.error
+    return promotions(served.answers)
+
+
+def serve_due(promotions_due: due.Due, context: LambdaContext) -> dict[str, Any]:
+    """Try promotions that wait for what has passed."""
+    return promotions(service.resume_due(promotions_due, lambda: has_time(context)))
+
+
+def has_time(context: LambdaContext) -> bool:
+    """Say whether another promotion may begin."""
+    return context.get_remaining_time_in_millis() > ENOUGH_TO_PROMOTE
+
+
+def promotions(answers: Sequence[tuple[Promotion, Answer]]) -> dict[str, Any]:
+    """Return how promotions ended, for the log."""
     return {
         "promotions": [
-            {"promotionId": promotion.promotion_id, "rule": promotion.rule, "outcome": answer.outcome}
-            for promotion, answer in served.answers
+            {
+                "promotionId": promotion_id_of(promotion, answer),
+                "rule": promotion.rule,
+                "outcome": answer.outcome,
+            }
+            for promotion, answer in answers
         ]
     }
 

@@ -45,6 +45,7 @@ def count_run(done: Reconciled, *, trigger: str) -> None:
     found: list[Measurement] = [
         (Metric.STALE_INTENTS, MetricUnit.Count, done.stale),
         (Metric.RECONCILE_FAILURES, MetricUnit.Count, done.failed),
+        (Metric.LONGEST_WAIT, MetricUnit.Seconds, done.longest_wait.total_seconds()),
     ]
     if done.drifted or done.compared_all:
         found.append((Metric.DRIFT, MetricUnit.Count, len(done.drifted)))

@@ -8,13 +8,13 @@ from aws_lambda_powertools import Logger
 
 from promoter import metrics
 from promoter.domain import documents
-from promoter.domain.answers import Answer, NotPromoted
-from promoter.domain.errors import PromoterError
+from promoter.domain.answers import Answer, NotPromoted, Waiting, promotion_id_of
+from promoter.domain.errors import Cancelled, PromoterError
 from promoter.domain.model import Outcome, Promoted, Promotion, Trigger
 from promoter.domain.names import SERVICE
 
 if TYPE_CHECKING:
-    from promoter.domain.records import DeferredPromotion
+    from promoter.domain.records import Record, WakeUp
     from promoter.promotion.reconcile import Reconciled
 
 MOST_LOGGED = 300
@@ -23,23 +23,24 @@ MOST_LOGGED = 300
 logger = Logger(service=SERVICE)
 
 
-def report(promotion: Promotion, answer: Answer, *, milliseconds: float, waits: bool = False) -> None:
-    """Log how a promotion ended, and count it by outcome and trigger.
+def report(promotion: Promotion, answer: Answer, *, milliseconds: float) -> None:
+    """Log how a promotion ended, or for what it waits, and count it by outcome and trigger.
 
-    A promotion that `waits` has not ended: it is counted when it ends. A promotion of an event that failed and may
-    be retried has not ended either: the event comes again, or `reconcile` carries the promotion out.
+    A promotion that waits is counted when it ends. One of an event that failed and may be retried has not ended
+    either: the event comes again, or `reconcile` carries the promotion out. A request that waits waits on.
     """
     record = _described(promotion, answer)
-    record |= {"outcome": "WAITING" if waits else answer.outcome, "milliseconds": round(milliseconds, 1)}
+    record |= {"outcome": answer.outcome, "milliseconds": round(milliseconds, 1)}
     if answer.repeated:
         logger.info("promotion repeated", **record)
+        return
+    if isinstance(answer, Waiting):
+        logger.info("promotion waits", **record, **_waits_for(answer))
         return
     if isinstance(answer, Promoted):
         logger.info("promotion", **record, rule=answer.rule, digest=answer.manifest.digest)
     else:
-        _log_not_promoted(answer, record | {"rule": promotion.rule}, waits=waits)
-        if waits:
-            return
+        _log_not_promoted(answer, record | {"rule": promotion.rule})
         if comes_again(promotion, answer.error):
             metrics.count_retry(promotion.trigger)
             return
@@ -51,7 +52,7 @@ def report(promotion: Promotion, answer: Answer, *, milliseconds: float, waits: 
 def _described(promotion: Promotion, answer: Answer) -> dict[str, Any]:
     """Return what every record about a promotion says."""
     return {
-        "promotion_id": promotion.promotion_id,
+        "promotion_id": promotion_id_of(promotion, answer),
         "trigger": promotion.trigger,
         "repository": promotion.repository.name,
         "registry_id": promotion.repository.registry_id,
@@ -64,36 +65,61 @@ def _described(promotion: Promotion, answer: Answer) -> dict[str, Any]:
     }
 
 
-def _log_not_promoted(answer: NotPromoted, record: dict[str, Any], *, waits: bool) -> None:
-    """Log why a promotion was not carried out, or waits; a failure is an error, a refusal a warning."""
+def _waits_for(answer: Waiting) -> dict[str, Any]:
+    record = answer.record
+    return {
+        "rule": record.rule,
+        "detail": documents.cut(record.detail, documents.MOST_DETAIL),
+        "reasons": documents.fitting(record.reasons, room=documents.MOST_BYTES),
+        "waits_until": record.wait.until.isoformat() if record.wait else None,
+    }
+
+
+def _log_not_promoted(answer: NotPromoted, record: dict[str, Any]) -> None:
+    """Log why a promotion was not carried out; a failure is an error, a refusal a warning."""
     record |= {
         "code": answer.error.code,
         "detail": documents.cut(answer.error.detail, documents.MOST_DETAIL),
         "reasons": documents.fitting(answer.error.reasons, room=documents.MOST_BYTES),
     }
-    if waits:
-        logger.info("promotion waits", **record)
-        return
     log = logger.error if answer.outcome is Outcome.FAILED else logger.warning
     log("promotion", **record)
 
 
-def report_waiting(deferred: DeferredPromotion, awaited: str) -> None:
-    """Log that a tag waits for one more scan after the one that its deferred promotion waited for."""
+def report_waiting(wake_up: WakeUp, awaited: str) -> None:
+    """Log that a promotion waits for one more scan after the one that has woken it."""
     logger.info(
         "promotion waits",
-        outcome="WAITING",
-        repository=deferred.repository.name,
-        registry_id=deferred.repository.registry_id,
-        source_tag=deferred.waiting.image_tag,
-        source_digest=deferred.waiting.image_digest,
+        outcome=Outcome.WAITING,
+        promotion_id=wake_up.promotion_id,
+        repository=wake_up.repository.name,
+        registry_id=wake_up.repository.registry_id,
         awaited=awaited,
     )
 
 
+def report_cancelled(record: Record) -> None:
+    """Log and count a promotion that was cancelled while it waited; its `detail` says by whom."""
+    logger.info(
+        "promotion cancelled",
+        promotion_id=record.promotion_id,
+        trigger=record.trigger,
+        repository=record.repository.name,
+        registry_id=record.repository.registry_id,
+        rule=record.rule,
+        caller=record.caller,
+        outcome=record.outcome,
+        code=record.code,
+        detail=record.detail,
+    )
+    metrics.count_refusals({Cancelled.code})
+    metrics.count_promotion(record.trigger, Outcome.REFUSED, milliseconds=0)
+
+
 def comes_again(promotion: Promotion, error: PromoterError) -> bool:
-    """Say whether a failed promotion is retried without anybody asking for it."""
-    return promotion.trigger is Trigger.SCAN and error.outcome is Outcome.FAILED and error.retryable
+    """Say whether a failed promotion is retried without anybody asking for it: of an event, or one that waits."""
+    by_itself = promotion.trigger is Trigger.SCAN or promotion.is_pinned
+    return by_itself and error.outcome is Outcome.FAILED and error.retryable
 
 
 def report_given_up(error: Exception) -> None:
@@ -131,5 +157,6 @@ def report_reconciled(done: Reconciled, *, trigger: str) -> None:
         failures=done.failures,
         failed=done.failed,
         unfinished=done.unfinished,
+        longest_wait=done.longest_wait.total_seconds(),
     )
     metrics.count_run(done, trigger=trigger)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
-from promoter.aws.dynamodb.deferred import DynamoDeferredPromotions
 from promoter.aws.dynamodb.freezes import DynamoFreezes
 from promoter.aws.dynamodb.heads import DynamoHeads
 from promoter.aws.dynamodb.history import DynamoHistory
 from promoter.aws.dynamodb.ledger import DynamoLedger
 from promoter.aws.dynamodb.table import Table
+from promoter.aws.dynamodb.waiting import DynamoWaitingPromotions
+from promoter.aws.dynamodb.wake_ups import DynamoWakeUps
 from promoter.aws.ecr.image_facts import EcrImageFacts
 from promoter.aws.ecr.registry import EcrRegistry
 from promoter.domain.limits import CALL_TRIES, CONNECT_SECONDS, LONGEST_CALL_SECONDS, READ_SECONDS
@@ -79,6 +80,8 @@ def dependencies() -> Dependencies:
         heads=DynamoHeads(_table()),
         history=history(),
         freezes=freezes(),
+        waiting=DynamoWaitingPromotions(_table()),
+        wake_ups=DynamoWakeUps(_table()),
         patience=settings.patience,
         operators=settings.operators,
     )
@@ -127,12 +130,6 @@ def event_queue() -> EventQueue:
         tries=settings.tries,
         retry=settings.retry,
     )
-
-
-@functools.cache
-def deferred_promotions() -> DynamoDeferredPromotions:
-    """Remember in the function's table what waits for a scan. Only events and reconcile need it."""
-    return DynamoDeferredPromotions(_table())
 
 
 @functools.cache

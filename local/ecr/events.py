@@ -31,6 +31,10 @@ def restored(repository: str, manifest: Manifest, activated_at: float | None) ->
 
 
 def _image_action(action: str, repository: str, manifest: Manifest, members: dict[str, str]) -> None:
+    """Send the event of an image, or of a referrer, which has a detail-type of its own and the same members.
+
+    AWS publishes one sample of a referrer, of a restore. It names the referrer's digest and not its subject's.
+    """
     detail = {
         "result": "SUCCESS",
         "repository-name": repository,
@@ -41,4 +45,5 @@ def _image_action(action: str, repository: str, manifest: Manifest, members: dic
     }
     if manifest.artifact_type:
         detail["artifact-media-type"] = manifest.artifact_type
-    emulator.emit("aws.ecr", "ECR Image Action", detail, [])
+    detail_type = "ECR Referrer Action" if manifest.subject else "ECR Image Action"
+    emulator.emit("aws.ecr", detail_type, detail, [])

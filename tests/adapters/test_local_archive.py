@@ -85,6 +85,27 @@ def test_an_image_is_unreadable_until_its_restore_is_finished(
     assert listed(ecr, repository) == ["v1"]
 
 
+def test_a_restored_referrer_sends_the_event_that_aws_prints(
+    ecr: Any,
+    local_aws: LocalAws,
+    repository: str,
+    push: Push,
+    control: Control,
+    queue: Queue,
+    rule: Callable[..., str],
+) -> None:
+    """Its detail-type tells it from an image, and it names the referrer."""
+    image = push("v1", seed="one")
+    signature = pusher.push_referrer(local_aws.registry, repository, image, artifact_type="text/sbom+json")
+    moved(ecr, repository, signature, "ARCHIVE")
+    moved(ecr, repository, signature, "STANDARD")
+    rule(queue.arn)
+    control("POST", "/restores", {"repositoryName": repository, "imageDigest": signature.digest})
+    event = queue.bodies(1)[0]
+    assert_like_sample(event, "ecr-referrer-action.restore.json")
+    assert (event["detail-type"], event["detail"]["image-digest"]) == ("ECR Referrer Action", signature.digest)
+
+
 def test_a_restore_that_was_not_begun_cannot_be_finished(repository: str, push: Push, control: Control) -> None:
     """An active image has no restore to finish."""
     image = push("v1", seed="one")

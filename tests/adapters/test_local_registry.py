@@ -17,6 +17,9 @@ from local.oci import DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
 from local.pusher import PushedImage, PushRefused, push_image, push_index
 from tests.adapters.conftest import Control, Queue, assert_like_sample
 
+NOTATION = "application/vnd.cncf.notary.signature"
+PROFILE = "arn:aws:signer:us-east-1:123456789012:/signing-profiles/release"
+
 
 @pytest.mark.skipif(shutil.which("skopeo") is None, reason="needs skopeo")
 def test_skopeo_pulls_and_pushes_an_index(ecr: Any, local_aws: LocalAws, repository: str, tmp_path: Path) -> None:
@@ -113,6 +116,53 @@ def test_every_push_sends_the_event_of_ecr(
         assert (event["detail-type"], event["resources"]) == ("ECR Image Action", [])
         assert event["account"] == local_aws.account_id
         assert_like_sample(event, "ecr-image-action.push.tagged-real.json")
+
+
+def test_a_pushed_referrer_sends_an_event_of_its_own(
+    local_aws: LocalAws, repository: str, queue: Queue, rule: Callable[..., str]
+) -> None:
+    """It names the referrer; its subject is in the referrer's manifest, and in DescribeImages."""
+    image = push_image(local_aws.registry, repository, "v1", seed="one")
+    rule(queue.arn)
+    signature = pusher.push_referrer(local_aws.registry, repository, image, artifact_type=NOTATION)
+    (event,) = queue.bodies(1)
+    assert event["detail-type"] == "ECR Referrer Action"
+    assert event["detail"] == {
+        "result": "SUCCESS",
+        "repository-name": repository,
+        "image-digest": signature.digest,
+        "image-tag": "",
+        "action-type": "PUSH",
+        "manifest-media-type": OCI_MANIFEST,
+        "artifact-media-type": NOTATION,
+    }
+
+
+def test_a_signature_by_tag_is_an_image_to_ecr(
+    local_aws: LocalAws, repository: str, queue: Queue, rule: Callable[..., str]
+) -> None:
+    """Cosign 2 puts a tag, which names what it signs; its manifest has no subject."""
+    rule(queue.arn)
+    tag = f"sha256-{'0' * 64}.sig"
+    push_image(local_aws.registry, repository, tag, seed="signature")
+    (event,) = queue.bodies(1)
+    assert (event["detail-type"], event["detail"]["image-tag"]) == ("ECR Image Action", tag)
+
+
+def test_managed_signing_attaches_its_signature(
+    ecr: Any, control: Control, local_aws: LocalAws, repository: str, queue: Queue, rule: Callable[..., str]
+) -> None:
+    """When it is complete, and with the event of a pushed referrer."""
+    image = push_image(local_aws.registry, repository, "v1", seed="one")
+    rule(queue.arn)
+    asked = {"repositoryName": repository, "imageDigest": image.digest, "signingProfileArn": PROFILE}
+    for status in ("IN_PROGRESS", "COMPLETE"):
+        assert control("POST", "/signatures", asked | {"status": status})[0] == 200
+    (event,) = queue.bodies(1)
+    (referrer,) = ecr.list_image_referrers(repositoryName=repository, subjectId={"imageDigest": image.digest})[
+        "referrers"
+    ]
+    assert (referrer["digest"], referrer["artifactType"]) == (event["detail"]["image-digest"], NOTATION)
 
 
 def test_requests_of_docker_clients_are_recorded(control: Control, local_aws: LocalAws, repository: str) -> None:

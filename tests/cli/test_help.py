@@ -46,7 +46,9 @@ PATHS = list(commands())
 
 def test_all_commands_are_there(run: Run) -> None:
     """Those of the reference, in the help."""
-    names = "promote put-image status list heads history diff rollback freeze lift reconcile policy completion"
+    names = (
+        "promote put-image status cancel rollback list heads history diff freeze lift reconcile policy completion"
+    )
     shown = run("--help").stdout
 
     for name in names.split():
@@ -61,6 +63,15 @@ def test_every_command_has_help_with_an_example(run: Run, path: tuple[str, ...])
     assert ended.exit_code == 0
     examples = ended.stdout.partition("Examples:\n")[2]
     assert f"ecr-promoter {' '.join(path)}" in examples
+
+
+@pytest.mark.parametrize("command", ["promote", "put-image", "rollback"])
+def test_the_help_says_how_to_wait(run: Run, command: str) -> None:
+    """For each command that promotes."""
+    shown = run(command, "--help").stdout
+
+    for option in ("--wait", "--expires DURATION", "--timeout DURATION"):
+        assert option in shown
 
 
 @pytest.mark.parametrize("path", PATHS, ids=" ".join)

@@ -95,6 +95,19 @@ def test_what_waits_is_listed_for_all_repositories(run: Run, api: FakeApi) -> No
     assert (refused.exit_code, len(api.asked)) == (2, 1)
 
 
+def test_what_waits_is_listed_by_what_is_known_of_it(run: Run, api: FakeApi) -> None:
+    """For one repository too."""
+    api.answer("GET /promotions", {"promotions": []})
+
+    assert run("list", "team/web", "--outcome", "waiting", "--tag", "prod").exit_code == 0
+    assert api.asked[0].query == {
+        "repositoryName": "team/web",
+        "imageTag": "prod",
+        "outcome": "WAITING",
+        "limit": "20",
+    }
+
+
 def test_the_history_of_a_tag_is_a_time_line(run: Run, api: FakeApi) -> None:
     """From where to where, why, and by whom."""
     back = {"imageTag": "prod", "outcome": "PROMOTED", "previousDigest": DIGEST, "imageDigest": OTHER}

@@ -73,6 +73,7 @@ def test_the_command_line_is_the_request(
         (("team/web", "staging@sha256:abc"), "a whole digest"),
         (("team/web", "x", "--expect", "prod"), "TAG=none"),
         (("team/web", "x", "--expires", "soon"), "30m, 24h or 14d"),
+        (("team/web", "x", "--dry-run", "--wait"), "A dry run does not wait"),
         (("team/web", "x", "--idempotency-key", "a b"), "without spaces"),
         (("team/web", "x", "--query", "images[.x"), "jmespath.org"),
         (("team/web", "x", "--no-such-option"), "No such option"),

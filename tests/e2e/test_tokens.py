@@ -21,9 +21,10 @@ from botocore.credentials import Credentials
 from local import __main__ as commands
 from local import process, pusher
 from tests.e2e.conftest import Stack, ask
-from tests.support import github
+from tests.support import github, gitlab, snippets
 from tests.support import issuer as tokens
 from tests.support.issuer import Issuer, Key
+from tests.support.runners import UVX
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 
@@ -367,7 +368,6 @@ def test_a_key_belongs_to_its_caller_on_either_api(tokened: TokenStack) -> None:
     assert one["promotionId"] == again["promotionId"] != other["promotionId"]
 
 
-@pytest.mark.skipif(not github.COMMAND_LINE.exists(), reason="this clone has no command line")
 def test_the_github_action_sends_the_token_of_its_job(tokened: TokenStack, tmp_path: Path) -> None:
     """It asks GitHub for one for the audience, as a job may. AWS credentials are not needed."""
     repository, token = tokened.image(), tokened.good()
@@ -375,7 +375,7 @@ def test_the_github_action_sends_the_token_of_its_job(tokened: TokenStack, tmp_p
     with github.tokens_of_the_job(lambda audience: token if audience == AUDIENCE else None) as job:
         ended = github.run(
             tmp_path,
-            github.UVX,
+            UVX,
             environment=job,
             repository=repository,
             source="candidate",
@@ -390,6 +390,40 @@ def test_the_github_action_sends_the_token_of_its_job(tokened: TokenStack, tmp_p
     assert token not in ended.log + ended.summary + str(ended.outputs)
     _, record = tokened.call("GET", f"/promotions/{ended.outputs['promotion-id']}")
     assert record["caller"] == f"jwt:{WEB}"
+
+
+def test_a_job_of_gitlab_sends_its_token(tokened: TokenStack, tmp_path: Path) -> None:
+    """As the how-to page includes the component, without a role. AWS credentials are not needed."""
+    repository, token = tokened.image(), tokened.good()
+    inputs = snippets.gitlab_inputs() | {"repository": repository, "source": "candidate", "role_to_assume": ""}
+
+    ended = gitlab.run(
+        tmp_path,
+        UVX,
+        token={AUDIENCE: token}.__getitem__,
+        environment={"PROMOTER_API_URL": tokened.variables["PROMOTER_TOKEN_API_URL"]},
+        **inputs,
+    )
+
+    assert ended.code == 0, ended.log
+    assert tokened.tags(repository)["prod"] == ended.variables["PROMOTER_DIGEST"]
+    assert token not in ended.log + str(ended.answer)
+    _, record = tokened.call("GET", f"/promotions/{ended.variables['PROMOTER_PROMOTION_ID']}")
+    assert record["caller"] == f"jwt:{WEB}"
+
+
+def test_a_job_of_jenkins_sends_its_token(tokened: TokenStack, tmp_path: Path) -> None:
+    """As the how-to page shows it. Jenkins traces each command into the log: the token is in none."""
+    repository, token = tokened.repository(), tokened.good()
+    pusher.push_image(tokened.aws.registry, repository, "staging", seed=repository)
+    known = {"ECR_PROMOTER_API_URL": tokened.variables["PROMOTER_TOKEN_API_URL"]}
+
+    ended = snippets.run_jenkins("token", tmp_path, UVX, repository, known, credential=token)
+
+    assert ended.returncode == 0, ended.stdout
+    assert "+ uvx --from git+https://git.example.com/platform/ecr-promoter@COMMIT ecr-promoter" in ended.stdout
+    assert token not in ended.stdout
+    assert "prod" in tokened.tags(repository)
 
 
 def presigned(stack: TokenStack, api: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from infra.alarms import Alarms
 from infra.dashboard import Dashboard
 from promoter import metrics
 from promoter.domain.model import Outcome, Trigger
+from promoter.promotion.reconcile import Reconciled
 from tests.infra.conftest import ACCOUNT, REGION, Template, resources
 
 EMAIL = "ops@example.com"
@@ -122,6 +124,7 @@ def test_every_part_of_the_service_has_alarms(silent: Template) -> None:
         ("EcrPromoter", "ReconcileRuns"),
         ("EcrPromoter", "ReconcileFailures"),
         ("EcrPromoter", "LongestDriftCheckInterval"),
+        ("EcrPromoter", "LongestWait"),
     }
 
 
@@ -199,6 +202,25 @@ def test_late_drift_checks_raise_an_alarm(minutes: int, seconds: int) -> None:
     assert (alarm["Threshold"], alarm["Statistic"]) == (seconds, "Maximum")
 
 
+@pytest.mark.parametrize(("minutes", "period"), [(2, 60), (15, 60), (30, 90), (60, 150), (1440, 1440)])
+def test_a_promotion_that_waits_for_what_does_not_come_raises_an_alarm(minutes: int, period: int) -> None:
+    """After six hours. In each period every promotion that waits is tried, so that the alarm does not flap."""
+    alarm = alarms_of(watched(minutes=minutes))["WaitsTooLong"]
+
+    assert (alarm["MetricName"], alarm["Statistic"], alarm["Threshold"]) == ("LongestWait", "Maximum", 21_600)
+    assert (alarm["Period"], alarm["EvaluationPeriods"]) == (period * 60, 1)
+    assert alarm["TreatMissingData"] == "ignore"  # a run that is late or fails tells nothing
+
+
+def test_a_run_of_reconcile_reports_the_longest_wait(silent: Template, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also that nothing waits, which ends the alarm."""
+    for waited in (timedelta(hours=7), timedelta()):
+        metrics.count_run(Reconciled(longest_wait=waited), trigger="schedule")
+        emitted = json.loads(capsys.readouterr().out.splitlines()[0])
+        assert emitted["LongestWait"] == [waited.total_seconds()]
+        assert dimensions(alarms_of(silent)["WaitsTooLong"]) == {"service": emitted["service"]}
+
+
 def test_an_event_that_waits_for_long_raises_an_alarm(silent: Template) -> None:
     """In a burst events may wait for minutes; 15 minutes are more than that."""
     alarm = alarms_of(silent)["EventsLate"]
@@ -217,7 +239,14 @@ def test_a_finding_of_reconcile_lasts_until_the_next_run(silent: Template) -> No
 
 def test_metrics_that_are_emitted_only_on_an_event_may_be_missing(silent: Template) -> None:
     """A night without promotions raises no alarm."""
-    standing = {"StaleIntents", "Drift", "ReconcileFailures", "DriftChecksLate", "ReconcileMissing"}
+    standing = {
+        "StaleIntents",
+        "Drift",
+        "ReconcileFailures",
+        "DriftChecksLate",
+        "ReconcileMissing",
+        "WaitsTooLong",
+    }
     for name, alarm in alarms_of(silent).items():
         if alarm["Namespace"] != "AWS/SQS" and name not in standing:
             assert alarm["TreatMissingData"] == "notBreaching", name
@@ -323,13 +352,14 @@ def test_cdk_nag_finds_nothing(tmp_path: Path, email: str | None) -> None:
 
 
 def test_the_dashboard_shows_every_outcome_of_both_triggers(silent: Template) -> None:
-    """Each combination is a line of its own."""
+    """Each combination is a line of its own. A promotion that waits is counted when it ends."""
     shown = {
         (metric[metric.index("outcome") + 1], metric[metric.index("trigger") + 1])
         for metric in graphs(silent)["Promotions by outcome and trigger"]["metrics"]
     }
 
-    assert shown == {(outcome, trigger) for outcome in Outcome for trigger in Trigger}
+    ends = set(Outcome) - {Outcome.WAITING}
+    assert shown == {(outcome, trigger) for outcome in ends for trigger in Trigger}
 
 
 def test_the_dashboard_finds_new_reasons(silent: Template) -> None:

@@ -45,6 +45,15 @@ ANNOUNCEMENTS: dict[str, dict[str, Any]] = {
     | {"outcome": "PROMOTED", "images": [{"imageTag": "prod", "outcome": "PROMOTED", "previousDigest": None}]},
     "Promotion Refused": ENDED | WHY | {"outcome": "REFUSED"},
     "Promotion Failed": ENDED | WHY | {"outcome": "FAILED", "code": "registry_error"},
+    "Promotion Waiting": {name: each for name, each in ENDED.items() if name != "endedAt"}
+    | {
+        "outcome": "WAITING",
+        "images": [{"imageTag": "prod", "outcome": "PLANNED", "previousDigest": OTHER}],
+        "waitingFor": ["unsigned"],
+        "waitsUntil": "2026-11-24T12:00:00+00:00",
+        "detail": "The image is not signed.",
+        "reasons": [{"code": "unsigned", "detail": "The image is not signed."}],
+    },
     "Tag Drifted": {
         "version": "1",
         "registryId": "123456789012",
@@ -127,6 +136,21 @@ def test_the_announcements_here_are_real_ones(detail_type: str) -> None:
     SCHEMA.validate(ANNOUNCEMENTS[detail_type])
 
 
+@pytest.mark.parametrize(
+    ("detail_type", "changed"),
+    [
+        ("Promotion Waiting", {"endedAt": "2026-11-23T12:00:01+00:00"}),
+        ("Promotion Waiting", {"trigger": "scan"}),
+        ("Promotion Waiting", {"waitingFor": []}),
+        ("Promotion Refused", {"waitsUntil": "2026-11-24T12:00:00+00:00"}),
+        ("Image Promoted", {"images": [{"imageTag": "prod", "outcome": "PLANNED", "previousDigest": None}]}),
+    ],
+)
+def test_what_ended_and_what_waits_have_members_of_their_own(detail_type: str, changed: dict[str, Any]) -> None:
+    """docs/reference/events.schema.json refuses a mixture."""
+    assert not SCHEMA.is_valid(ANNOUNCEMENTS[detail_type] | changed)
+
+
 def test_a_rule_hears_this_service_only(recipe: Rules) -> None:
     """Not the same words from somebody else."""
     for detail_type in ANNOUNCEMENTS:
@@ -168,6 +192,11 @@ def test_a_channel_is_told_in_the_form_of_custom_notifications(detail_type: str,
 def test_a_channel_is_not_told_that_nothing_moved() -> None:
     """`UNCHANGED` is no news."""
     assert told(rules("ChatNotifications"), event("Image Promoted", outcome="UNCHANGED")) == []
+
+
+def test_nobody_is_told_that_a_promotion_waits(recipe: Rules) -> None:
+    """It ends by itself, and then they are told."""
+    assert told(recipe, event("Promotion Waiting")) == []
 
 
 def test_a_mail_says_what_happened_and_what_to_look_at() -> None:

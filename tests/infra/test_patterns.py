@@ -13,7 +13,7 @@ from ministack.services import eventbridge
 from infra.policy import file as policy_file
 from infra.policy.complexity import SAFE, complexity
 from infra.policy.file import PolicyError
-from infra.scan_rules import scanned_repositories
+from infra.scan_rules import listened
 from infra.settings import Settings
 from infra.stack import PromoterStack
 from tests.infra.conftest import ACCOUNT, CONTEXT, REGION, Synthesize, Template, flat, resources
@@ -21,13 +21,13 @@ from tests.infra.conftest import ACCOUNT, CONTEXT, REGION, Synthesize, Template,
 
 def is_matched(template: Template, event: dict[str, Any]) -> bool:
     """Say whether the pattern of any rule matches the event."""
-    return any(
-        eventbridge._test_event_pattern(
-            {"EventPattern": _resolved(rule["EventPattern"]), "Event": json.dumps(event)}
-        )[2]
-        == b'{"Result": true}'
-        for rule in listening(template)
-    )
+    return any(is_matched_by(rule, event) for rule in listening(template))
+
+
+def is_matched_by(rule: dict[str, Any], event: dict[str, Any]) -> bool:
+    """Say whether the pattern of a rule matches the event."""
+    asked = {"EventPattern": _resolved(rule["EventPattern"]), "Event": json.dumps(event)}
+    return bool(eventbridge._test_event_pattern(asked)[2] == b'{"Result": true}')
 
 
 def listening(template: Template) -> list[dict[str, Any]]:
@@ -130,13 +130,118 @@ def test_pushes_by_tag_are_matched(template: Template) -> None:
     assert is_matched(template, push("team/web"))
 
 
+@pytest.fixture(scope="module")
+def waited(synthesize: Synthesize) -> Template:
+    """A stack whose requests wait for scans and signatures."""
+    return synthesize(WAITED)
+
+
+WAITED = """
+rules:
+  - {name: scans, on: scan, repositories: ["team/*"], from: 'build-.*', to: [staging]}
+  - {name: scanned, on: request, repositories: ["apps/*"], to: [prod], gate: {findings: {CRITICAL: 0}}}
+  - {name: signed, on: request, repositories: ["team/signed/*", "signed"], to: [prod], gate: {signed: true}}
+  - name: managed
+    on: request
+    repositories: ["managed"]
+    to: [prod]
+    gate: {signed: {profiles: ["arn:aws:signer:eu-central-1:123456789012:/signing-profiles/release"]}}
+  - {name: soaked, on: request, repositories: ["soaked"], to: [prod], gate: {soak: 1h}}
+  - {name: free, on: request, repositories: ["free"], to: [prod]}
+  - {name: seen, on: scan, repositories: ["both"], from: 'v.*', to: [seen], gate: {signed: true}}
+  - {name: far, on: request, registry: "999999999999", repositories: ["far"], to: [prod], gate: {signed: true}}
+"""
+SIGNATURE = f"sha256-{'0' * 64}.sig"
+
+
+def referrer(repository: str, **detail: Any) -> dict[str, Any]:
+    """Return a push of a referrer; AWS publishes a sample of another action, with the same members."""
+    event = push(repository, **{"image-tag": "", "artifact-media-type": "application/vnd.cncf.notary.signature"})
+    return event | {"detail-type": "ECR Referrer Action", "detail": event["detail"] | detail}
+
+
+@pytest.mark.parametrize(
+    ("repository", "kinds"),
+    [
+        ("team/web", {"scan", "push", "tag of a signature"}),
+        ("apps/x", {"scan"}),
+        ("team/signed/x", {"scan", "push", "tag of a signature", "referrer"}),
+        ("signed", {"tag of a signature", "referrer"}),
+        ("managed", {"referrer"}),
+        ("soaked", set()),
+        ("free", set()),
+        ("both", {"scan", "push", "tag of a signature", "referrer"}),
+        ("far", set()),
+    ],
+)
+def test_a_promotion_is_woken_by_the_events_that_its_gate_waits_for(
+    waited: Template, repository: str, kinds: set[str]
+) -> None:
+    """Scans for findings, signatures for `signed`, and no other events."""
+    events = {
+        "scan": scan("basic", repository),
+        "push": push(repository),
+        "tag of a signature": push(repository, **{"image-tag": SIGNATURE}),
+        "referrer": referrer(repository),
+    }
+
+    assert {kind for kind, event in events.items() if is_matched(waited, event)} == kinds
+    assert is_matched(waited, scan("enhanced", repository)) is ("scan" in kinds)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        push("signed", **{"image-tag": f"sha256-{'0' * 64}.att"}),
+        push("signed", **{"image-tag": "web.sig"}),
+        push("signed", **{"image-tag": SIGNATURE, "action-type": "DELETE"}),
+        referrer("signed", **{"action-type": "DELETE"}),
+        referrer("signed", **{"action-type": "UPDATE_STORAGE_CLASS", "target-storage-class": "ARCHIVE"}),
+        referrer("signed", result="FAILURE"),
+    ],
+    ids=["attestation", "another tag", "deleted tag", "deleted referrer", "archived referrer", "failed push"],
+)
+def test_only_pushes_of_signatures_wake_what_waits_for_one(waited: Template, event: dict[str, Any]) -> None:
+    """Attestations have tags of their own, and what is deleted or archived signs nothing."""
+    assert not is_matched(waited, event)
+
+
+def test_no_event_comes_twice_because_two_rules_have_its_repository(waited: Template) -> None:
+    """A repository that another glob has too is not named again."""
+    for event in (push("team/signed/x", **{"image-tag": SIGNATURE}), scan("basic", "team/signed/x")):
+        assert sum(is_matched_by(rule, event) for rule in listening(waited)) == 1
+
+
+def test_a_request_rule_with_a_glob_that_is_too_complex_is_woken_by_wider_events(synthesize: Synthesize) -> None:
+    """EventBridge would refuse the pattern, and the policy was valid before promotions could wait."""
+    glob = "apps/*q*q*q*q*q*q"
+    template = synthesize(
+        json.dumps(
+            {
+                "rules": [
+                    {"name": "r", "on": "request", "repositories": [glob], "to": ["x"], "gate": {"findings": {}}}
+                ]
+            }
+        )
+    )
+
+    assert is_matched(template, scan("basic", "apps/qqqqqq"))
+    for rule in listening(template):
+        assert [json.loads(_resolved(name)) for name in rule["EventPattern"]["detail"]["repository-name"]] in (
+            [{"prefix": "apps/"}],
+            [{"prefix": f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/apps/"}],
+        )
+
+
 def test_a_policy_with_many_repositories_fits_into_event_patterns(synthesize: Synthesize) -> None:
     """No pattern exceeds EventBridge's 2,048 characters, and each repository is in one."""
     names = [f"a-team-with-a-name/a-service-with-a-name-{number}" for number in range(60)]
     names.append("l" * 256)
-    template = synthesize(
-        json.dumps({"rules": [{"name": "s", "on": "scan", "repositories": names, "from": "y", "to": ["x"]}]})
-    )
+    gate = {"findings": {}, "signed": True}
+    scans = {"name": "s", "on": "scan", "repositories": names, "from": "y", "to": ["x"]}
+    signed = [f"signed/{name[:249]}" for name in names]
+    requests = {"name": "r", "on": "request", "repositories": signed, "to": ["z"], "gate": gate}
+    template = synthesize(json.dumps({"rules": [scans, requests]}))
 
     for rule in listening(template):
         longest = _resolved(rule["EventPattern"]).replace("arn:aws:", "arn:aws-us-gov:")
@@ -145,6 +250,10 @@ def test_a_policy_with_many_repositories_fits_into_event_patterns(synthesize: Sy
         assert is_matched(template, scan("basic", name)), name
         assert is_matched(template, scan("enhanced", name)), name
         assert is_matched(template, push(name)), name
+    for name in signed:
+        assert is_matched(template, scan("enhanced", name)), name
+        assert is_matched(template, push(name, **{"image-tag": SIGNATURE})), name
+        assert is_matched(template, referrer(name)), name
 
 
 @pytest.mark.parametrize(
@@ -205,7 +314,7 @@ def test_a_scan_rule_for_another_account_gets_no_event_rule(tmp_path: Path) -> N
     file.write_text("rules: [{name: s, on: scan, registry: '999999999999', repositories: [w], from: y, to: [x]}]")
 
     with pytest.raises(PolicyError, match="rule s: scans of another account's registry send no events here"):
-        scanned_repositories(policy_file.read(file))
+        listened(policy_file.read(file))
 
 
 def test_one_statement_of_a_queues_policy_is_enough_for_many_rules(synthesize: Synthesize) -> None:
@@ -228,8 +337,8 @@ def test_one_statement_of_a_queues_policy_is_enough_for_many_rules(synthesize: S
         assert source.endswith(':rule/EcrPromoter-*"'), source
 
 
-def test_a_policy_without_scan_rules_has_no_event_rules(synthesize: Synthesize) -> None:
-    """A policy for pipelines only needs no events."""
+def test_a_policy_of_requests_without_a_gate_has_no_event_rules(synthesize: Synthesize) -> None:
+    """Such a request waits for nothing that an event tells of."""
     policy = "rules: [{name: prod, on: request, repositories: [web], to: [prod]}]"
 
     assert listening(synthesize(policy)) == []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from promoter.domain.answers import Answer, NotPromoted
+from promoter.domain.answers import NotPromoted, Waiting
 from promoter.domain.model import Promoted, Promotion
+from promoter.domain.records import Record
 from promoter.promotion import promote as use_case
 from promoter.promotion.dependencies import Dependencies
 
@@ -13,6 +14,7 @@ def promote(promotion: Promotion, dependencies: Dependencies) -> Promoted:
     answer = use_case.promote(promotion, dependencies)
     if isinstance(answer, NotPromoted):
         raise answer.error
+    assert isinstance(answer, Promoted), f"it waits: {answer}"
     return answer
 
 
@@ -23,6 +25,8 @@ def stopped(promotion: Promotion, dependencies: Dependencies) -> NotPromoted:
     return answer
 
 
-def nobody(promotion: Promotion) -> Answer:
-    """Stand for the carrying out of promotions where none is expected."""
-    raise AssertionError(f"{promotion} was not to be carried out")
+def held(promotion: Promotion, dependencies: Dependencies) -> Record:
+    """Return the record of a promotion that is expected to wait."""
+    answer = use_case.promote(promotion, dependencies)
+    assert isinstance(answer, Waiting), f"it does not wait: {answer}"
+    return answer.record

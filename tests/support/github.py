@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
-import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,16 +17,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
-PROJECT = Path(__file__).parents[2]
+from tests.support.runners import PROJECT, run_script
+
 EXPRESSION = re.compile(r"\$\{\{ *inputs\.([a-z-]+) *\}\}")
 
-
-COMMAND_LINE = PROJECT / "cli"
-UVX = f"""#!/bin/sh
-# In place of a download: what `uvx --from CLONE ecr-promoter` installs is this clone's own command line.
-shift 3
-PYTHONPATH={COMMAND_LINE} exec {sys.executable} -m ecr_promoter "$@"
-"""
+BASH = ("bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c")
 
 
 @cache
@@ -54,29 +45,16 @@ def run(folder: Path, uvx: str, *, environment: Mapping[str, str] | None = None,
     (step,) = [each for each in action()["runs"]["steps"] if each.get("id") == "promote"]
     given = {name: spec.get("default", "") for name, spec in action()["inputs"].items()}
     given |= {name.replace("_", "-"): text for name, text in inputs.items()}
-    tools, output, summary = folder / "bin", folder / "output", folder / "summary"
-    tools.mkdir(exist_ok=True)
-    (tools / "uvx").write_text(uvx)
-    (tools / "uvx").chmod(0o755)
+    output, summary = folder / "output", folder / "summary"
     for file in (output, summary):
         file.write_text("")
-    done = subprocess.run(
-        [shutil.which("bash") or "bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", step["run"]],
-        cwd=folder,
-        env={
-            "PATH": os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]]),
-            "HOME": str(folder),
-            "GITHUB_ACTION_PATH": str(PROJECT),
-            "GITHUB_OUTPUT": str(output),
-            "GITHUB_STEP_SUMMARY": str(summary),
-            **(environment or {}),
-            **{name: EXPRESSION.sub(lambda found: given[found[1]], text) for name, text in step["env"].items()},
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    files = {
+        "GITHUB_ACTION_PATH": str(PROJECT),
+        "GITHUB_OUTPUT": str(output),
+        "GITHUB_STEP_SUMMARY": str(summary),
+    }
+    variables = {name: EXPRESSION.sub(lambda found: given[found[1]], text) for name, text in step["env"].items()}
+    done = run_script(BASH, step["run"], folder, uvx, files | dict(environment or {}) | variables)
     return Ended(done.returncode, done.stdout, read_outputs(output.read_text()), summary.read_text())
 
 

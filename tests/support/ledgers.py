@@ -7,26 +7,30 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from promoter.aws.dynamodb.wake_ups import OTHERS
 from promoter.domain import documents
 from promoter.domain.errors import IdempotencyConflict, LedgerError, PromotionNotFound
 from promoter.domain.history import HistoryEntry, accepted, entry_of
 from promoter.domain.leasing import (
     Abandoned,
+    Accepted,
     Begun,
     Busy,
     Kept,
     LeaseLost,
     MovedOn,
+    Overtaken,
     Recorded,
     Replayed,
     Resumable,
     RolledBack,
     Stale,
+    Waits,
 )
-from promoter.domain.model import Outcome, Repository, Trigger
+from promoter.domain.model import Manifest, Outcome, Repository, Trigger
 from promoter.domain.policy import Policy
 from promoter.domain.ports import ImageFacts, Registry
-from promoter.domain.records import Head, Lease, Record, Rota, Round
+from promoter.domain.records import Head, Lease, Position, Record, Rota, Round, WakeUp
 from promoter.domain.rule import Freeze
 from promoter.promotion.dependencies import Dependencies
 from tests.support.registries import KnownImageFacts
@@ -40,6 +44,7 @@ def _now() -> datetime:
 
 
 PAGE = 100
+NOTHING: Mapping[str, int] = {}
 
 
 @dataclass
@@ -82,6 +87,9 @@ class InMemoryLedger:
     stops: list[Freeze] = field(default_factory=list)
     announced: list[Record] = field(default_factory=list)
     rotas: dict[Tag, Rota | None] = field(default_factory=dict)
+    newest: dict[tuple[str, str], str] = field(default_factory=dict)
+    manifests: dict[str, Manifest] = field(default_factory=dict)
+    tries: dict[str, datetime] = field(default_factory=dict)
     runs: InMemoryRuns = field(default_factory=InMemoryRuns)
     calls: list[str] = field(default_factory=list)
 
@@ -107,11 +115,16 @@ class InMemoryLedger:
         seen: Mapping[str, str | None],
         versions: Mapping[str, int],
         after: Record | None = None,
+        exact: Mapping[str, int] = NOTHING,
     ) -> Begun:
         self.calls.append("begin")
         if earlier := self._earlier(record, after):
             return earlier
+        if after and after.outcome is Outcome.WAITING and (others := self.overtaken(record)):
+            return Overtaken(others)
         tags = {tag: (record.repository, tag) for tag in seen}
+        if moved := [tag for tag, version in exact.items() if self.versions.get(tags[tag], 0) != version]:
+            return Stale(dict.fromkeys(moved, 0))
         if in_the_way := self._in_the_way(tags, record, seen, versions):
             return in_the_way
         lease = Lease(uuid.uuid4().hex, record, self.clock() + self.lease_duration)
@@ -156,7 +169,7 @@ class InMemoryLedger:
             del self.held[tag]
         del self.leases[record.promotion_id]
         for move in record.moves:
-            if move.image_tag in tags:
+            if move.image_tag in tags and move.outcome is not Outcome.PLANNED:
                 self._head(record, move.image_tag, record.digest_of(move))
                 back = self.rolled_back.setdefault(tags[move.image_tag], set())
                 if record.trigger is Trigger.REQUEST:
@@ -191,6 +204,24 @@ class InMemoryLedger:
     def head(self, repository: Repository, image_tag: str) -> Head | None:
         return self.heads.get((repository, image_tag))
 
+    def positions(self, repository: Repository, image_tags: Sequence[str]) -> Mapping[str, Position]:
+        return {tag: self._position((repository, tag)) for tag in image_tags}
+
+    def _position(self, tag: Tag) -> Position:
+        head, lease = self.heads.get(tag), self.held.get(tag)
+        return Position(
+            head.image_digest if head else None,
+            head.promotion_id if head else None,
+            self.versions.get(tag, 0),
+            lease.record.promotion_id if lease else None,
+        )
+
+    def overtaken(self, record: Record) -> tuple[str, ...]:
+        if record.trigger is Trigger.SCAN:
+            return ()
+        newest = {tag: self.newest.get((record.rule or "", tag)) for tag in record.image_tags}
+        return tuple(tag for tag, each in newest.items() if each not in (None, record.promotion_id))
+
     def abandoned(self) -> Iterator[str]:
         yield from [name for name, lease in self.leases.items() if lease.until < self.clock()]
 
@@ -222,23 +253,31 @@ class InMemoryLedger:
         head = self.heads.get(tag)
         return head is not None and record.undoes in (head.promotion_id, head.undoes)
 
-    def _earlier(self, record: Record, after: Record | None) -> Replayed | Resumable | Abandoned | Busy | None:
+    def _earlier(
+        self, record: Record, after: Record | None
+    ) -> Replayed | Waits | Resumable | Abandoned | Busy | None:
         earlier = self.records.get(record.promotion_id)
-        if earlier is None:
-            return None
-        may_come_again = earlier.outcome and not documents.is_final(earlier)
-        partly = any(move.outcome is Outcome.PROMOTED for move in earlier.moves)
-        if may_come_again and (earlier == after or not partly):
+        if earlier is None or self._may_replace(earlier, after):
             return None
         if earlier.fingerprint != record.fingerprint:
             raise IdempotencyConflict("another request has this key")
-        if may_come_again:
-            return Resumable(earlier)
         if earlier.outcome:
-            return Replayed(earlier)
+            return self._ended(earlier)
         if self.leases[record.promotion_id].until < self.clock():
             return Abandoned(record.promotion_id)
         return Busy("Another attempt of this promotion is under way. Retry.")
+
+    def _may_replace(self, earlier: Record, after: Record | None) -> bool:
+        if after and after.outcome is Outcome.WAITING:
+            return earlier.outcome is Outcome.WAITING and earlier.wait == after.wait
+        may_come_again = earlier.outcome not in (None, Outcome.WAITING) and not documents.is_final(earlier)
+        partly = any(move.outcome is Outcome.PROMOTED for move in earlier.moves)
+        return may_come_again and (earlier == after or not partly)
+
+    def _ended(self, earlier: Record) -> Replayed | Waits | Resumable:
+        if earlier.outcome is Outcome.WAITING:
+            return Waits(earlier)
+        return Replayed(earlier) if documents.is_final(earlier) else Resumable(earlier)
 
     def _head(self, record: Record | HistoryEntry, image_tag: str, image_digest: str) -> None:
         tag = (record.repository, image_tag)
@@ -257,11 +296,100 @@ class InMemoryLedger:
 
     def _end(self, record: Record) -> None:
         self.records[record.promotion_id] = record
-        self.announced.append(record)
+        if record.outcome is not Outcome.WAITING:
+            self.announced.append(record)
 
     def outcomes(self) -> list[Outcome | None]:
         """Return what was announced, in order."""
         return [record.outcome for record in self.announced]
+
+
+@dataclass
+class InMemoryWaiting:
+    """The promotions of a ledger in memory that wait."""
+
+    ledger: InMemoryLedger
+
+    def accept(
+        self, record: Record, manifest: Manifest | None, next_try: datetime, after: Record | None = None
+    ) -> Accepted:
+        if earlier := self.ledger._earlier(record, after):
+            return earlier
+        if record.trigger is Trigger.SCAN:
+            keys = [(record.rule or "", f"scan {record.source}")]
+            if standing := self.promotion(self.ledger.newest.get(keys[0], "")):
+                return Waits(standing)
+        else:
+            keys = [(record.rule or "", tag) for tag in record.image_tags]
+            if moved := self._moved(record):
+                return Stale(moved)
+        self.ledger.newest |= dict.fromkeys(keys, record.promotion_id)
+        self.ledger.records[record.promotion_id] = record
+        if manifest:
+            self.ledger.manifests[record.promotion_id] = manifest
+        self.ledger.tries[record.promotion_id] = next_try
+        return Recorded()
+
+    def _moved(self, record: Record) -> dict[str, int]:
+        seen = record.wait.seen if record.wait and record.wait.seen else {}
+        now = self.ledger.positions(record.repository, tuple(seen))
+        return {
+            tag: now[tag].version
+            for tag, each in seen.items()
+            if (now[tag].version, now[tag].holder) != (each.version, each.holder)
+        }
+
+    def promotion(self, promotion_id: str) -> Record | None:
+        record = self.ledger.records.get(promotion_id)
+        return record if record and record.outcome is Outcome.WAITING else None
+
+    def manifest(self, promotion_id: str) -> Manifest | None:
+        return self.ledger.manifests.get(promotion_id)
+
+    def overtaken(self, record: Record) -> tuple[str, ...]:
+        return self.ledger.overtaken(record)
+
+    def update(self, before: Record, record: Record, next_try: datetime) -> bool:
+        standing = self.promotion(record.promotion_id)
+        if standing is None or standing.wait != before.wait:
+            return False
+        self.ledger.records[record.promotion_id] = record
+        self.ledger.tries[record.promotion_id] = next_try
+        return True
+
+    def due(self, now: datetime) -> Iterator[str]:
+        waiting = [promotion_id for promotion_id in self.ledger.records if self.promotion(promotion_id)]
+        yield from [each for each in waiting if self.ledger.tries.get(each, now) <= now]
+
+
+@dataclass
+class InMemoryWakeUps:
+    """Wake-ups in memory; `written` counts what would be items of the table."""
+
+    found: dict[tuple[str, str], WakeUp] = field(default_factory=dict)
+    written: int = 0
+
+    def add(
+        self, repository: Repository, promotion_id: str, image_digests: Sequence[str], until: datetime
+    ) -> bool:
+        new = [digest for digest in image_digests if (digest, promotion_id) not in self.found]
+        for digest in new:
+            here = image_digests.index(digest)
+            after = [*image_digests[here + 1 :], *image_digests[:here]]
+            beside = dict.fromkeys(each for pair in zip(after, reversed(after), strict=True) for each in pair)
+            others = tuple(beside)[:OTHERS]
+            self.found[digest, promotion_id] = WakeUp(repository, digest, promotion_id, others)
+        self.written += len(new)
+        return bool(new)
+
+    def of(self, repository: Repository, image_digest: str) -> Sequence[WakeUp]:
+        return [each for (digest, _), each in self.found.items() if digest == image_digest]
+
+    def beside(self, wake_up: WakeUp) -> tuple[str, ...]:
+        return tuple(each for each in wake_up.others if (each, wake_up.promotion_id) in self.found)
+
+    def remove(self, wake_up: WakeUp) -> None:
+        self.found.pop((wake_up.image_digest, wake_up.promotion_id), None)
 
 
 def runs(dependencies: Dependencies) -> InMemoryRuns:
@@ -276,8 +404,10 @@ def dependencies(
     image_facts: ImageFacts | None = None,
     *,
     ledger: InMemoryLedger | None = None,
+    wake_ups: InMemoryWakeUps | None = None,
     operators: tuple[str, ...] = (),
     now: Callable[[], datetime] | None = None,
+    pause: Callable[[float], None] = lambda _: None,
 ) -> Dependencies:
     """Put dependencies together of which a test says only what it is about; nobody waits.
 
@@ -292,8 +422,10 @@ def dependencies(
         heads=ledger,
         history=ledger,
         freezes=ledger,
+        waiting=InMemoryWaiting(ledger),
+        wake_ups=wake_ups or InMemoryWakeUps(),
         patience=timedelta(seconds=10),
         operators=operators,
         now=now or ledger.clock,
-        pause=lambda _: None,
+        pause=pause,
     )

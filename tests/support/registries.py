@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from promoter.aws.dynamodb.deferred import BESIDES
 from promoter.domain.errors import PromoterError, RegistryError, SourceNotFound, TagImmutable
 from promoter.domain.findings import Scan
 from promoter.domain.manifest import OCI_MANIFEST, digest_of
 from promoter.domain.model import ImageId, Manifest, Repository, Unreadable
 from promoter.domain.ports import Found, Missing
-from promoter.domain.records import DeferredPromotion
 
 REPOSITORY = Repository("123456789012", "team/web")
 """The one repository of most tests."""
@@ -144,48 +142,3 @@ class FailingImageFacts(KnownImageFacts):
         if self.failure:
             raise self.failure
         return super().scan(repository, image_digest)
-
-
-@dataclass
-class InMemoryDeferredPromotions:
-    """Deferred promotions in memory; `written` counts what would be items of the table."""
-
-    waiting: dict[str, list[ImageId]] = field(default_factory=dict)
-    touched: list[DeferredPromotion] = field(default_factory=list)
-    extended: list[DeferredPromotion] = field(default_factory=list)
-    added: dict[tuple[str, ImageId], tuple[str, ...]] = field(default_factory=dict)
-    written: int = 0
-
-    def add(self, repository: Repository, waiting: ImageId, image_digests: Sequence[str]) -> bool:
-        new = [digest for digest in image_digests if waiting not in self.waiting.get(digest, [])]
-        for digest in new:
-            self.waiting.setdefault(digest, []).append(waiting)
-            here = image_digests.index(digest)
-            after = [*image_digests[here + 1 :], *image_digests[:here]]
-            beside = dict.fromkeys(each for pair in zip(after, reversed(after), strict=True) for each in pair)
-            self.added[digest, waiting] = tuple(beside)[:BESIDES]
-        self.written += len(new)
-        return bool(new)
-
-    def waiting_for(self, repository: Repository, image_digest: str) -> tuple[ImageId, ...]:
-        return tuple(self.waiting.get(image_digest, []))
-
-    def besides(self, deferred: DeferredPromotion) -> tuple[str, ...]:
-        others = self.added.get((deferred.image_digest, deferred.waiting), ())
-        return tuple(digest for digest in others if deferred.waiting in self.waiting.get(digest, []))
-
-    def oldest(self, before: datetime, *, limit: int) -> list[DeferredPromotion]:
-        deferred_promotions = [
-            DeferredPromotion(REPOSITORY, digest, each) for digest, all_ in self.waiting.items() for each in all_
-        ]
-        return deferred_promotions[:limit]
-
-    def touch(self, deferred: DeferredPromotion, *, extend: bool) -> None:
-        (self.extended if extend else self.touched).append(deferred)
-
-    def remove(self, deferred: DeferredPromotion) -> None:
-        waiting = self.waiting.get(deferred.image_digest, [])
-        if deferred.waiting in waiting:
-            waiting.remove(deferred.waiting)
-            self.added.pop((deferred.image_digest, deferred.waiting), None)
-            self.written += 1

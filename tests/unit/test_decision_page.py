@@ -15,7 +15,7 @@ PROJECT = Path(__file__).parents[2]
 PAGE = (PROJECT / "docs" / "explanation" / "decision.md").read_text()
 DRAWING = PAGE.partition("```mermaid\n")[2].partition("\n```")[0]
 PROSE = PAGE.replace(DRAWING, "")
-STAGES = ("Accept", "Resolve", "Decide", "Read", "Judge", "Lease", "Put", "Record")
+STAGES = ("Accept", "Resolve", "Decide", "Read", "Judge", "Lease", "Put", "Record", "Wait")
 STATUS = {
     kind.code: kind.http_status
     for kind in vars(errors).values()
@@ -57,7 +57,7 @@ def reasons_in(source: str) -> Iterator[str]:
                 value=ast.Tuple(elts=[ast.Constant(value=str(code)), *_]),
             ):
                 yield code
-            case ast.Assign(targets=[ast.Name(id="PENDING")], value=ast.Constant(value=str(code))):
+            case ast.Assign(targets=[ast.Name(id="PENDING" | "MORE")], value=ast.Constant(value=str(code))):
                 yield code
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.github import EXPRESSION, Ended, action, run
+from tests.support.runners import answering, asked
 
 DIGEST, BEFORE = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
 PROMOTED = {
@@ -46,25 +47,19 @@ REFUSED = {
 }
 
 
+STILL_WAITING = {
+    "promotionId": "6c1f",
+    "outcome": "WAITING",
+    "waitingFor": ["scan_pending"],
+    "waitsUntil": "2026-11-25T10:00:00+00:00",
+}
+WAITED = "waiting for scan_pending, until 2026-11-25 10:00:00Z at most\nwaiting for frozen\n"
+
+
 def promote(folder: Path, answer: Any = PROMOTED, *, code: int = 0, told: str = "", **inputs: Any) -> Ended:
     """Run the step with a command line that answers so, and keeps its arguments."""
-    (folder / "answer.json").write_text(answer if isinstance(answer, str) else json.dumps(answer, indent=4))
-    (folder / "told").write_text(told)
-    uvx = f"""#!{sys.executable}
-import json, pathlib, sys
-here = pathlib.Path({str(folder)!r})
-(here / "arguments.json").write_text(json.dumps(sys.argv[1:]))
-sys.stderr.write((here / "told").read_text())
-sys.stdout.write((here / "answer.json").read_text())
-sys.exit({code})
-"""
+    uvx = answering(folder, answer, code=code, told=told)
     return run(folder, uvx, **{"repository": "team/web", "source": "staging"} | inputs)
-
-
-def asked(folder: Path) -> list[str]:
-    """Return the arguments of the command line behind those of uvx."""
-    arguments: list[str] = json.loads((folder / "arguments.json").read_text())
-    return arguments[3:]
 
 
 def plain(summary: str) -> str:
@@ -120,6 +115,58 @@ def test_what_refused_is_reported(tmp_path: Path) -> None:
         assert f"<code>{text}</code>" in summary
 
 
+def test_what_the_step_waited_for_is_reported(tmp_path: Path) -> None:
+    """In the log as it changes, and in the summary beside what moved."""
+    ended = promote(tmp_path, told=WAITED, wait="true")
+
+    assert (ended.code, ended.outputs["outcome"]) == (0, "PROMOTED")
+    assert WAITED in ended.log
+    summary = plain(ended.summary)
+    assert "What it waited for:\n\n- waiting for scan_pending, until 2026-11-25 10:00:00Z at most\n" in summary
+    assert "- waiting for frozen\n" in summary
+    assert "<code>prod</code>" in summary
+
+
+@pytest.mark.parametrize(("code", "outcome"), [(3, "REFUSED"), (4, "FAILED")])
+def test_the_outcome_of_an_error_is_that_of_its_exit_code(tmp_path: Path, code: int, outcome: str) -> None:
+    """The problem document of the API has a code, and no outcome."""
+    assert promote(tmp_path, REFUSED, code=code).outputs["outcome"] == outcome
+
+
+def test_a_promotion_that_still_waits_fails_the_step(tmp_path: Path) -> None:
+    """Nothing was promoted yet. The job learns how to follow the promotion."""
+    ended = promote(tmp_path, STILL_WAITING, code=5, told=WAITED, timeout="30m")
+
+    assert (ended.code, ended.outputs["outcome"], ended.outputs["promotion-id"]) == (5, "WAITING", "6c1f")
+    follow = "WAITING: the promotion goes on without this job. Follow it: ecr-promoter status 6c1f --wait"
+    assert f"::error title=ecr-promoter::{follow}\n" in ended.log
+    assert follow in plain(ended.summary)
+    assert "- waiting for frozen\n" in plain(ended.summary)
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_a_job_that_is_cancelled_leaves_the_promotion_waiting(tmp_path: Path, number: str) -> None:
+    """GitHub signals the process of the step only. The command line is told by a signal that uvx passes on."""
+    uvx = f"""#!{sys.executable}
+import os, signal, sys
+def leave(*_):
+    print({json.dumps(STILL_WAITING)!r})
+    sys.exit(5)
+signal.signal(signal.SIGTERM, leave)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+print("waiting for scan_pending", file=sys.stderr, flush=True)
+os.kill(os.getppid(), signal.{number})
+signal.alarm(30)  # ends this if the signal does not come
+signal.pause()
+"""
+    ended = run(tmp_path, uvx, repository="team/web", source="staging", wait="true")
+
+    assert (ended.code, ended.outputs["outcome"]) == (5, "WAITING")
+    assert "ecr-promoter status 6c1f --wait" in plain(ended.summary)
+    (step,) = [each for each in action()["runs"]["steps"] if each.get("id") == "promote"]
+    assert step["run"].startswith("exec ")  # bash would neither end nor pass the signal on
+
+
 @pytest.mark.parametrize("printed", ["", "no JSON", "[]", "null"])
 def test_a_command_without_an_answer_fails_the_step(tmp_path: Path, printed: str) -> None:
     """What it told is in the log."""
@@ -141,6 +188,8 @@ def test_the_inputs_are_the_arguments(tmp_path: Path) -> None:
         to="prod\nv1.4.0  latest",
         expect=f"prod={BEFORE} v1.4.0=none",
         dry_run="TRUE",
+        wait="true",
+        timeout="30m",
         idempotency_key="web-7",
         api_url="https://api.example",
         stack="Promoter",
@@ -153,12 +202,14 @@ def test_the_inputs_are_the_arguments(tmp_path: Path) -> None:
         "--output=json",
         "--idempotency-key=web-7",
         "--stack=Promoter",
+        "--timeout=30m",
         "--to=prod",
         "--to=v1.4.0",
         "--to=latest",
         f"--expect=prod={BEFORE}",
         "--expect=v1.4.0=none",
         "--dry-run",
+        "--wait",
         "--api-url=https://api.example",
         "--region=eu-west-1",
         "--token",
@@ -167,12 +218,15 @@ def test_the_inputs_are_the_arguments(tmp_path: Path) -> None:
     ]
 
 
-def test_a_flag_that_is_neither_true_nor_false_stops_the_step(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["dry_run", "wait"])
+def test_a_flag_that_is_neither_true_nor_false_stops_the_step(tmp_path: Path, name: str) -> None:
     """Nothing is promoted by a typing mistake in `dry-run`."""
-    ended = promote(tmp_path, dry_run="yes")
+    inputs: dict[str, Any] = {name: "yes"}
+
+    ended = promote(tmp_path, **inputs)
 
     assert ended.code == 1
-    assert "input dry-run must be true or false, not 'yes'" in ended.log
+    assert f"input {name.replace('_', '-')} must be true or false, not 'yes'" in ended.log
     assert not (tmp_path / "arguments.json").exists()
 
 

@@ -17,7 +17,7 @@ RETIRED = {
     "Course": "AttemptState",
     "Look": "Plan",
     "Turn|turnEnds": "Lease, leaseEnds",
-    "Watch|watches": "DeferredPromotion",
+    "Watch|watches|DeferredPromotion": "WaitingPromotions, or WakeUp",
     "EcrFindings": "EcrImageFacts",
     "TakenBackError": "RolledBack",
     "AT_ONCE": "a name for the limit",

@@ -28,6 +28,7 @@ REMEDIES = {
     "registry_error": "Run the command again",
     "digest_mismatch": "Push the image again: its manifest in the registry is damaged",
     "ledger_error": "Run the command again",
+    "not_waiting": "There is nothing to cancel; `ecr-promoter status` shows how it ended",
     "expired": "Run the command again, with a longer --expires if that helps",
     "cancelled": "Somebody has cancelled the promotion; run the command again if that was a mistake",
     "rejected": "Somebody has rejected the promotion; its comment says why",

@@ -68,7 +68,10 @@ def list_promotions(
     until: str | None,
     limit: int,
 ) -> int:
-    """List the promotions of REPOSITORY, the newest first. With --outcome WAITING it may be left out."""
+    """List the promotions of REPOSITORY that ended, the newest first; with --outcome WAITING those that wait.
+
+    Those that wait are listed for all repositories if none is named.
+    """
     if repository is None and outcome != "WAITING":
         raise click.UsageError("Name a repository. Only --outcome WAITING lists those of all repositories.")
     asked = {

@@ -41,10 +41,7 @@ class Waiting:
 
 
 def waiting_options(serve: Callable[..., int]) -> Callable[..., int]:
-    """Add the options of waiting, which the command gets together as `waiting`.
-
-    They are hidden, and so is `cancel`: the service does not let requests wait yet, and refuses them.
-    """
+    """Add the options of waiting, which the command gets together as `waiting`."""
 
     def served(*args: Any, wait: bool, expires: int | None, timeout: int | None, **rest: Any) -> int:
         return serve(*args, waiting=Waiting(wait, expires, timeout), **rest)
@@ -54,20 +51,19 @@ def waiting_options(serve: Callable[..., int]) -> Callable[..., int]:
         click.option(
             "--timeout",
             type=Duration(),
-            hidden=True,
-            help="Look on for so long at most (implies --wait). The promotion waits on; the exit code is 5.",
+            help="Look on for so long at most (implies --wait). After that the exit code is 5, and the promotion "
+            "goes on waiting.",
         ),
         click.option(
             "--expires",
             type=Duration(),
-            hidden=True,
             help="Let the promotion wait for so long at most, up to 14d (implies --wait).  [default: 24h]",
         ),
         click.option(
             "--wait",
             is_flag=True,
-            hidden=True,
-            help="Wait for what passes with time: scans, soaking, freezes.",
+            help="Wait for what passes with time, such as scans and freezes. The promotion is carried out even if "
+            "this command is stopped.",
         ),
     ):
         decorated = option(decorated)

@@ -19,6 +19,9 @@ ecr-promoter promote team/web build-42 --to staging
 # exactly the image that was tested, onto two tags, unless somebody else moved prod
 ecr-promoter promote team/web staging@sha256:… --to prod --to v1.4.0 --expect prod=sha256:…
 
+# as soon as the scan has ended, and the image passes the gate
+ecr-promoter promote team/web build-42 --to staging --wait
+
 # what would happen
 ecr-promoter promote team/web staging --to prod --dry-run
 """
@@ -57,6 +60,8 @@ def promote(
     The exit code is 0 if the tags are there now, 3 if the promotion was refused, 4 if it failed, 5 if it still
     waits.
     """
+    if dry_run and waiting.is_wanted:
+        raise click.UsageError("A dry run does not wait. Leave out --dry-run, or --wait, --expires and --timeout.")
     body: dict[str, Any] = {
         **references.place(repository, registry_id).members(),
         "source": references.image_id(source),

@@ -24,6 +24,9 @@ ecr-promoter rollback team/web prod
 # the same, but only if prod is still on the bad image
 ecr-promoter rollback team/web prod --from sha256:…
 
+# the same, as soon as the freeze is over
+ecr-promoter rollback team/web prod --wait
+
 # take back one promotion: all its tags, or one
 ecr-promoter rollback 6c1f0a52-6f0e-4b5c-9d5e-3f8f6f0c2d11 --tag prod
 """

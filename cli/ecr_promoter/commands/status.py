@@ -43,10 +43,13 @@ def status(settings: Settings, *, promotion_id: str, wait: bool, timeout: int | 
     return exits.code_of(document.get("outcome"))
 
 
-@command("cancel", CANCEL, short_help="Give up a promotion that waits.", hidden=True)
+@command("cancel", CANCEL, short_help="Give up a promotion that waits.")
 @click.argument("promotion_id")
 def cancel(settings: Settings, *, promotion_id: str) -> int:
-    """Give up the promotion PROMOTION_ID, which waits. Its requester may, and operators."""
+    """Give up the promotion PROMOTION_ID, which waits. Its requester may, and operators.
+
+    The exit code is 0 if it is cancelled now or was before, 3 if it has ended otherwise.
+    """
     try:
         document = connect(settings).call("DELETE", path_of(promotion_id))
     except Refused as refused:

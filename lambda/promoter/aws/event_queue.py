@@ -63,13 +63,16 @@ class EventQueue:
         self._failed.put(message["body"], {"ERROR_CODE": code, "ERROR_MESSAGE": str(error) or code})
         return True
 
-    def add(self, bodies: Iterable[str], *, later: bool = False) -> None:
-        """Put messages into the queue; `later`: to be tried when a message that failed would be."""
+    def add(self, bodies: Iterable[str], *, later: bool = False, seconds: int = 0) -> None:
+        """Put messages into the queue, to be tried after so many seconds, 900 at most.
+
+        `later`: when a message that failed would be.
+        """
         for body in bodies:
             self._client.send_message(
                 QueueUrl=self._url,
                 MessageBody=body,
-                DelaySeconds=int(self._retry.total_seconds()) if later else 0,
+                DelaySeconds=int(self._retry.total_seconds()) if later else seconds,
             )
 
 

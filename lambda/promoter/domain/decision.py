@@ -10,18 +10,19 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
-from promoter.domain.errors import GateRefused, NotAllowed, Refusal, ScanPending
+from promoter.domain.errors import Frozen, GateRefused, NotAllowed, Refusal, ScanPending
 from promoter.domain.findings import Evidence
 from promoter.domain.gate import PENDING
 from promoter.domain.model import Promotion, Reason, Repository, Trigger
 from promoter.domain.policy import Policy
+from promoter.domain.records import MORE
 from promoter.domain.rule import Freeze, Rule, matches, rule_reason
 
 MOST_REASONS = 50
 """Reasons of one refusal that are listed, so that it fits into a log record, an item and an event."""
 
 WITH_TIME = frozenset({PENDING, "unsigned", "soaking"})
-"""Reasons that pass with time: a promotion by event waits for them instead of being refused."""
+"""Reasons that pass with time: a promotion that may wait waits for them instead of being refused."""
 
 
 class Decision(NamedTuple):
@@ -45,6 +46,14 @@ def decide(
     `freezes` are those that operators set, `operators` the globs on callers of the setting. The source's digest
     must be known where `needing_digest` names a rule.
     """
+    decision = admit(promotion, policy, operators=operators)
+    if frozen := freeze_of(decision, policy, now=now, freezes=freezes):
+        raise frozen
+    return decision
+
+
+def admit(promotion: Promotion, policy: Policy, *, operators: Sequence[str] = ()) -> Decision:
+    """Return by which rule and onto which tags the promotion goes, freezes aside. Raises as `decide` does."""
     if promotion.undoes:
         image_tags = promotion.image_tags or ()
         rule = rollback_rule(
@@ -57,9 +66,16 @@ def decide(
         )
     else:
         rule, image_tags = policy.admit(promotion)
-    if not promotion.is_override:
-        policy.check_not_frozen(rule, promotion, now=now, stops=freezes)
     return Decision(promotion, rule, image_tags)
+
+
+def freeze_of(
+    decision: Decision, policy: Policy, *, now: datetime, freezes: Sequence[Freeze] = ()
+) -> Frozen | None:
+    """Return the freeze that is in the way of a promotion; an operator's override passes it."""
+    if decision.promotion.is_override:
+        return None
+    return policy.freeze_of(decision.rule, decision.promotion, now=now, stops=freezes)
 
 
 def needing_digest(promotion: Promotion, policy: Policy) -> Sequence[Rule]:
@@ -122,18 +138,18 @@ def require_operator(caller: str | None, operators: Sequence[str]) -> None:
         raise NotAllowed(f"Caller {caller} is not an operator. The setting operators lists them.")
 
 
-def judge(rule: Rule, evidence: Evidence, trigger: Trigger, *, now: datetime) -> Refusal | None:
+def judge(rule: Rule, evidence: Evidence, *, may_wait: bool, now: datetime) -> Refusal | None:
     """Return why the rule's gate does not let the image pass; None: it does, or the rule has no gate."""
     reasons = rule.gate.judge(evidence, now=now) if rule.gate else ()
-    return _refusal([replace(reason, rule=rule.name) for reason in reasons], trigger) if reasons else None
+    return _refusal([replace(each, rule=rule.name) for each in reasons], may_wait=may_wait) if reasons else None
 
 
-def _refusal(reasons: Sequence[Reason], trigger: Trigger) -> Refusal:
+def _refusal(reasons: Sequence[Reason], *, may_wait: bool) -> Refusal:
     """Return ScanPending if every reason passes with time, GateRefused otherwise."""
-    yet_to_come = WITH_TIME if trigger is Trigger.SCAN else {PENDING}
+    yet_to_come = WITH_TIME if may_wait else {PENDING}
     listed = tuple(reasons[:MOST_REASONS])
     if left := len(reasons) - len(listed):
-        listed += (Reason("more", f"and {left} more reasons that are not listed", rule=reasons[0].rule),)
+        listed += (Reason(MORE, f"and {left} more reasons that are not listed", rule=reasons[0].rule),)
     final = [reason for reason in reasons if reason.code not in yet_to_come]
     if not final:
         return ScanPending(f"{reasons[0].sentence}: try again when it is done", reasons=listed)

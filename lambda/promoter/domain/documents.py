@@ -8,10 +8,20 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from promoter.domain.answers import Answer, NotPromoted
-from promoter.domain.errors import Frozen, error_of
-from promoter.domain.model import ImageId, Outcome, Promoted, Promotion, Reason, Repository, TagMove, Trigger
-from promoter.domain.records import Record
+from promoter.domain.answers import NotPromoted
+from promoter.domain.errors import Cancelled, Expired, Frozen, error_of
+from promoter.domain.model import (
+    ImageId,
+    Outcome,
+    Promoted,
+    Promotion,
+    Reason,
+    Repository,
+    TagMove,
+    Trigger,
+    Wait,
+)
+from promoter.domain.records import MORE, Record
 from promoter.domain.texts import shortened
 
 REASON_MEMBERS = {
@@ -25,6 +35,9 @@ REASON_MEMBERS = {
     "severity": "severity",
     "fixedIn": "fixed_in",
 }
+
+RUN_AGAIN = (Frozen, Expired, Cancelled)
+"""Refusals that do not stand: the same Idempotency-Key runs the promotion again."""
 
 MOST = 400
 """Characters of one text in a document: of a member of a reason, a name."""
@@ -59,10 +72,11 @@ def opened(promotion: Promotion, *, rule: str | None = None) -> Record:
         fingerprint=promotion.fingerprint,
         image_digest=promotion.source.image_digest,
         image_tags=promotion.image_tags or (),
+        wait=promotion.wait and promotion.wait._replace(expected_digests=promotion.expected_digests),
     )
 
 
-def ended(record: Record, answer: Answer, *, now: datetime) -> Record:
+def ended(record: Record, answer: Promoted | NotPromoted, *, now: datetime) -> Record:
     """Return the record with how it ended."""
     if isinstance(answer, Promoted):
         return replace(
@@ -73,7 +87,10 @@ def ended(record: Record, answer: Answer, *, now: datetime) -> Record:
             image_tags=tuple(move.image_tag for move in answer.moves),
             moves=answer.moves,
             outcome=answer.outcome,
+            detail=None,
+            reasons=(),
             ended_at=now,
+            wait=None,
         )
     return replace(
         record,
@@ -84,6 +101,21 @@ def ended(record: Record, answer: Answer, *, now: datetime) -> Record:
         detail=answer.error.detail,
         reasons=answer.error.reasons,
         ended_at=now,
+        wait=None,
+    )
+
+
+def waits(
+    record: Record, wait: Wait, reasons: Sequence[Reason], moves: tuple[TagMove, ...] | None = None
+) -> Record:
+    """Return the record of a promotion that waits for what the reasons say; `moves` are those made before."""
+    return replace(
+        record,
+        outcome=Outcome.WAITING,
+        detail=reasons[0].sentence,
+        reasons=tuple(reasons),
+        moves=record.moves if moves is None else moves,
+        wait=wait,
     )
 
 
@@ -97,10 +129,10 @@ def not_promoted(record: Record) -> NotPromoted | None:
 
 def is_final(record: Record) -> bool:
     """Say whether the answer is final: the promotion ended, and not with an error that a retry may overcome."""
-    if record.outcome is None:
+    if record.outcome in (None, Outcome.WAITING):
         return False
     error = error_of(record.code) if record.code else None
-    return error is None or not (error.retryable or error is Frozen)
+    return error is None or not (error.retryable or error in RUN_AGAIN)
 
 
 def document(record: Record) -> dict[str, Any]:
@@ -127,6 +159,8 @@ def document(record: Record) -> dict[str, Any]:
         "images": [image(move) for move in record.moves],
         "code": record.code,
         "detail": cut(record.detail, MOST_DETAIL),
+        "waitingFor": list(record.waiting_for) if record.outcome is Outcome.WAITING else None,
+        "waitsUntil": record.wait.until.isoformat() if record.wait and record.outcome is Outcome.WAITING else None,
         "askedAt": record.asked_at.isoformat(),
         "endedAt": record.ended_at.isoformat() if record.ended_at else None,
     }
@@ -144,7 +178,7 @@ def fitting(reasons: Sequence[Reason], *, room: int) -> list[dict[str, str]]:
         listed.append(each)
     if len(listed) < len(reasons):
         more = f"and {len(reasons) - len(listed)} more reasons that are too long to be listed"
-        listed.append(reason(Reason("more", more)))
+        listed.append(reason(Reason(MORE, more)))
     return listed
 
 
@@ -201,7 +235,8 @@ def reason(each: Reason) -> dict[str, str]:
 
 
 def _read_reason(members: Mapping[str, str]) -> Reason:
-    return Reason(**{member: members[name] for name, member in REASON_MEMBERS.items() if name in members})
+    known: dict[str, Any] = {member: members[name] for name, member in REASON_MEMBERS.items() if name in members}
+    return Reason(**known)
 
 
 def _size(members: object) -> int:

@@ -4,6 +4,7 @@ PromoterError
 ├── InvalidRequest          400 invalid_request
 ├── IdempotencyConflict     409 idempotency_conflict
 ├── PromotionNotFound       404 promotion_not_found
+├── NotWaiting              409 not_waiting
 ├── ReconcileRunning        409 reconcile_running  retryable
 ├── RouteNotFound           404 route_not_found
 ├── Refusal                 a rule forbids it: normal, and final unless it passes with time
@@ -11,6 +12,8 @@ PromoterError
 │   ├── ScanPending         409 scan_pending       retryable
 │   ├── Superseded          409 superseded
 │   ├── TagChanged          412 tag_changed
+│   ├── Expired             409 expired
+│   ├── Cancelled           409 cancelled
 │   ├── GateRefused         422 gate_refused
 │   └── Frozen              423 frozen
 └── Failure                 something broke
@@ -83,6 +86,14 @@ class PromotionNotFound(PromoterError):
     http_status = 404
 
 
+class NotWaiting(PromoterError):
+    """The promotion cannot be cancelled, because it has ended."""
+
+    code = "not_waiting"
+    title = "The promotion does not wait"
+    http_status = 409
+
+
 class ReconcileRunning(PromoterError):
     """Another run of reconcile is under way."""
 
@@ -144,6 +155,22 @@ class Superseded(Refusal):
 
     code = "superseded"
     title = "A newer image has taken its place"
+    http_status = 409
+
+
+class Expired(Refusal):
+    """The promotion has waited for as long as it may."""
+
+    code = "expired"
+    title = "The promotion has waited for as long as it may"
+    http_status = 409
+
+
+class Cancelled(Refusal):
+    """The requester or an operator has given the waiting promotion up."""
+
+    code = "cancelled"
+    title = "The promotion was cancelled while it waited"
     http_status = 409
 
 

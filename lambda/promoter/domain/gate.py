@@ -113,7 +113,8 @@ class Gate(NamedTuple):
             yield Reason("soaking", "it is not known when the image was pushed")
         elif self.soak and since is not None and now - since < self.soak:
             ready = since + self.soak
-            yield Reason("soaking", f"the image has to soak until {ready:%Y-%m-%dT%H:%M:%SZ}")
+            sentence = f"the image has to soak until {ready:%Y-%m-%dT%H:%M:%SZ}"
+            yield Reason("soaking", sentence, ends_at=ready)
 
 
 def load(entry: Mapping[str, Any]) -> Gate:

@@ -14,7 +14,8 @@ from promoter.domain.records import Record
 class HistoryEntry(NamedTuple):
     """One promotion as a list shows it; the rest is in its Record.
 
-    `moves` are those of the tag whose history this is, or of all tags in the list of a repository.
+    `moves` are those of the tag whose history this is, or of all tags in the list of a repository. One that waits
+    has no `ended_at`, but the other three: when it was asked for, for what it waits, and until when.
     """
 
     promotion_id: str
@@ -22,13 +23,16 @@ class HistoryEntry(NamedTuple):
     repository: Repository
     source: ImageId
     outcome: Outcome
-    ended_at: datetime
+    ended_at: datetime | None
     image_digest: str | None = None
     moves: tuple[TagMove, ...] = ()
     rule: str | None = None
     caller: str | None = None
     undoes: str | None = None
     code: str | None = None
+    asked_at: datetime | None = None
+    waiting_for: tuple[str, ...] = ()
+    waits_until: datetime | None = None
 
     def digest_of(self, move: TagMove) -> str | None:
         """Return the digest of the image that a move put its tag on."""
@@ -36,8 +40,9 @@ class HistoryEntry(NamedTuple):
 
 
 def entry_of(record: Record, image_tag: str | None = None) -> HistoryEntry:
-    """Return what a list shows of a promotion that ended: of one tag, or of all."""
-    if record.outcome is None or record.ended_at is None:
+    """Return what a list shows of a promotion that ended or waits: of one tag, or of all."""
+    waiting = record.wait if record.outcome is Outcome.WAITING else None
+    if record.outcome is None or (record.ended_at is None and waiting is None):
         raise ValueError(f"promotion {record.promotion_id} has not ended")
     return HistoryEntry(
         promotion_id=record.promotion_id,
@@ -52,6 +57,9 @@ def entry_of(record: Record, image_tag: str | None = None) -> HistoryEntry:
         caller=record.caller,
         undoes=record.undoes,
         code=record.code,
+        asked_at=record.asked_at if waiting else None,
+        waiting_for=record.waiting_for if waiting else (),
+        waits_until=waiting.until if waiting else None,
     )
 
 
@@ -70,7 +78,10 @@ def document(entry: HistoryEntry) -> dict[str, Any]:
         "imageDigest": entry.image_digest,
         "images": [documents.image(move) for move in entry.moves],
         "code": entry.code,
-        "endedAt": entry.ended_at.isoformat(),
+        "waitingFor": list(entry.waiting_for),
+        "waitsUntil": entry.waits_until.isoformat() if entry.waits_until else None,
+        "askedAt": entry.asked_at.isoformat() if entry.asked_at else None,
+        "endedAt": entry.ended_at.isoformat() if entry.ended_at else None,
     }
     return documents.filled(members)
 

@@ -21,6 +21,12 @@ class Replayed(NamedTuple):
     record: Record
 
 
+class Waits(NamedTuple):
+    """The promotion has been accepted and waits, as its `record` says."""
+
+    record: Record
+
+
 class Resumable(NamedTuple):
     """An earlier attempt of the same promotion has put tags, as its `record` says: it must not be forgotten."""
 
@@ -61,14 +67,23 @@ class MovedOn(NamedTuple):
     image_tags: tuple[str, ...]
 
 
+class Overtaken(NamedTuple):
+    """A newer request by the same rule waits for these tags, or has waited."""
+
+    image_tags: tuple[str, ...]
+
+
 class LeaseLost(NamedTuple):
     """A promotion under way no longer holds these tags, because somebody changed or restored the table."""
 
     image_tags: tuple[str, ...]
 
 
-Begun = Lease | Replayed | Resumable | Busy | Abandoned | Stale | RolledBack | MovedOn
+Begun = Lease | Replayed | Waits | Resumable | Busy | Abandoned | Stale | RolledBack | MovedOn | Overtaken
 """What `Ledger.begin` answers: the lease, or why there is none."""
 
-Kept = Recorded | Replayed | Resumable | Busy | Abandoned
+Kept = Recorded | Replayed | Waits | Resumable | Busy | Abandoned
 """What `Ledger.record` answers."""
+
+Accepted = Kept | Stale
+"""What `WaitingPromotions.accept` answers; Waits where it, or another of the same image, waits already."""

@@ -173,3 +173,15 @@ def media_type_by_shape(document: dict[str, Any]) -> str | None:
         case {"schemaVersion": 1, "fsLayers": list()}:
             return DOCKER_V1
     return None
+
+
+def subject_of(body: bytes) -> str | None:
+    """Return the digest that a manifest says it refers to (OCI image manifest, "subject"); None: it does not."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    match document:
+        case {"subject": {"digest": str(digest)}} if is_stored(digest):
+            return digest
+    return None

@@ -17,18 +17,25 @@ class Trigger(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a promotion ended. These words are part of the API and never change."""
+    """How a promotion ended; WAITING: it has not, and nobody has to ask again.
+
+    These words are part of the API and never change.
+    """
 
     PROMOTED = "PROMOTED"
     UNCHANGED = "UNCHANGED"
     PLANNED = "PLANNED"
     REFUSED = "REFUSED"
     FAILED = "FAILED"
+    WAITING = "WAITING"
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a promotion is refused: `sentence` for people, the rest for programs; None where it does not apply."""
+    """Why a promotion is refused: `sentence` for people, the rest for programs; None where it does not apply.
+
+    `ends_at` is when it no longer is one, where that is known.
+    """
 
     code: str
     sentence: str
@@ -39,6 +46,7 @@ class Reason:
     package: str | None = None
     severity: str | None = None
     fixed_in: str | None = None
+    ends_at: datetime | None = field(default=None, compare=False)
 
 
 class Repository(NamedTuple):
@@ -87,6 +95,34 @@ class Source:
         return self.manifest.digest if self.manifest else self.image_id.image_digest
 
 
+class Seen(NamedTuple):
+    """Where a target tag was when a promotion was accepted.
+
+    `image_digest` is the registry's (None: the tag did not exist), `version` counts the ledger's moves of it.
+    `holder` is the promotion that was moving it at the time.
+    """
+
+    image_digest: str | None
+    version: int
+    holder: str | None = None
+
+
+class Wait(NamedTuple):
+    """How long a promotion waits, and what holds until then.
+
+    `seen` is where the target tags of a request were when it was accepted: if one has moved since, a newer
+    promotion has come before it. None: it is not accepted yet, or it is by event. `expected_digests` are those of
+    the request. `reached_at` is when the image had reached its source tag, as far as a gate has asked for that.
+    `leases` counts how often it has had to wait again after it had its tags.
+    """
+
+    until: datetime
+    seen: Mapping[str, Seen] | None = None
+    expected_digests: Mapping[str, str | None] = {}
+    reached_at: datetime | None = None
+    leases: int = 0
+
+
 @dataclass(frozen=True)
 class Promotion:
     """A request to put tags on a source image.
@@ -95,7 +131,7 @@ class Promotion:
     the tag must have now; None: the tag must not exist. `caller` is the caller's ARN, None for a scan.
     `rule` names the one rule that may apply, where that is known already. `asked_at` is when the scan finished or
     the request came in, with a time zone. `fingerprint` tells one request from another under the same
-    promotionId.
+    promotionId. `wait` is how long it may wait; a promotion by event always may.
 
     A rollback has more: `undoes` is the promotionId that it takes back, `images` the digest for each tag, as tags
     may go back to different images (`source` is then one of them). `override` is an operator's reason to roll back
@@ -116,6 +152,17 @@ class Promotion:
     undoes: str | None = None
     images: Mapping[str, str] = field(default_factory=dict)
     override: str | None = None
+    wait: Wait | None = None
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether it waits for what passes with time, instead of ending with an error."""
+        return self.trigger is Trigger.SCAN or self.wait is not None
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether the source is the digest that was accepted, wherever the source tag is now."""
+        return self.wait is not None and self.wait.seen is not None
 
     @property
     def is_override(self) -> bool:

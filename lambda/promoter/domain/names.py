@@ -23,3 +23,4 @@ class Metric(StrEnum):
     RECONCILE_RUNS = "ReconcileRuns"
     RECONCILE_FAILURES = "ReconcileFailures"
     LONGEST_DRIFT_CHECK_INTERVAL = "LongestDriftCheckInterval"
+    LONGEST_WAIT = "LongestWait"

@@ -22,16 +22,17 @@ class Policy:
     freezes: tuple[Freeze, ...]
     registry_id: str
 
-    def check_not_frozen(
+    def freeze_of(
         self, rule: Rule, promotion: Promotion, *, now: datetime, stops: Sequence[Freeze] = ()
-    ) -> None:
-        """Raise Frozen while a freeze, of the policy or one of `stops`, holds for the rule and the promotion."""
+    ) -> Frozen | None:
+        """Return the freeze, of the policy or one of `stops`, that holds for the rule and the promotion."""
         for freeze in (*self.freezes, *stops):
             if freeze.holds(rule, promotion, now):
                 until = f"until {freeze.end:%Y-%m-%dT%H:%M:%SZ}" if freeze.end else "until it is lifted"
                 by = f" (by {freeze.by})" if freeze.by else ""
                 sentence = f"Rule {rule.name} is frozen {until}: {freeze.reason}{by}"
-                raise Frozen(sentence, reasons=(Reason("frozen", sentence, rule=rule.name),))
+                return Frozen(sentence, reasons=(Reason("frozen", sentence, rule=rule.name, ends_at=freeze.end),))
+        return None
 
     def serving(self, promotion: Promotion) -> tuple[Rule, ...]:
         """Return the rules that serve the promotion. Raises NotAllowed with each rule's reason where none does."""

@@ -8,9 +8,9 @@ from enum import Enum, auto
 from typing import Protocol
 
 from promoter.domain.findings import Scan
-from promoter.domain.leasing import Begun, Kept, LeaseLost
+from promoter.domain.leasing import Accepted, Begun, Kept, LeaseLost
 from promoter.domain.model import ImageId, Manifest, Repository, Unreadable
-from promoter.domain.records import DeferredPromotion, Head, Lease, Record, Rota, Round
+from promoter.domain.records import Head, Lease, Position, Record, Rota, Round, WakeUp
 from promoter.domain.rule import Freeze
 
 
@@ -58,29 +58,49 @@ class ImageFacts(Protocol):
         """Return when each image was pushed, where that is known. Raises SourceNotFound if one is not there."""
 
 
-class DeferredPromotions(Protocol):
-    """Remembers which tagged image waits for the scan of which manifest: one item for each manifest."""
+class WakeUps(Protocol):
+    """Remembers which waiting promotion the next event of which image wakes: one item for each image."""
 
-    def add(self, repository: Repository, waiting: ImageId, image_digests: Sequence[str]) -> bool:
-        """Remember that `waiting`, a pinned tag, waits for the scans of these manifests.
+    def add(
+        self, repository: Repository, promotion_id: str, image_digests: Sequence[str], until: datetime
+    ) -> bool:
+        """Remember until then that the events of these images wake the promotion; say whether any of it is new."""
 
-        Returns whether any of it is new. One that exists already is left as it is, with its end.
+    def of(self, repository: Repository, image_digest: str) -> Sequence[WakeUp]:
+        """Return the promotions that an event of this image wakes."""
+
+    def beside(self, wake_up: WakeUp) -> tuple[str, ...]:
+        """Return which of its `others` would still wake the same promotion."""
+
+    def remove(self, wake_up: WakeUp) -> None:
+        """Forget it."""
+
+
+class WaitingPromotions(Protocol):
+    """The promotions that wait. Methods raise LedgerError where the ledger cannot be asked."""
+
+    def accept(
+        self, record: Record, manifest: Manifest | None, next_try: datetime, after: Record | None = None
+    ) -> Accepted:
+        """Record that the promotion waits, with the manifest that came with it, as the newest for its tags.
+
+        `after` is as in `Ledger.begin`. Raises IdempotencyConflict.
         """
 
-    def waiting_for(self, repository: Repository, image_digest: str) -> tuple[ImageId, ...]:
-        """Return the pinned tags that wait for the scan of this manifest."""
+    def promotion(self, promotion_id: str) -> Record | None:
+        """Return a promotion that waits; None: it ended, is under way, or is not known."""
 
-    def besides(self, deferred: DeferredPromotion) -> tuple[str, ...]:
-        """Return other manifests for which the same tag still waits: some of those that it was added with."""
+    def manifest(self, promotion_id: str) -> Manifest | None:
+        """Return the manifest that came with a promotion that waits."""
 
-    def oldest(self, before: datetime, *, limit: int) -> Sequence[DeferredPromotion]:
-        """Return those that were last tried before then, the longest ago first."""
+    def overtaken(self, record: Record) -> tuple[str, ...]:
+        """Return the target tags of a request for which a newer request by the same rule waits, or has waited."""
 
-    def touch(self, deferred: DeferredPromotion, *, extend: bool) -> None:
-        """Note that it was tried now, if it still exists; its end comes later only with `extend`."""
+    def update(self, before: Record, record: Record, next_try: datetime) -> bool:
+        """Record what it waits for now; False: it was changed or ended since `before` was read."""
 
-    def remove(self, deferred: DeferredPromotion) -> None:
-        """Forget it."""
+    def due(self, now: datetime) -> Iterator[str]:
+        """Yield those whose next try is due, the longest ago first within each part of the list."""
 
 
 class Ledger(Protocol):
@@ -92,17 +112,19 @@ class Ledger(Protocol):
         seen: Mapping[str, str | None],
         versions: Mapping[str, int],
         after: Record | None = None,
+        exact: Mapping[str, int] = {},
     ) -> Begun:
         """Record what is intended and take the lease of the tags in `seen`: all of them, or none.
 
         `seen` is where each tag was read to be. `versions` are ledger versions to accept although their digest
-        differs from the registry's. `after` is the earlier attempt whose moves `record` inherits. A rollback gets
-        the lease only of tags that the promotion it takes back, or a rollback of that, was the last to move.
-        Raises IdempotencyConflict.
+        differs from the registry's. `after` is the record that this one replaces: of an earlier attempt whose
+        moves it inherits, or of the promotion while it waited. `exact` are the versions that heads must have. A
+        rollback gets the lease only of tags that the promotion it takes back, or a rollback of that, was the last
+        to move. Raises IdempotencyConflict.
         """
 
     def finish(self, lease: Lease, record: Record) -> LeaseLost | None:
-        """Record how it ended, where the tags are now, and end the lease: all at once, or nothing.
+        """Record how it ended or that it waits, where the tags are now, and end the lease: all or nothing.
 
         Raises LedgerError where another promotion has recovered this one.
         """
@@ -131,6 +153,9 @@ class Heads(Protocol):
 
     def head(self, repository: Repository, image_tag: str) -> Head | None:
         """Return where the ledger has a tag."""
+
+    def positions(self, repository: Repository, image_tags: Sequence[str]) -> Mapping[str, Position]:
+        """Return what the ledger has of each tag now, leases included."""
 
     def listed(self, rota: Rota, after: str | None) -> Sequence[tuple[str, Head]]:
         """Return some heads of a rota with their keys, in the order of their keys, those that follow `after`.

@@ -1,4 +1,4 @@
-"""What the ledger keeps: records and leases of promotions, heads of tags, deferred promotions."""
+"""What the ledger keeps: records and leases of promotions, heads of tags, what wakes promotions that wait."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from promoter.domain.model import ImageId, Outcome, Reason, Repository, TagMove, Trigger
+from promoter.domain.model import ImageId, Outcome, Reason, Repository, TagMove, Trigger, Wait
+
+MORE = "more"
+"""The code of the last reason where not all are listed."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,8 @@ class Record:
 
     While the promotion is under way `outcome` is None and the `moves` are PLANNED. `code`, `detail` and
     `reasons` are those of the error that ended it. For a rollback, `undone` is the digest that each tag is taken
-    back from, and `override` the reason of an operator who overrode a freeze or a missing rule.
+    back from, and `override` the reason of an operator who overrode a freeze or a missing rule. `wait` is there
+    for a promotion that may wait; while it does, `detail` and `reasons` say for what.
     """
 
     promotion_id: str
@@ -40,6 +44,12 @@ class Record:
     detail: str | None = None
     reasons: tuple[Reason, ...] = ()
     ended_at: datetime | None = None
+    wait: Wait | None = None
+
+    @property
+    def waiting_for(self) -> tuple[str, ...]:
+        """The codes of what a waiting promotion waits for."""
+        return tuple(dict.fromkeys(reason.code for reason in self.reasons if reason.code != MORE))
 
     def digest_of(self, move: TagMove) -> str:
         """Return the digest of the image that a move of this promotion puts its tag on."""
@@ -87,6 +97,18 @@ class Head:
     moving: bool = False
 
 
+class Position(NamedTuple):
+    """What the ledger has of a tag at a moment: its digest, by which promotion, after how many moves.
+
+    `holder` is the promotion that has leased the tag. All is empty for a tag that no promotion has touched.
+    """
+
+    image_digest: str | None = None
+    promotion_id: str | None = None
+    version: int = 0
+    holder: str | None = None
+
+
 class Rota(StrEnum):
     """Which heads are compared with the registry together: those of tags that move, and those of tags put once."""
 
@@ -107,9 +129,13 @@ class Round:
     whole: datetime | None = None
 
 
-class DeferredPromotion(NamedTuple):
-    """A promotion by event that waits: the pinned tag `waiting` for the scan of the manifest `image_digest`."""
+class WakeUp(NamedTuple):
+    """A waiting promotion that the next event of an image wakes.
+
+    `others` are some of the images beside this one whose events it was waiting for when this was written.
+    """
 
     repository: Repository
     image_digest: str
-    waiting: ImageId
+    promotion_id: str
+    others: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from promoter.domain.errors import InvalidRequest, TagBusy, TagChanged
-from promoter.domain.model import ImageId, Outcome, Promotion, Source, Trigger
+from promoter.domain.model import ImageId, Outcome, Promotion, Source, Trigger, Wait
 from promoter.domain.records import Head, Record
 from promoter.domain.templates import is_promotable
 
@@ -14,7 +14,8 @@ from promoter.domain.templates import is_promotable
 class Undo(NamedTuple):
     """Who asks for a rollback, of which of the promotion's tags (None: all that it moved), under which id.
 
-    `override` is an operator's reason to roll back under a freeze, or without the promotion's rule.
+    `override` is an operator's reason to roll back under a freeze, or without the promotion's rule. `wait` is how
+    long the rollback may wait for what passes with time; None: not at all.
     """
 
     promotion_id: str
@@ -22,6 +23,7 @@ class Undo(NamedTuple):
     image_tags: Sequence[str] | None
     fingerprint: str = ""
     override: str | None = None
+    wait: Wait | None = None
 
 
 def promotion(record: Record, undo: Undo) -> Promotion:
@@ -31,6 +33,10 @@ def promotion(record: Record, undo: Undo) -> Promotion:
     """
     if record.outcome is None:
         raise TagBusy(f"Promotion {record.promotion_id} is under way or not recovered yet. Retry.")
+    if record.outcome is Outcome.WAITING:
+        raise TagBusy(
+            f"Promotion {record.promotion_id} waits. Cancel it first: DELETE /promotions/{record.promotion_id}."
+        )
     moves = {move.image_tag: move for move in record.moves if move.outcome is Outcome.PROMOTED}
     wanted = list(moves) if undo.image_tags is None else list(undo.image_tags)
     if not_moved := [tag for tag in wanted if tag not in moves]:
@@ -58,6 +64,7 @@ def promotion(record: Record, undo: Undo) -> Promotion:
         fingerprint=undo.fingerprint,
         images=images,
         override=undo.override,
+        wait=undo.wait,
     )
 
 

@@ -42,9 +42,7 @@ def _run(time: timedelta, trigger: str) -> Reconciled:
         done = Reconciler(
             dependencies=dependencies,
             runs=runs,
-            deferred_promotions=wiring.deferred_promotions(),
-            promotions=service.promotions_of,
-            promote=service.carry_out,
+            resume=service.resume,
             in_time=lambda longest: dependencies.now() + longest <= end,
         ).run()
         telemetry.report_reconciled(done, trigger=trigger)

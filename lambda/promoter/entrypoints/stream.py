@@ -25,6 +25,7 @@ DETAIL_TYPES = {
     Outcome.REFUSED: "Promotion Refused",
     Outcome.FAILED: "Promotion Failed",
 }
+WAITS = "Promotion Waiting"
 DRIFTED = "Tag Drifted"
 
 
@@ -49,10 +50,12 @@ def _recorded_at(change: Mapping[str, Any]) -> datetime:
     return created if isinstance(created, datetime) else datetime.fromtimestamp(created, UTC)
 
 
-def _announced(change: changes.Ended | Head | None) -> dict[str, Any] | None:
+def _announced(change: changes.Ended | changes.Accepted | Head | None) -> dict[str, Any] | None:
     match change:
         case changes.Ended(outcome, document):
             return _entry(DETAIL_TYPES[outcome], document)
+        case changes.Accepted(document):
+            return _entry(WAITS, document)
         case Head():
             return _entry(DRIFTED, drift.document(change))
     return None

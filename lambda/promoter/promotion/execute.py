@@ -11,9 +11,10 @@ from promoter.domain.answers import Answer, NotPromoted
 from promoter.domain.clock import spread_pause
 from promoter.domain.errors import Failure, Interrupted, LedgerError, PromoterError, RegistryError, Throttled
 from promoter.domain.leasing import Begun
-from promoter.domain.model import ImageId, Manifest, Outcome, TagMove, Unreadable
+from promoter.domain.model import ImageId, Manifest, Outcome, Promoted, TagMove, Unreadable
 from promoter.domain.records import Lease
 from promoter.promotion.dependencies import Dependencies
+from promoter.promotion.endings import end_of
 from promoter.promotion.plan import AttemptState, Plan
 
 
@@ -60,7 +61,7 @@ def take_lease(plan: Plan, state: AttemptState, dependencies: Dependencies) -> B
         moves=tuple(moves),
     )
     seen = {tag: plan.current_digests[tag] for tag in plan.leased}
-    return dependencies.ledger.begin(intent, seen, state.versions, state.earlier)
+    return dependencies.ledger.begin(intent, seen, state.versions, state.earlier, plan.exact)
 
 
 def put_all(plan: Plan, lease: Lease, dependencies: Dependencies) -> Puts:
@@ -83,13 +84,14 @@ def record_end(plan: Plan, lease: Lease, puts: Puts, dependencies: Dependencies)
     """
     stopped = puts.stopped
     if stopped is None:
-        answer: Answer = plan.answer(puts.moves)
+        ended: Promoted | NotPromoted = plan.answer(puts.moves)
     else:
-        answer = NotPromoted(stopped.error, puts.moves, plan.manifest.digest)
+        ended = NotPromoted(stopped.error, puts.moves, plan.manifest.digest)
         if not stopped.settled:
-            return answer
+            return ended
     try:
-        lost = dependencies.ledger.finish(lease, documents.ended(lease.record, answer, now=dependencies.now()))
+        record, answer = end_of(lease, ended, dependencies)
+        lost = dependencies.ledger.finish(lease, record)
     except LedgerError as error:
         return NotPromoted(error, puts.moves, plan.manifest.digest)
     if lost:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from promoter.domain import documents
-from promoter.domain.answers import Answer, NotPromoted
-from promoter.domain.errors import Frozen, IdempotencyConflict, InvalidRequest, LedgerError, PromoterError, TagBusy
-from promoter.domain.leasing import Abandoned, Busy, Kept, Recorded, Replayed, Resumable
+from promoter.domain.answers import Answer, NotPromoted, Waiting
+from promoter.domain.errors import IdempotencyConflict, InvalidRequest, LedgerError, PromoterError, TagBusy
+from promoter.domain.leasing import Abandoned, Busy, Kept, Recorded, Replayed, Resumable, Waits
 from promoter.domain.model import ImageId, Manifest, Outcome, Promoted, Promotion, Trigger
 from promoter.domain.records import Record
 from promoter.promotion.dependencies import Dependencies
@@ -25,21 +25,23 @@ def record_noop(plan: Plan, state: AttemptState, dependencies: Dependencies) -> 
 def record_refusal(promotion: Promotion, error: PromoterError, dependencies: Dependencies) -> Answer:
     """Record why a promotion ended before it moved a tag, and answer that; or its first answer, if it has one.
 
-    Final outcomes are recorded. Retryable failures are not: the same promotionId runs the promotion again. Nor is
-    a freeze in the way of an event, which waits for its end.
+    Final outcomes are recorded. Retryable failures are not: the same promotionId runs the promotion again.
     """
     if promotion.dry_run or isinstance(error, InvalidRequest | IdempotencyConflict):
         return NotPromoted(error)
-    if error.retryable or (isinstance(error, Frozen) and promotion.trigger is Trigger.SCAN):
+    if error.retryable:
         return first_answer(promotion, error, dependencies)
     return keep(documents.opened(promotion), NotPromoted(error), dependencies)
 
 
 def first_answer(promotion: Promotion, error: PromoterError, dependencies: Dependencies) -> Answer:
-    """Replay the final answer of a request whose Idempotency-Key was used before; otherwise answer the error."""
+    """Replay the final answer of a request whose Idempotency-Key was used before; otherwise answer the error.
+
+    If that request waits, it waits on.
+    """
     if promotion.fingerprint and promotion.trigger is Trigger.REQUEST and not isinstance(error, LedgerError):
         earlier = dependencies.ledger.earlier(documents.opened(promotion))
-        if earlier is not None and documents.is_final(earlier):
+        if earlier and (earlier.outcome is Outcome.WAITING or documents.is_final(earlier)):
             return replay(earlier, dependencies)
     return NotPromoted(error)
 
@@ -60,7 +62,7 @@ def keep(
     match dependencies.ledger.record(ended, earlier):
         case Recorded():
             return answer
-        case Replayed(first):
+        case Replayed(first) | Waits(first):
             return replay(first, dependencies)
         case Busy(detail):
             return NotPromoted(TagBusy(detail))
@@ -86,7 +88,9 @@ def inheriting(record: Record, earlier: Record) -> Record:
 
 
 def replay(record: Record, dependencies: Dependencies) -> Answer:
-    """Give the answer that the promotion was given when it ended."""
+    """Give the answer that the promotion was given when it ended, or that it waits."""
+    if record.outcome is Outcome.WAITING:
+        return Waiting(record, repeated=True)
     refused = documents.not_promoted(record)
     if refused is not None:
         return refused

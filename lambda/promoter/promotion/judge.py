@@ -65,15 +65,22 @@ def check_gate(plan: Plan, dependencies: Dependencies) -> None:
         image_facts=dependencies.image_facts,
         reached_at=reached_at(plan, dependencies) if gate.soak else None,
     )
-    if refusal := decision.judge(plan.rule, evidence, promotion.trigger, now=dependencies.now()):
+    if refusal := decision.judge(plan.rule, evidence, may_wait=promotion.may_wait, now=dependencies.now()):
         raise refusal
 
 
 def reached_at(plan: Plan, dependencies: Dependencies) -> datetime | None:
-    """Return when the ledger saw the image reach the source tag; None: it did not."""
-    tag = plan.promotion.source.image_id.image_tag
+    """Return when the ledger saw the image reach the source tag; None: it did not.
+
+    Raises Superseded where the source tag has moved on while the promotion waited: the image did not soak there.
+    """
+    tag, wait = plan.promotion.source.image_id.image_tag, plan.promotion.wait
     head = dependencies.heads.head(plan.promotion.repository, tag) if tag else None
-    return head.moved_at if head and head.image_digest == plan.manifest.digest else None
+    if head and head.image_digest == plan.manifest.digest:
+        return head.moved_at
+    if wait and wait.reached_at:
+        raise Superseded(f"Tag {tag} has moved on from {plan.manifest.digest} while the promotion waited.")
+    return None
 
 
 def check_order(plan: Plan, dependencies: Dependencies) -> None:

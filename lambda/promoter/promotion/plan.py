@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from promoter.domain import waiting
 from promoter.domain.decision import Decision, needing_digest
 from promoter.domain.errors import RegistryError, SourceNotFound, Superseded, TagChanged
 from promoter.domain.model import (
@@ -13,13 +14,14 @@ from promoter.domain.model import (
     Outcome,
     Promoted,
     Promotion,
+    Seen,
     Source,
     TagMove,
     Trigger,
     Unreadable,
 )
 from promoter.domain.ports import Found, Missing
-from promoter.domain.records import Head, Record
+from promoter.domain.records import Head, Position, Record
 from promoter.domain.rule import Rule
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.recovery import digest_at
@@ -33,7 +35,7 @@ class AttemptState:
     """What an attempt of a promotion leaves for the next one.
 
     `versions` are those of heads whose digest in the ledger is out of date, `passed` is the digest that passed the
-    gate, `earlier` the record of an attempt that put tags.
+    gate, `earlier` the record of an attempt that put tags, or of the promotion while it waited.
     """
 
     versions: Mapping[str, int] = field(default_factory=dict)
@@ -46,7 +48,8 @@ class Plan:
     """What is to be done, before anything moves: the rule that applies, the image, where the tags are now.
 
     `images` are the manifests by the tag that they are for; only a rollback has more than one. `resumed_moves` are
-    the moves of an earlier attempt whose tags are still there, by tag. `leased` are the tags to lease.
+    the moves of an earlier attempt whose tags are still there, by tag. `leased` are the tags to lease, `exact` the
+    versions that their heads must have then: of a promotion that has waited.
     """
 
     promotion: Promotion
@@ -56,6 +59,7 @@ class Plan:
     current_digests: CurrentDigests
     resumed_moves: Mapping[str, TagMove]
     leased: tuple[str, ...]
+    exact: Mapping[str, int] = field(default_factory=dict)
 
     def planned(self, tag: str) -> TagMove:
         """Return the move that a tag has before it."""
@@ -98,12 +102,15 @@ def resolve_digest(promotion: Promotion, dependencies: Dependencies) -> Promotio
 def read_state(decision: Decision, state: AttemptState, dependencies: Dependencies) -> Plan:
     """Read the source, the images of a rollback, and where the target tags point, at once.
 
-    Raises TagChanged where a rollback is not of a tag's last promotion.
+    Raises TagChanged where a rollback is not of a tag's last promotion, Superseded where a tag has moved while the
+    promotion waited.
     """
     promotion, tags = decision.promotion, decision.image_tags
     target_ids = {tag: ImageId(image_tag=tag) for tag in tags}
     image_ids = {tag: ImageId(image_digest=digest) for tag, digest in promotion.images.items()}
     source_id = promotion.source.image_id
+    if promotion.is_pinned:
+        source_id = ImageId(image_digest=source_id.image_digest)
     source_ids = [] if promotion.source.manifest else [source_id]
     asked = dict.fromkeys([*source_ids, *image_ids.values(), *target_ids.values()])
     answers = dependencies.registry.read(promotion.repository, list(asked))
@@ -117,7 +124,8 @@ def read_state(decision: Decision, state: AttemptState, dependencies: Dependenci
     }
     resumed_moves = _resumable_moves(promotion, images, current_digests, state.earlier, dependencies)
     leased = _to_lease(promotion, images, current_digests, resumed_moves, dependencies)
-    return Plan(promotion, decision.rule, manifest, images, current_digests, resumed_moves, leased)
+    exact = _unmoved(promotion, leased, current_digests, dependencies)
+    return Plan(promotion, decision.rule, manifest, images, current_digests, resumed_moves, leased, exact)
 
 
 def moved_on(image_tags: Sequence[str]) -> TagChanged:
@@ -198,3 +206,32 @@ def _is_last(head: Head | None, undone: str) -> bool:
 
 def _is_back(head: Head | None, undone: str, image: Manifest, at: str | None) -> bool:
     return head is not None and head.undoes == undone and head.image_digest == image.digest == at
+
+
+def _unmoved(
+    promotion: Promotion, leased: Sequence[str], current_digests: CurrentDigests, dependencies: Dependencies
+) -> Mapping[str, int]:
+    """Return the versions of tags that are where they were when a waiting request was accepted.
+
+    A promotion that was moving the tag then has come before it. Raises Superseded for any other move.
+    """
+    if promotion.wait is None or promotion.wait.seen is None:
+        return {}
+    positions = dependencies.heads.positions(promotion.repository, leased)
+    others = [
+        tag
+        for tag, position in positions.items()
+        if not _is_as_seen(promotion.wait.seen.get(tag), position, current_digests[tag])
+    ]
+    if others:
+        raise waiting.moved(others)
+    return {tag: position.version for tag, position in positions.items()}
+
+
+def _is_as_seen(seen: Seen | None, position: Position, current_digest: str | None) -> bool:
+    if seen is None:
+        return False
+    if (position.version, current_digest) == (seen.version, seen.image_digest):
+        return True
+    is_by_holder = seen.holder is not None and position.promotion_id == seen.holder
+    return is_by_holder and (position.version, current_digest) == (seen.version + 1, position.image_digest)

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from promoter.domain import documents
-from promoter.domain.answers import Answer, NotPromoted
+from promoter.domain.answers import NotPromoted
 from promoter.domain.errors import (
     Interrupted,
     LedgerError,
@@ -22,6 +21,7 @@ from promoter.domain.model import ImageId, Manifest, Outcome, Promoted, Reposito
 from promoter.domain.ports import Found, Missing
 from promoter.domain.records import Lease
 from promoter.promotion.dependencies import Dependencies
+from promoter.promotion.endings import end_of
 
 GIVE_UP = timedelta(days=1)
 """How long an interrupted promotion whose tags cannot be read is tried again, before it ends without them."""
@@ -73,12 +73,12 @@ def read_or_missing(
 
 def _end(lease: Lease, dependencies: Dependencies, lost: tuple[str, ...] = ()) -> None:
     """End a lease by where its tags are. Tags that it does not hold are not judged: others have moved them."""
-    ended = documents.ended(lease.record, _judged(lease, lost, dependencies), now=dependencies.now())
+    ended, _ = end_of(lease, _judged(lease, lost, dependencies), dependencies)
     if more := dependencies.ledger.finish(lease, ended):
         _end(lease.without(more.image_tags), dependencies, lost + more.image_tags)
 
 
-def _judged(lease: Lease, lost: tuple[str, ...], dependencies: Dependencies) -> Answer:
+def _judged(lease: Lease, lost: tuple[str, ...], dependencies: Dependencies) -> Promoted | NotPromoted:
     try:
         digests = _digests(lease, dependencies)
     except PromoterError as error:

@@ -18,8 +18,8 @@ from promoter.aws.dynamodb import items, keys
 from promoter.aws.event_bus import RETRIED_FOR, Announcer, Unsent
 from promoter.domain import documents
 from promoter.domain.answers import NotPromoted
-from promoter.domain.errors import GateRefused, LedgerError, Throttled
-from promoter.domain.model import ImageId, Outcome, Promoted, Reason, TagMove, Trigger
+from promoter.domain.errors import Expired, GateRefused, LedgerError, Throttled
+from promoter.domain.model import ImageId, Outcome, Promoted, Reason, Seen, TagMove, Trigger, Wait
 from promoter.domain.records import Record
 from promoter.entrypoints.stream import read
 from tests.support.announced import entries_of
@@ -64,6 +64,24 @@ def item(record: Record) -> dict[str, Any]:
     return items.record_item(record, REGION) | items.end_of(record, timedelta(days=1))
 
 
+WAITS = documents.waits(
+    replace(OPEN, image_digest=IMAGE.digest),
+    Wait(until=NOW + timedelta(days=1), seen={"prod": Seen(OTHER.digest, 3)}),
+    [Reason("unsigned", "The image is not signed.")],
+    (TagMove("prod", Outcome.PLANNED, OTHER.digest),),
+)
+
+
+def waiting(next_try: datetime, record: Record = WAITS) -> dict[str, Any]:
+    """Return the item of a promotion that waits, as each try writes it."""
+    return items.record_item(record, REGION) | items.waiting_of(record, next_try)
+
+
+def accepted(record: Record = WAITS) -> dict[str, Any]:
+    """Return the item of a promotion that was accepted to wait."""
+    return waiting(NOW, record) | items.accepted(record, NOW)
+
+
 def change(new: dict[str, Any] | None, old: dict[str, Any] | None = None, *, at: datetime = NOW) -> dict[str, Any]:
     """Return a record of the stream."""
     images = {"NewImage": new, "OldImage": old}
@@ -88,13 +106,46 @@ def test_every_end_is_announced(answer: Any, detail_type: str, outcome: str) -> 
     assert "secret" not in entry["Detail"]
 
 
+def test_a_request_that_waits_is_announced_once() -> None:
+    """With what it waits for; not each time that it is tried, with or without a lease."""
+    tried, again = waiting(NOW + timedelta(minutes=30)), waiting(NOW + timedelta(hours=1))
+    leased = items.record_item(WAITS, REGION) | {"lease": {"S": "l"}}
+
+    told = entries(change(accepted()), change(tried, accepted()), change(leased, tried), change(again, leased))
+
+    (entry,) = told
+    detail = json.loads(entry["Detail"])
+    assert (entry["DetailType"], detail["outcome"], detail["waitingFor"]) == (
+        "Promotion Waiting",
+        "WAITING",
+        ["unsigned"],
+    )
+    assert "secret" not in entry["Detail"]
+    SCHEMA.validate(detail)
+
+
+def test_a_request_that_waits_again_under_its_key_is_announced_again() -> None:
+    """The earlier promotion has expired, and this one is another."""
+    expired = item(documents.ended(OPEN, NotPromoted(Expired("no")), now=NOW))
+
+    assert [entry["DetailType"] for entry in entries(change(accepted(), expired))] == ["Promotion Waiting"]
+
+
+def test_a_promotion_by_event_waits_without_an_announcement() -> None:
+    """Every push waits for its scans: that is no news."""
+    record = replace(WAITS, trigger=Trigger.SCAN, caller=None)
+
+    assert entries(change(accepted(record))) == []
+
+
 def test_what_has_not_ended_is_not_announced() -> None:
-    """An open record, a history, a deferred promotion, an item that expired."""
+    """An open record, a history, a manifest that waits, an item that expired."""
     ended = item(documents.ended(OPEN, ANSWERS[0][0], now=NOW))
     opened = {name: value for name, value in ended.items() if name != "outcome"}
     history = ended | {"pk": {"S": "history#x#prod"}}
+    manifest_of = keys.manifest("p-1") | {"body": {"B": b"{}"}}
 
-    assert entries(change(opened), change(history), change(None, ended), change({})) == []
+    assert entries(change(opened), change(history), change(manifest_of), change(None, ended), change({})) == []
 
 
 def test_drift_is_announced_once() -> None:

@@ -1,4 +1,4 @@
-"""What the table's stream tells, in the words of the service: promotions that ended, and tags that drifted."""
+"""What the table's stream tells, in the words of the service: promotions that ended or wait, tags that drifted."""
 
 from __future__ import annotations
 
@@ -19,12 +19,22 @@ class Ended:
     document: dict[str, Any]
 
 
-def read(new: Item, old: Item) -> Ended | Head | None:
-    """Read the change of an item; None: it tells of neither.
+@dataclass(frozen=True)
+class Accepted:
+    """A request that was accepted to wait, with its document as it is recorded."""
+
+    document: dict[str, Any]
+
+
+def read(new: Item, old: Item) -> Ended | Accepted | Head | None:
+    """Read the change of an item; None: it tells of none of these.
 
     Raises AttributeError, KeyError, TypeError or ValueError for an item that no version like this one has written.
     """
     key = keys.text(new, "pk") or ""
+    if key.startswith("promotion#") and keys.text(new, "outcome") == Outcome.WAITING:
+        is_new = "accepted" in new and new["accepted"] != old.get("accepted")
+        return Accepted(items.document_of(new)) if is_new else None
     if key.startswith("promotion#") and "outcome" in new:
         return Ended(Outcome(new["outcome"]["S"]), items.document_of(new))
     if key.startswith(f"{keys.HEADS}#") and "drift" in new and new["drift"] != old.get("drift"):

@@ -75,3 +75,8 @@ def update(
             **({"ReturnValuesOnConditionCheckFailure": "ALL_OLD"} if returns_item else {}),
         }
     }
+
+
+def check(key: Item, condition: str, values: Values) -> Change:
+    """Return a condition on an item that a transaction does not change."""
+    return {"ConditionCheck": {"Key": dict(key), "ConditionExpression": condition, **values.members()}}

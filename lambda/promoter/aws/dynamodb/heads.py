@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from promoter.aws.dynamodb import expressions, items, keys
@@ -10,7 +10,7 @@ from promoter.aws.dynamodb.expressions import Values
 from promoter.aws.dynamodb.table import INDEX, Item, Table
 from promoter.domain.history import accepted
 from promoter.domain.model import Repository
-from promoter.domain.records import Head, Rota
+from promoter.domain.records import Head, Position, Rota
 
 NEWEST = 20
 """How much of a tag's history is looked at: refusals may have come since."""
@@ -29,6 +29,14 @@ class DynamoHeads:
         key = keys.head(self._table.region, repository, image_tag)
         item = self._table.get(key, "The head could not be read")
         return items.head_of(item) if "digest" in item else None
+
+    def positions(self, repository: Repository, image_tags: Sequence[str]) -> Mapping[str, Position]:
+        """Read each tag's item."""
+        found = {
+            tag: self._table.get(keys.head(self._table.region, repository, tag), "The head could not be read")
+            for tag in image_tags
+        }
+        return {tag: items.position_of(item) for tag, item in found.items()}
 
     def listed(self, rota: Rota, after: str | None) -> Sequence[tuple[str, Head]]:
         """Query one page of the index, where a head is listed beside the others of its repository."""
@@ -71,7 +79,7 @@ class DynamoHeads:
             **values.members(),
         )
         newest = accepted(map(items.row_of, answer["Items"]), image_digest)
-        if newest is None:
+        if newest is None or newest.ended_at is None:
             return False
         values = Values()
         adopted = {

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from promoter.aws.dynamodb import items, keys
 from promoter.aws.dynamodb.table import INDEX, Item, Table
+from promoter.domain.clock import utc_now
 from promoter.domain.errors import PromotionNotFound
 from promoter.domain.history import HistoryEntry, entry_of
 from promoter.domain.model import Repository
 from promoter.domain.records import Head, Record
+from promoter.domain.waiting import has_expired
 
 if TYPE_CHECKING:
     from promoter.domain.listing import Filter, Page
@@ -64,6 +66,33 @@ class DynamoHistory:
             keeps=None if wanted.keeps_all else lambda item: wanted.keeps(entry(item)),
         )
         return Page(tuple(map(entry, found)), token)
+
+    def waiting(
+        self,
+        *,
+        repository: Repository | None = None,
+        image_tag: str | None = None,
+        wanted: Filter | None = None,
+        limit: int = 20,
+        next_token: str | None = None,
+    ) -> Page[HistoryEntry]:
+        """Return promotions that wait, of one repository or of all, in no order. A page may hold fewer."""
+        from promoter.aws.dynamodb.listing import waiting_page
+        from promoter.domain.listing import ALL, Page
+
+        now, wanted = utc_now(), wanted or ALL
+
+        def keeps(item: Item) -> bool:
+            record = items.record_of(item)
+            return (
+                not has_expired(record, now)
+                and repository in (None, record.repository)
+                and (image_tag is None or image_tag in record.image_tags)
+                and wanted.keeps(entry_of(record))
+            )
+
+        found, token = waiting_page(self._table, limit=limit, next_token=next_token, keeps=keeps)
+        return Page(tuple(map(_recorded, found)), token)
 
     def heads(
         self,

@@ -16,10 +16,18 @@ from promoter.aws.dynamodb import keys
 from promoter.aws.dynamodb.table import Item
 from promoter.domain import documents
 from promoter.domain.history import HistoryEntry, entry_of
-from promoter.domain.model import ImageId, Outcome, TagMove, Trigger
-from promoter.domain.records import Head, Record
+from promoter.domain.model import ImageId, Outcome, Seen, TagMove, Trigger, Wait
+from promoter.domain.records import Head, Position, Record
 
-ELSEWHERE = ("promotionId", "outcome", "registryId", "repositoryName", "endedAt")
+ELSEWHERE = (
+    "promotionId",
+    "outcome",
+    "registryId",
+    "repositoryName",
+    "waitingFor",
+    "waitsUntil",
+    "endedAt",
+)
 """Members of a document that stand in the item's key and other attributes."""
 ANSWER = ("images", "code", "detail", "reasons")
 
@@ -55,7 +63,7 @@ def record_item(record: Record, region: str) -> dict[str, Any]:
     """Return what the item of a record has at any time."""
     place = {"repository": {"S": keys.place(region, record.repository)}}
     fingerprint = {"fingerprint": {"S": record.fingerprint}} if record.fingerprint else {}
-    return keys.promotion(record.promotion_id) | place | document_parts(record) | fingerprint
+    return keys.promotion(record.promotion_id) | place | document_parts(record) | fingerprint | wait_of(record)
 
 
 def end_of(record: Record, kept: timedelta) -> dict[str, Any]:
@@ -73,6 +81,58 @@ def end_of(record: Record, kept: timedelta) -> dict[str, Any]:
     } | mark
 
 
+def waiting_of(record: Record, next_try: datetime) -> dict[str, Any]:
+    """Return what a record's item has while the promotion waits, beside its document."""
+    return {
+        "outcome": {"S": Outcome.WAITING},
+        "listing": {"S": keys.waiting(record.promotion_id)},
+        "listedAt": {"S": _in_time(next_try, record.promotion_id)},
+    }
+
+
+def accepted(record: Record, at: datetime) -> dict[str, Any]:
+    """Return what tells the stream that a request is accepted to wait; the next write of the item removes it."""
+    return {"accepted": {"S": keys.sortable(at)}} if record.trigger is Trigger.REQUEST else {}
+
+
+def waits_until(record: Record) -> str:
+    """Return until when a record's promotion waits, and after how many leases.
+
+    That tells this wait from others under the same promotionId.
+    """
+    return f"{keys.sortable(record.wait.until)}#{record.wait.leases}" if record.wait else ""
+
+
+def wait_of(record: Record) -> dict[str, Any]:
+    """Return how long a promotion waits, and what holds until then; nothing for one that may not wait."""
+    wait = record.wait
+    if wait is None:
+        return {}
+    members = {
+        "seen": None if wait.seen is None else {tag: list(seen) for tag, seen in wait.seen.items()},
+        "expectedDigests": dict(wait.expected_digests),
+        "reachedAt": wait.reached_at.isoformat() if wait.reached_at else None,
+    }
+    document = json.dumps(
+        {name: each for name, each in members.items() if each is not None}, separators=(",", ":")
+    )
+    return {"waitsUntil": {"S": waits_until(record)}, "waits": {"S": document}}
+
+
+def _read_wait(item: Item) -> Wait | None:
+    if "waits" not in item:
+        return None
+    members = json.loads(item["waits"]["S"])
+    seen, reached_at = members.get("seen"), members.get("reachedAt")
+    return Wait(
+        until=keys.moment(item["waitsUntil"]["S"]),
+        seen=None if seen is None else {tag: Seen(*each) for tag, each in seen.items()},
+        expected_digests=members.get("expectedDigests", {}),
+        reached_at=datetime.fromisoformat(reached_at) if reached_at else None,
+        leases=int(item["waitsUntil"]["S"].partition("#")[2]),
+    )
+
+
 def ended_at(record: Record) -> str:
     """Return where a promotion that ended stands in its histories: in the order of time."""
     return _in_time(_end(record), record.promotion_id)
@@ -84,6 +144,8 @@ def history_rows(record: Record, region: str, kept: timedelta) -> list[dict[str,
 
 
 def _row(entry: HistoryEntry, image_tag: str, region: str, kept: timedelta) -> dict[str, Any]:
+    if entry.ended_at is None:
+        raise ValueError(f"promotion {entry.promotion_id} has not ended")
     texts = {
         "outcome": entry.outcome,
         "trigger": entry.trigger,
@@ -139,12 +201,19 @@ def promotion_id(item: Item) -> str:
 
 def document_of(item: Item) -> dict[str, Any]:
     """Read the document in a record's item."""
-    ended, repository = "outcome" in item, keys.placed(item["repository"]["S"])
-    answer = _answer(item, is_promoted=ended and item["outcome"]["S"] == Outcome.PROMOTED)
+    if keys.text(item, "outcome") == Outcome.WAITING:
+        return documents.document(record_of(item))
+    return _members(item)
+
+
+def _members(item: Item) -> dict[str, Any]:
+    outcome, repository = keys.text(item, "outcome"), keys.placed(item["repository"]["S"])
+    ended = outcome not in (None, Outcome.WAITING)
+    answer = _answer(item, is_promoted=outcome == Outcome.PROMOTED)
     image_tags = [image["imageTag"] for image in answer.get("images", ())]
     return {
         "promotionId": promotion_id(item),
-        **({"outcome": item["outcome"]["S"]} if ended else {}),
+        **({"outcome": outcome} if outcome else {}),
         "registryId": repository.registry_id,
         "repositoryName": repository.name,
         **({"imageTags": image_tags} if image_tags else {}),
@@ -165,12 +234,23 @@ def _answer(item: Item, *, is_promoted: bool) -> dict[str, Any]:
 
 def record_of(item: Item) -> Record:
     """Read a record's item."""
-    return replace(documents.read(document_of(item)), fingerprint=keys.text(item, "fingerprint") or "")
+    fingerprint = keys.text(item, "fingerprint") or ""
+    return replace(documents.read(_members(item)), fingerprint=fingerprint, wait=_read_wait(item))
 
 
 def lease_end(item: Item) -> datetime:
     """Return when the lease of an open record is over."""
     return keys.moment(item["listedAt"]["S"])
+
+
+def position_of(item: Item) -> Position:
+    """Read what a head's item says of a tag; an item that is not there says nothing."""
+    return Position(
+        keys.text(item, "digest"),
+        keys.text(item, "promotion"),
+        keys.number(item, "version"),
+        keys.text(item, "holder"),
+    )
 
 
 def head_of(item: Item) -> Head:

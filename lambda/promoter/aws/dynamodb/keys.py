@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,10 @@ from promoter.domain.model import Repository
 if TYPE_CHECKING:
     from promoter.aws.dynamodb.table import Item
 
-OPEN, DEFERRED, HEADS, FREEZES = "open", "deferred", "heads", "freezes"
+OPEN, WAITING, WAKE_UPS, HEADS, FREEZES = "open", "waiting", "wake-up", "heads", "freezes"
 
-DEFERRED_SHARDS = 16
-"""The keys that list deferred promotions; one takes 1,000 write units a second (DynamoDB developer guide)."""
+SHARDS = 16
+"""The keys that list waiting promotions; one takes 1,000 write units a second (DynamoDB developer guide)."""
 
 
 def place(region: str, repository: Repository) -> str:
@@ -30,6 +31,31 @@ def placed(text: str) -> Repository:
 def promotion(promotion_id: str) -> dict[str, Any]:
     """Return the key of a promotion's record."""
     return {"pk": {"S": f"promotion#{promotion_id}"}, "sk": {"S": "record"}}
+
+
+def manifest(promotion_id: str) -> dict[str, Any]:
+    """Return the key of the manifest that came with a promotion that waits."""
+    return {"pk": {"S": f"promotion#{promotion_id}"}, "sk": {"S": "manifest"}}
+
+
+def waiting(promotion_id: str) -> str:
+    """Return the listing of a promotion that waits: one of SHARDS."""
+    return shard(zlib.crc32(promotion_id.encode()) % SHARDS)
+
+
+def shard(number: int) -> str:
+    """Return one of the listings of promotions that wait."""
+    return f"{WAITING}#{number}"
+
+
+def newest(region: str, repository: Repository, rule: str, what: str) -> dict[str, Any]:
+    """Return the key of what names the newest promotion of a rule that waits, or has waited, for the same."""
+    return {"pk": {"S": f"{WAITING}#{place(region, repository)}#{rule}"}, "sk": {"S": what}}
+
+
+def wake_ups(region: str, repository: Repository, image_digest: str) -> str:
+    """Return the partition of what an image's events wake."""
+    return f"{WAKE_UPS}#{place(region, repository)}@{image_digest}"
 
 
 def heads(region: str, repository: Repository) -> str:

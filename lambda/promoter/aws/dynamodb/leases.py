@@ -14,7 +14,7 @@ from promoter.aws.dynamodb import expressions, keys
 from promoter.aws.dynamodb.expressions import Values
 from promoter.aws.dynamodb.table import CONDITION_FAILED, Change, Item
 from promoter.domain.leasing import Abandoned, Busy, MovedOn, RolledBack, Stale
-from promoter.domain.model import TagMove, Trigger
+from promoter.domain.model import Outcome, Seen, TagMove, Trigger
 from promoter.domain.records import Lease, Record
 
 NEVER_MOVED = "attribute_not_exists(digest)"
@@ -32,8 +32,11 @@ def rolled_back(image_digest: str | None) -> str:
     return f"{ROLLED_BACK}{(image_digest or '').rpartition(':')[2][:DIGITS]}"
 
 
-def take(key: Item, lease: Lease, digest: str | None, version: int | None) -> Change:
-    """Return the update that leases a tag which was seen at `digest`, or whose head has this version."""
+def take(key: Item, lease: Lease, digest: str | None, version: int | None, exact: int | None) -> Change:
+    """Return the update that leases a tag which was seen at `digest`, or whose head has this version.
+
+    With `exact` the head must have that version in any case.
+    """
     values = Values()
     where = [NEVER_MOVED]
     if digest is not None:
@@ -41,6 +44,8 @@ def take(key: Item, lease: Lease, digest: str | None, version: int | None) -> Ch
     if version is not None:
         where.append(f"version={values.number(version)}")
     condition = f"{expressions.FREE} AND " + (f"({' OR '.join(where)})" if len(where) > 1 else where[0])
+    if exact is not None:
+        condition += f" AND {_has_version(exact, values)}"
     if lease.record.undoes:
         undone = values.text(lease.record.undoes)
         condition += f" AND (promotion={undone} OR undoes={undone})"
@@ -55,19 +60,31 @@ def take(key: Item, lease: Lease, digest: str | None, version: int | None) -> Ch
     return expressions.update(key, change, condition, values, returns_item=True)
 
 
-def give_back(key: Item, lease: Lease, record: Record, move: TagMove | None) -> Change:
-    """Return the update of a head without the lease; with where the tag is now, if it was moved.
+def unmoved(key: Item, seen: Seen) -> Change:
+    """Return the check that a tag is where it was seen, and held by nobody else."""
+    values = Values()
+    condition = _has_version(seen.version, values)
+    condition += f" AND holder={values.text(seen.holder)}" if seen.holder else f" AND {expressions.FREE}"
+    return expressions.check(key, condition, values)
+
+
+def _has_version(version: int, values: Values) -> str:
+    return f"version={values.number(version)}" if version else "attribute_not_exists(version)"
+
+
+def give_back(key: Item, lease: Lease, record: Record, move: TagMove | None, at: datetime) -> Change:
+    """Return the update of a head without the lease; with where the tag is now, if it was moved `at` that time.
 
     The promotion that moved it is the holder of the lease. An image from which a tag was rolled back is forgotten
     only when a request puts the tag on it again.
     """
     values = Values()
     held = f"lease={values.text(lease.token)}"
-    if move is None or record.ended_at is None:
+    if move is None or move.outcome is Outcome.PLANNED:
         return expressions.update(key, f"REMOVE {RELEASED}", held, values)
     moved = {
         "digest": {"S": record.digest_of(move)},
-        "moved": {"S": keys.sortable(record.ended_at)},
+        "moved": {"S": keys.sortable(at)},
         "listing": {"S": keys.HEADS},
     }
     change = f"promotion=holder,listedAt=pk,{values.assigned(moved)}"

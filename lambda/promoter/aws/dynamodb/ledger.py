@@ -12,15 +12,17 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
-from promoter.aws.dynamodb import expressions, items, keys, leases
+from promoter.aws.dynamodb import expressions, items, keys, leases, records
 from promoter.aws.dynamodb.expressions import Values
-from promoter.aws.dynamodb.table import CONDITION_FAILED, IN_THE_WAY, INDEX, Change, Item, Table
+from promoter.aws.dynamodb.table import CONDITION_FAILED, INDEX, Change, Item, Table
+from promoter.domain import waiting
 from promoter.domain.clock import spread_pause, utc_now
-from promoter.domain.errors import IdempotencyConflict, LedgerError
-from promoter.domain.leasing import Abandoned, Begun, Busy, Kept, LeaseLost, Recorded, Replayed, Resumable
-from promoter.domain.model import Repository
+from promoter.domain.errors import LedgerError
+from promoter.domain.leasing import Begun, Busy, Kept, LeaseLost, Overtaken, Recorded
+from promoter.domain.model import Outcome, Repository
 from promoter.domain.records import Lease, Record
 
 TOKEN = 8
@@ -30,7 +32,7 @@ FINISH_TRIES = 6
 """How often the end of a lease is tried: the tags are put, and other promotions wait for this write."""
 
 PAGE = 100
-UNDER_WAY = Busy("This promotion is under way already. Retry.")
+NOTHING: Mapping[str, int] = MappingProxyType({})
 BEING_RECORDED = Busy("This promotion is being recorded. Retry.")
 
 
@@ -58,8 +60,12 @@ class DynamoLedger:
         seen: Mapping[str, str | None],
         versions: Mapping[str, int],
         after: Record | None = None,
+        exact: Mapping[str, int] = NOTHING,
     ) -> Begun:
-        """Take the lease in one transaction; the condition on each head is the compare of the compare-and-swap."""
+        """Take the lease in one transaction; the condition on each head is the compare of the compare-and-swap.
+
+        A request that has waited must still be the newest of its rule that waits for its tags.
+        """
         until = (self._now() + self._lease_duration).replace(microsecond=0)  # as the others read it
         lease = Lease(secrets.token_urlsafe(TOKEN), record, until)
         opened = {
@@ -67,24 +73,28 @@ class DynamoLedger:
             "listedAt": {"S": keys.sortable(until)},
             "lease": {"S": lease.token},
         }
-        changes = [self._first(record, opened, after)]
+        changes = [records.first(record, opened, after, self._table.region)]
         changes += [
-            leases.take(self._head(record.repository, tag), lease, digest, versions.get(tag))
+            leases.take(self._head(record.repository, tag), lease, digest, versions.get(tag), exact.get(tag))
             for tag, digest in seen.items()
         ]
+        waited = record.image_tags if records.has_waited(record, after) else ()
+        changes += [records.not_overtaken(record, tag, self._table.region) for tag in waited]
         reasons = self._table.transact(changes, "The promotion could not begin")
         if not reasons:
             return lease
-        return self._standing(record, reasons[0]) or leases.in_the_way(
-            record, dict(zip(seen, reasons[1:], strict=True)), self._now()
-        )
+        if standing := records.standing(record, reasons[0], self._now()):
+            return standing
+        if others := records.failed(waited, reasons[1 + len(seen) :]):
+            return Overtaken(others)
+        return leases.in_the_way(record, dict(zip(seen, reasons[1:], strict=False)), self._now())
 
     def finish(self, lease: Lease, record: Record) -> LeaseLost | None:
         """End the lease in one transaction; every part of it requires that the lease is still held."""
-        moves = {move.image_tag: move for move in record.moves}
+        moves, now = {move.image_tag: move for move in record.moves}, record.ended_at or self._now()
         changes = [self._end(lease, record)]
         changes += [
-            leases.give_back(self._head(record.repository, tag), lease, record, moves.get(tag))
+            leases.give_back(self._head(record.repository, tag), lease, record, moves.get(tag), now)
             for tag in lease.planned
         ]
         changes += self._history_rows(record)
@@ -107,16 +117,17 @@ class DynamoLedger:
     def record(self, record: Record, after: Record | None = None) -> Kept:
         """Record in one transaction."""
         listing = {"listing": {"S": keys.place(self._table.region, record.repository)}}
-        first = self._first(record, items.end_of(record, self._history) | listing, after)
+        ended = items.end_of(record, self._history) | listing
+        first = records.first(record, ended, after, self._table.region)
         reasons = self._table.transact([first, *self._history_rows(record)], "The outcome could not be recorded")
         if not reasons:
             return Recorded()
-        return self._standing(record, reasons[0]) or BEING_RECORDED
+        return records.standing(record, reasons[0], self._now()) or BEING_RECORDED
 
     def earlier(self, record: Record) -> Record | None:
         """Read the promotion's item."""
         item = self._item(record.promotion_id)
-        same = "outcome" in item and _is_of(item, record)
+        same = "outcome" in item and records.is_of(item, record)
         return items.record_of(item) if same else None
 
     def lease(self, promotion_id: str) -> Lease | None:
@@ -147,51 +158,27 @@ class DynamoLedger:
     def _head(self, repository: Repository, image_tag: str) -> dict[str, Any]:
         return keys.head(self._table.region, repository, image_tag)
 
-    def _first(self, record: Record, members: Item, after: Record | None) -> Change:
-        """Return the put of a record.
-
-        Of the same promotion it replaces only one that may be tried again; if that has put tags, only `after`,
-        whose moves the record carries on.
-        """
-        values, condition = Values(), "attribute_not_exists(pk) OR attribute_exists(retryable)"
-        if after is not None:
-            condition += f" OR (attribute_exists(partly) AND listedAt={values.text(items.ended_at(after))})"
-        item = items.record_item(record, self._table.region) | dict(members)
-        return expressions.put(item, condition, values)
-
     def _end(self, lease: Lease, record: Record) -> Change:
-        """Return the update of a record that ended."""
+        """Return the update of a record that ended, or that waits again."""
         values = Values()
         held = f"lease={values.text(lease.token)}"
-        ended = items.changed_parts(record, lease.record) | items.end_of(record, self._history)
-        change = f"SET listing=repository,{values.assigned(ended)} REMOVE lease"
+        changed = items.changed_parts(record, lease.record)
+        if record.outcome is Outcome.WAITING:
+            now, is_new = self._now(), lease.record.wait is None or lease.record.wait.seen is None
+            again = changed | items.waiting_of(record, waiting.next_try(record, now)) | items.wait_of(record)
+            again |= items.accepted(record, now) if is_new else {}
+            change = f"SET {values.assigned(again)} REMOVE lease"
+        else:
+            ended = changed | items.end_of(record, self._history)
+            removed = "lease" + (",waitsUntil,waits" if lease.record.wait else "")
+            change = f"SET listing=repository,{values.assigned(ended)} REMOVE {removed}"
         return expressions.update(keys.promotion(record.promotion_id), change, held, values)
 
     def _history_rows(self, record: Record) -> list[Change]:
+        if record.outcome is Outcome.WAITING:
+            return []
         rows = items.history_rows(record, self._table.region, self._history)
         return [expressions.put(row) for row in rows]
-
-    def _standing(self, record: Record, reason: Item) -> Replayed | Resumable | Busy | Abandoned | None:
-        """Return what the ledger already has under the promotionId, if that was in the way."""
-        if reason.get("Code") in IN_THE_WAY:
-            return UNDER_WAY
-        if reason.get("Code") != CONDITION_FAILED:
-            return None
-        item = reason["Item"]
-        if not _is_of(item, record):
-            raise IdempotencyConflict("This Idempotency-Key was used for another request. Use a new one.")
-        if "retryable" in item or "partly" in item:
-            return Resumable(items.record_of(item))
-        if "outcome" in item:
-            return Replayed(items.record_of(item))
-        if items.lease_end(item) < self._now():
-            return Abandoned(record.promotion_id)
-        return UNDER_WAY
-
-
-def _is_of(item: Item, record: Record) -> bool:
-    """Say whether an item is of the same request as the record."""
-    return (keys.text(item, "fingerprint") or "") == record.fingerprint
 
 
 def _lost(lease: Lease, codes: Sequence[str | None]) -> LeaseLost | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError, ParamValidationError
 
 from promoter.aws.dynamodb import keys
-from promoter.aws.dynamodb.table import Item, Table, asking
+from promoter.aws.dynamodb.table import INDEX, Item, Table, asking
 from promoter.domain.errors import InvalidRequest
 
 LONGEST = 2048  # bytes of a key (Amazon DynamoDB developer guide, "Quotas")
@@ -106,6 +107,37 @@ def page(
         if not start:
             break
     return found, listing.closed(start) if start else None
+
+
+def waiting_page(
+    table: Table, *, limit: int, next_token: str | None, keeps: Callable[[Item], bool]
+) -> tuple[list[Item], str | None]:
+    """Return waiting promotions of one page, and the token of the next: one listing after the other.
+
+    The token of a page names the listing in which the next page begins, and where.
+    """
+    first, inner = _waiting_start(next_token)
+    found: list[Item] = []
+    for number in range(first, keys.SHARDS):
+        listing = Listing("listing", keys.shard(number), ("pk", "sk", "listing", "listedAt"))
+        query = {"IndexName": INDEX} | listing.between("listedAt", None, None)
+        items, inner = page(table, listing, query, limit=limit - len(found), next_token=inner, keeps=keeps)
+        found += items
+        if inner:
+            return found, f"{number}.{inner}"
+        if len(found) == limit:
+            return found, f"{number + 1}." if number + 1 < keys.SHARDS else None
+    return found, None
+
+
+def _waiting_start(token: str | None) -> tuple[int, str | None]:
+    """Return the listing that a token names, and the token within it."""
+    if not token:
+        return 0, None
+    number, dot, inner = token.partition(".")
+    if not dot or not re.fullmatch("[0-9]{1,2}", number) or int(number) >= keys.SHARDS:
+        raise InvalidRequest(NOT_OURS, field="nextToken")
+    return int(number), inner or None
 
 
 def _query(table: Table, query: Mapping[str, Any]) -> Any:

@@ -28,7 +28,7 @@ TOKEN = 12
 
 Item = Mapping[str, Any]
 Change = dict[str, dict[str, Any]]
-"""A Put or an Update of a transaction, without the table's name."""
+"""A Put, an Update or a ConditionCheck of a transaction, without the table's name."""
 
 
 @dataclass(frozen=True)

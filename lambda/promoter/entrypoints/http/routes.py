@@ -9,12 +9,21 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 
 from promoter import telemetry, wiring
 from promoter.domain import documents, history
+from promoter.domain.clock import utc_now
 from promoter.domain.errors import InternalError, InvalidRequest, PromoterError, PromotionNotFound, RouteNotFound
 from promoter.domain.model import Promotion
+from promoter.domain.waiting import as_of
 from promoter.entrypoints import service
 from promoter.entrypoints.http import gateway, views
 from promoter.entrypoints.http.gateway import Event
-from promoter.entrypoints.http.guards import Guard, admit_all, admit_known_callers, admit_operators
+from promoter.entrypoints.http.guards import (
+    Guard,
+    admit_all,
+    admit_known_callers,
+    admit_operators,
+    admit_requester,
+    promotion_for,
+)
 from promoter.entrypoints.http.origin import is_promotion_id
 from promoter.entrypoints.http.schemas import freezes, listings, promotions, rollbacks
 from promoter.entrypoints.http.views import refused, respond
@@ -114,21 +123,42 @@ def carry_out(promotion: Promotion) -> Response[str]:
     return views.answered(promotion, service.carry_out(promotion))
 
 
-def get_promotion(event: Event, promotion_id: str) -> Response[str]:  # noqa: ARG001 - every route takes the event
+def get_promotion(event: Event, promotion_id: str) -> Response[str]:
     """Serve `GET /promotions/{id}`."""
-    return respond(documents.document(wiring.history().promotion(promotion_id)))
+    record = promotion_for(event, promotion_id, admit_known_callers)
+    return respond(documents.document(as_of(record, utc_now())))
+
+
+def cancel_promotion(event: Event, promotion_id: str) -> Response[str]:
+    """Serve `DELETE /promotions/{id}`: give up a promotion that waits."""
+    from promoter.promotion import waiting  # loaded where something waits
+
+    record = promotion_for(event, promotion_id, admit_operators)
+    cancelled = waiting.cancel(record, gateway.caller(event), wiring.dependencies())
+    if record.outcome is not cancelled.outcome:  # not by an earlier call
+        telemetry.report_cancelled(cancelled)
+    return respond(documents.document(cancelled))
 
 
 def list_promotions(event: Event) -> Response[str]:
-    """Serve `GET /promotions`."""
+    """Serve `GET /promotions`: those of a repository that ended, or those that wait."""
     asked = listings.read_promotions(event.query_string_parameters, Settings.read().registry_id)
-    page = wiring.history().promotions(
-        asked.repository,
-        image_tag=asked.image_tag,
-        wanted=asked.wanted,
-        limit=asked.limit,
-        next_token=asked.next_token,
-    )
+    if isinstance(asked, listings.WaitingListing):
+        page = wiring.history().waiting(
+            repository=asked.repository,
+            image_tag=asked.image_tag,
+            wanted=asked.wanted,
+            limit=asked.limit,
+            next_token=asked.next_token,
+        )
+    else:
+        page = wiring.history().promotions(
+            asked.repository,
+            image_tag=asked.image_tag,
+            wanted=asked.wanted,
+            limit=asked.limit,
+            next_token=asked.next_token,
+        )
     return respond(views.page("promotions", [history.document(each) for each in page.entries], page.next_token))
 
 
@@ -165,6 +195,8 @@ def lift(event: Event) -> Response[str]:
     telemetry.logger.warning(
         "freeze lifted", caller=gateway.caller(event), lifted=lifted, freeze=views.frozen(scope)
     )
+    if lifted:
+        service.try_frozen_soon()
     return respond({"lifted": lifted})
 
 
@@ -178,7 +210,8 @@ def reconcile(event: Event) -> Response[str]:  # noqa: ARG001 - every route take
 ROUTES: tuple[tuple[str, str, Serve, Guard], ...] = (
     ("POST", "/promotions", promote, admit_all),
     ("GET", "/promotions", list_promotions, admit_known_callers),
-    ("GET", "/promotions/<promotion_id>", get_promotion, admit_known_callers),
+    ("GET", "/promotions/<promotion_id>", get_promotion, admit_requester),
+    ("DELETE", "/promotions/<promotion_id>", cancel_promotion, admit_requester),
     ("POST", "/promotions/<promotion_id>/rollback", roll_back, admit_known_callers),
     ("POST", "/rollback", roll_back_tag, admit_known_callers),
     ("GET", "/heads", list_heads, admit_known_callers),

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from promoter.domain import documents, drift
-from promoter.domain.answers import Answer, NotPromoted
+from promoter.domain import documents, drift, waiting
+from promoter.domain.answers import Answer, NotPromoted, Waiting
+from promoter.domain.clock import utc_now
 from promoter.domain.errors import PromoterError
 from promoter.domain.model import Manifest, Promoted, Promotion, Repository, TagMove, Unreadable
 from promoter.domain.ports import Found
-from promoter.domain.records import Head
+from promoter.domain.records import Head, Record
 from promoter.domain.rule import Freeze
 
 if TYPE_CHECKING:
@@ -25,11 +26,24 @@ MAX_MANIFEST_BYTES = 5_000_000  # of manifests in one answer; Lambda answers wit
 
 
 def answered(promotion: Promotion, answer: Answer) -> Response[str]:
-    """Return how a promotion ended: its document, or a problem document with the tags that it had put before."""
+    """Return how a promotion ended: its document, or a problem document with the tags that it had put before.
+
+    Of one that waits, return the record, and where to read it again.
+    """
+    if isinstance(answer, Waiting):
+        return accepted(promotion, answer.record)
     if isinstance(answer, NotPromoted):
         done = [image(promotion.repository, answer.image_digest, move) for move in answer.moves]
         return refused(answer.error, promotion_id=promotion.promotion_id, images=done)
     return respond(promoted(answer) | ({"undoes": promotion.undoes} if promotion.undoes else {}))
+
+
+def accepted(promotion: Promotion, record: Record) -> Response[str]:
+    """Return what a promotion waits for; if it has waited for as long as it may by now, how it ended."""
+    now = waiting.as_of(record, utc_now())
+    if ended := documents.not_promoted(now):
+        return answered(promotion, ended)
+    return respond(documents.document(now), status=202, headers={"Location": f"/promotions/{record.promotion_id}"})
 
 
 def promoted(answer: Promoted) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.event_handler import Response
 
-from promoter.domain.answers import NotPromoted
+from promoter.domain.answers import NotPromoted, Waiting
 from promoter.domain.errors import GateRefused, InvalidRequest, PromoterError, RegistryError, TagBusy
 from promoter.domain.model import (
     ImageId,
@@ -22,9 +22,10 @@ from promoter.domain.model import (
     TagMove,
     Trigger,
     Unreadable,
+    Wait,
 )
 from promoter.domain.ports import Missing
-from promoter.domain.records import Head
+from promoter.domain.records import Head, Record
 from promoter.domain.rule import Freeze
 from promoter.entrypoints.http import views
 from promoter.promotion.reconcile import Reconciled
@@ -228,3 +229,60 @@ def test_a_run_of_reconcile_is_told_in_the_apis_words() -> None:
         ],
         "failures": ["no"],
     }
+
+
+def waiting(until: datetime) -> Record:
+    """Return a promotion of two tags, one of which it has put; it waits for the other until then."""
+    return Record(
+        promotion_id="p-1",
+        trigger=Trigger.REQUEST,
+        repository=REPOSITORY,
+        source=ImageId("staging"),
+        asked_at=NOW,
+        rule="prod",
+        image_digest=NEW.digest,
+        image_tags=("v1", "prod"),
+        moves=(
+            TagMove("v1", Outcome.PROMOTED, None),
+            TagMove("prod", Outcome.PLANNED, OLD.digest),
+        ),
+        outcome=Outcome.WAITING,
+        detail="Another promotion is moving the tag.",
+        reasons=(Reason("tag_busy", "Another promotion is moving the tag."),),
+        wait=Wait(until),
+    )
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+def test_a_promotion_that_waits_is_accepted(*, repeated: bool) -> None:
+    """202: its record says for what it waits and how long, and the header where to ask again; for repeats too."""
+    until = datetime.now(UTC) + timedelta(hours=1)
+
+    response = views.answered(PROMOTION, Waiting(waiting(until), repeated=repeated))
+
+    assert response.status_code == 202
+    assert response.headers["Location"] == "/promotions/p-1"
+    assert response.headers["Content-Type"] == "application/json"
+    told = document(response)
+    assert (told["outcome"], told["waitingFor"], told["waitsUntil"]) == (
+        "WAITING",
+        ["tag_busy"],
+        until.isoformat(),
+    )
+    assert [(image["imageTag"], image["outcome"]) for image in told["images"]] == [
+        ("v1", "PROMOTED"),
+        ("prod", "PLANNED"),
+    ]
+    assert "code" not in told
+    assert "endedAt" not in told
+
+
+def test_a_wait_that_is_over_already_has_ended() -> None:
+    """A promotion that may wait for a second can take longer than that. It lists the tags that it has put."""
+    response = views.answered(PROMOTION, Waiting(waiting(datetime.now(UTC))))
+
+    assert response.status_code == 409
+    assert "Location" not in response.headers
+    told = document(response)
+    assert (told["code"], told["promotionId"]) == ("expired", "p-1")
+    assert [image["imageId"] for image in told["images"]] == [{"imageDigest": NEW.digest, "imageTag": "v1"}]

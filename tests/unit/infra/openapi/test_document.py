@@ -13,7 +13,6 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from infra import api
 from infra.openapi import document, operations, problems
 from infra.openapi.operations import OPERATIONS
-from promoter.domain import errors
 from tests.unit.test_docs import CODES
 
 FILE = Path(__file__).parents[4] / "docs" / "openapi.json"
@@ -51,10 +50,8 @@ def test_a_route_without_a_description_is_a_mistake(monkeypatch: pytest.MonkeyPa
 
 
 def test_every_code_is_described_at_a_route() -> None:
-    """Only `superseded` is not: no request ends so."""
-    described = {kind.code for each in OPERATIONS.values() for kind in each.errors}
-
-    assert described == CODES.keys() - {errors.Superseded.code}
+    """None is left out: a request that has waited may end with any of them."""
+    assert {kind.code for each in OPERATIONS.values() for kind in each.errors} == CODES.keys()
 
 
 def test_an_answer_to_try_again_names_the_header() -> None:
@@ -99,6 +96,16 @@ def test_an_example_is_a_valid_body(key: str) -> None:
         (SOURCE | {"imageTags": ["sha256-0"]}, False),
         (SOURCE | {"expectedDigests": {"sha256-0": None}}, False),
         (SOURCE | {"imageTag": "prod\n"}, False),
+        (SOURCE | {"wait": True}, True),
+        (SOURCE | {"wait": {"seconds": 1_209_600}, "dryRun": False}, True),
+        (SOURCE | {"wait": False, "dryRun": True}, True),
+        (SOURCE | {"wait": True, "dryRun": True}, False),
+        (SOURCE | {"wait": {"seconds": 60}, "dryRun": True}, False),
+        (SOURCE | {"wait": {"seconds": 0}}, False),
+        (SOURCE | {"wait": {"seconds": 1_209_601}}, False),
+        (SOURCE | {"wait": {"seconds": 60, "more": 1}}, False),
+        (SOURCE | {"wait": {}}, False),
+        (SOURCE | {"wait": None}, False),
         (SOURCE | {"more": 1}, False),
     ],
 )

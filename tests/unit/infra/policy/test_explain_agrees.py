@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from promoter.domain.errors import NotAllowed
 from promoter.domain.findings import Evidence, Finding, Scan, Subject
 from promoter.domain.model import ImageId, Promotion, Repository, Source, Trigger
 from promoter.domain.policy import Policy
-from promoter.promotion.promote import rehearse
+from promoter.promotion.promote import promote
 from tests.support.ledgers import dependencies
 from tests.support.policies import ACCOUNT, gate, policy, rule
 from tests.support.registries import InMemoryRegistry, KnownImageFacts, manifest
@@ -134,4 +135,4 @@ def by_function(rules: Policy, asked: Promotion, image_facts: KnownImageFacts) -
     except NotAllowed as refusal:
         return [NotPromoted(refusal)]
     here = dependencies(rules, InMemoryRegistry({"build-7": IMAGE}), image_facts, now=lambda: NOW)
-    return [rehearse(promotion, here) for promotion in each_asked]
+    return [promote(replace(promotion, dry_run=True), here) for promotion in each_asked]

@@ -19,9 +19,9 @@ Token = Annotated[str, Meta(max_length=4096)]
 
 
 class PromotionsQuery(Struct, forbid_unknown_fields=True, rename="camel"):
-    """What `GET /promotions` takes."""
+    """What `GET /promotions` takes. Only a list of what waits needs no repository."""
 
-    repository_name: RepositoryName
+    repository_name: RepositoryName | None = None
     registry_id: RegistryId | None = None
     image_tag: Tag | None = None
     image_digest: Digest | None = None
@@ -54,7 +54,18 @@ class Listing:
     wanted: Filter = ALL
 
 
-def read_promotions(parameters: Mapping[str, str], registry_id: str) -> Listing:
+@dataclass(frozen=True)
+class WaitingListing:
+    """What a list of promotions that wait is to show; `repository` is None where those of all are meant."""
+
+    repository: Repository | None
+    limit: int
+    next_token: str | None
+    image_tag: str | None
+    wanted: Filter
+
+
+def read_promotions(parameters: Mapping[str, str], registry_id: str) -> Listing | WaitingListing:
     """Read the query of `GET /promotions`."""
     asked = read_query(parameters, PromotionsQuery)
     wanted = Filter(
@@ -66,14 +77,36 @@ def read_promotions(parameters: Mapping[str, str], registry_id: str) -> Listing:
     )
     if wanted.since and wanted.until and wanted.since >= wanted.until:
         raise InvalidRequest("until must be later than since.", field="until")
-    return _listing(asked, registry_id, wanted)
+    repository = _repository(asked.repository_name, asked.registry_id, registry_id)
+    if asked.outcome is Outcome.WAITING:
+        _require_no_end(wanted)
+        return WaitingListing(repository, asked.limit, asked.next_token, asked.image_tag, wanted)
+    if repository is None:
+        raise InvalidRequest(
+            "repositoryName is missing. Only outcome=WAITING lists the promotions of all repositories.",
+            field="repositoryName",
+        )
+    return Listing(repository, asked.limit, asked.next_token, asked.image_tag, wanted)
 
 
 def read_heads(parameters: Mapping[str, str], registry_id: str) -> Listing:
     """Read the query of `GET /heads`."""
-    return _listing(read_query(parameters, HeadsQuery), registry_id, ALL)
-
-
-def _listing(asked: PromotionsQuery | HeadsQuery, registry_id: str, wanted: Filter) -> Listing:
+    asked = read_query(parameters, HeadsQuery)
     repository = Repository(asked.registry_id or registry_id, asked.repository_name)
-    return Listing(repository, asked.limit, asked.next_token, asked.image_tag, wanted)
+    return Listing(repository, asked.limit, asked.next_token, asked.image_tag)
+
+
+def _repository(name: str | None, registry_id: str | None, own: str) -> Repository | None:
+    if name is None and registry_id is not None:
+        raise InvalidRequest("registryId belongs to repositoryName, which is missing.", field="registryId")
+    return Repository(registry_id or own, name) if name else None
+
+
+def _require_no_end(wanted: Filter) -> None:
+    """Raise InvalidRequest where a list of promotions that wait is to select them by when they ended."""
+    for name, moment in (("since", wanted.since), ("until", wanted.until)):
+        if moment:
+            raise InvalidRequest(
+                f"{name} selects promotions by when they ended. One that waits has not ended: leave {name} out.",
+                field=name,
+            )

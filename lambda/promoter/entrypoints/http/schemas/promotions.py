@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Annotated
 
-from msgspec import Meta, Struct, json
+from msgspec import UNSET, Meta, Struct, json, structs
 
 from promoter.domain import brought_manifest
 from promoter.domain.errors import InvalidRequest
@@ -21,6 +22,7 @@ from promoter.entrypoints.http.schemas.members import (
     require_promotable,
 )
 from promoter.entrypoints.http.schemas.reading import read_body
+from promoter.entrypoints.http.schemas.waiting import WaitMember, read_wait, require_can_wait
 
 
 class SourceBody(Struct, forbid_unknown_fields=True, rename="camel"):
@@ -52,6 +54,7 @@ class PromotionBody(Struct, forbid_unknown_fields=True, rename="camel"):
     target: TargetBody | None = None
     expected_digests: dict[Tag, Digest | None] = {}
     dry_run: bool = False
+    wait: WaitMember = UNSET
 
 
 def read(body: bytes, origin: Origin, promotion_id: str) -> Promotion:
@@ -61,17 +64,30 @@ def read(body: bytes, origin: Origin, promotion_id: str) -> Promotion:
     _require_same_place(asked.target, repository, origin.region)
     for tag in asked.expected_digests:
         require_promotable("expectedDigests", tag)
+    source, asked_at = _source(asked), datetime.now(UTC)
+    wait = read_wait(asked.wait, asked_at)
+    require_can_wait(wait, dry_run=asked.dry_run, manifest=source.manifest)
     return Promotion(
         promotion_id=promotion_id,
         trigger=Trigger.REQUEST,
         repository=repository,
-        source=_source(asked),
+        source=source,
         image_tags=_tags(asked),
         expected_digests=asked.expected_digests,
         dry_run=asked.dry_run,
         caller=origin.caller,
-        fingerprint=sha256(json.encode(asked)).hexdigest(),
+        asked_at=asked_at,
+        fingerprint=_fingerprint(asked),
+        wait=wait,
     )
+
+
+def _fingerprint(asked: PromotionBody) -> str:
+    """Return what tells this request from another under the same key: all of it, but for how long it may wait.
+
+    Tables keep it, so it must not change where a member is added: `wait` is not encoded at all.
+    """
+    return sha256(json.encode(structs.replace(asked, wait=UNSET))).hexdigest()
 
 
 def _source(asked: PromotionBody) -> Source:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 
 from promoter.domain.model import Repository
 from promoter.domain.rollback import Undo
@@ -21,6 +22,7 @@ from promoter.entrypoints.http.schemas.members import (
     require_promotable,
 )
 from promoter.entrypoints.http.schemas.reading import read_body
+from promoter.entrypoints.http.schemas.waiting import WaitMember, read_wait
 
 
 class OverrideBody(Struct, forbid_unknown_fields=True, rename="camel"):
@@ -34,6 +36,7 @@ class RollbackBody(Struct, forbid_unknown_fields=True, rename="camel"):
 
     image_tags: Tags | None = None
     override: OverrideBody | None = None
+    wait: WaitMember = UNSET
 
 
 class TagRollbackBody(Struct, forbid_unknown_fields=True, rename="camel"):
@@ -44,6 +47,7 @@ class TagRollbackBody(Struct, forbid_unknown_fields=True, rename="camel"):
     expected_digest: Digest
     registry_id: RegistryId | None = None
     override: OverrideBody | None = None
+    wait: WaitMember = UNSET
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ def read(body: bytes, origin: Origin, promotion_id: str) -> Undo:
         f"{promotion_id} {asked.image_tags}",
         image_tags=asked.image_tags,
         override=asked.override,
+        wait=asked.wait,
     )
 
 
@@ -81,6 +86,7 @@ def read_by_tag(body: bytes, origin: Origin) -> TagRollback:
         f"{place}@{asked.expected_digest}",
         image_tags=[asked.image_tag],
         override=asked.override,
+        wait=asked.wait,
     )
     return TagRollback(repository, asked.image_tag, asked.expected_digest, undo)
 
@@ -92,6 +98,7 @@ def _undo(
     *,
     image_tags: Sequence[str] | None,
     override: OverrideBody | None,
+    wait: WaitMember,
 ) -> Undo:
     """Return who asks for a rollback of `subject`. An Idempotency-Key stands for `what` and the reason."""
     reason = override.reason if override else None
@@ -101,4 +108,5 @@ def _undo(
         image_tags=image_tags,
         fingerprint=f"{what} {reason}" if reason else what,
         override=reason,
+        wait=read_wait(wait, datetime.now(UTC)),
     )

@@ -10,7 +10,7 @@ from promoter.domain.errors import InvalidRequest
 from promoter.domain.listing import ALL, Filter
 from promoter.domain.model import Outcome, Repository
 from promoter.entrypoints.http.schemas import listings
-from promoter.entrypoints.http.schemas.listings import Listing
+from promoter.entrypoints.http.schemas.listings import Listing, WaitingListing
 from tests.support.policies import ACCOUNT
 
 DIGEST = "sha256:" + "a" * 64
@@ -18,7 +18,7 @@ ASK = {"repositoryName": "team/web"}
 PLACE = Repository(ACCOUNT, "team/web")
 
 
-def promotions(query: dict[str, str]) -> Listing:
+def promotions(query: dict[str, str]) -> Listing | WaitingListing:
     return listings.read_promotions(ASK | query, ACCOUNT)
 
 
@@ -93,6 +93,48 @@ def test_a_mistake_names_its_parameter(query: dict[str, str], field: str, messag
     """And says what is expected."""
     with pytest.raises(InvalidRequest) as raised:
         promotions(query)
+
+    assert raised.value.field == field
+    assert message in raised.value.detail
+
+
+WAITING = {"outcome": "WAITING"}
+
+
+def test_what_waits_is_listed_for_all_repositories() -> None:
+    """An operator asks what is stuck, not where."""
+    assert listings.read_promotions(WAITING, ACCOUNT) == WaitingListing(
+        None, 20, None, None, Filter(Outcome.WAITING)
+    )
+
+
+def test_what_waits_may_be_asked_for_by_all_that_is_known_of_it() -> None:
+    """Repository, tag, image and caller, page by page."""
+    asked = promotions(
+        WAITING | {"imageTag": "prod", "imageDigest": DIGEST, "caller": "*ann", "limit": "7", "nextToken": "t"}
+    )
+
+    assert asked == WaitingListing(PLACE, 7, "t", "prod", Filter(Outcome.WAITING, DIGEST, "*ann"))
+    elsewhere = promotions(WAITING | {"registryId": "999999999999"})
+    assert elsewhere.repository == Repository("999999999999", "team/web")
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "message"),
+    [
+        ({}, "repositoryName", "Only outcome=WAITING lists the promotions of all repositories"),
+        ({"outcome": "REFUSED"}, "repositoryName", "repositoryName is missing"),
+        (WAITING | {"registryId": ACCOUNT}, "registryId", "belongs to repositoryName"),
+        (WAITING | {"since": "2026-11-24T10:00:00Z"}, "since", "has not ended: leave since out"),
+        (WAITING | {"until": "2026-11-24T10:00:00Z"}, "until", "has not ended: leave until out"),
+    ],
+)
+def test_a_list_without_an_end_or_a_repository_is_of_what_waits(
+    query: dict[str, str], field: str, message: str
+) -> None:
+    """The sentence says which of the two lists has the parameter."""
+    with pytest.raises(InvalidRequest) as raised:
+        listings.read_promotions(query, ACCOUNT)
 
     assert raised.value.field == field
     assert message in raised.value.detail

@@ -1,0 +1,143 @@
+"""Waiting promotions on DynamoDB: docs/reference/ledger.md has the items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from promoter.aws.dynamodb import expressions, items, keys, leases, records
+from promoter.aws.dynamodb.expressions import Values
+from promoter.aws.dynamodb.table import CONDITION_FAILED, INDEX, Item, Table
+from promoter.domain.clock import utc_now
+from promoter.domain.leasing import Accepted, Busy, Recorded, Stale, Waits
+from promoter.domain.model import Manifest, Outcome, Trigger
+from promoter.domain.records import Record
+
+NOT_READ, NOT_WRITTEN = "The waiting promotion could not be read", "The waiting promotion could not be recorded"
+PAGE = 100
+KEPT = timedelta(days=1)
+"""How long what belongs to a waiting promotion is kept beyond its end."""
+CONTENDED = Busy("Another promotion of the same tags is being accepted. Retry.")
+
+
+class DynamoWaitingPromotions:
+    """Waiting promotions in the function's table."""
+
+    def __init__(self, table: Table, *, now: Callable[[], datetime] = utc_now) -> None:
+        self._table = table
+        self._now = now
+
+    def accept(
+        self, record: Record, manifest: Manifest | None, next_try: datetime, after: Record | None = None
+    ) -> Accepted:
+        """Accept in one transaction: the record, the manifest, that it is the newest, where its tags are."""
+        if record.trigger is Trigger.SCAN:
+            return self._accept_event(record, next_try, after)
+        seen = record.wait.seen if record.wait and record.wait.seen else {}
+        waits = items.waiting_of(record, next_try) | items.accepted(record, self._now())
+        changes = [records.first(record, waits, after, self._table.region)]
+        changes += [
+            leases.unmoved(keys.head(self._table.region, record.repository, tag), each)
+            for tag, each in seen.items()
+        ]
+        changes += [expressions.put(self._newest(record, f"tag#{tag}")) for tag in record.image_tags]
+        if manifest:
+            changes.append(expressions.put(_manifest_item(record, manifest)))
+        reasons = self._table.transact(changes, NOT_WRITTEN)
+        if not reasons:
+            return Recorded()
+        if standing := records.standing(record, reasons[0], self._now()):
+            return standing
+        return Stale(dict.fromkeys(records.failed(tuple(seen), reasons[1:]), 0)) or CONTENDED
+
+    def promotion(self, promotion_id: str) -> Record | None:
+        """Read the promotion's item."""
+        item = self._table.get(keys.promotion(promotion_id), NOT_READ)
+        return items.record_of(item) if keys.text(item, "outcome") == Outcome.WAITING else None
+
+    def manifest(self, promotion_id: str) -> Manifest | None:
+        """Read the item beside the promotion's."""
+        item = self._table.get(keys.manifest(promotion_id), NOT_READ)
+        if not item:
+            return None
+        return Manifest(item["body"]["B"], item["mediaType"]["S"], item["digest"]["S"])
+
+    def overtaken(self, record: Record) -> tuple[str, ...]:
+        """Read which promotion is the newest of each tag."""
+        if record.trigger is Trigger.SCAN:
+            return ()
+        newest = {
+            tag: self._table.get(records.newest_key(record, tag, self._table.region), NOT_READ)
+            for tag in record.image_tags
+        }
+        ours = (None, record.promotion_id)
+        return tuple(tag for tag, item in newest.items() if keys.text(item, "promotion") not in ours)
+
+    def update(self, before: Record, record: Record, next_try: datetime) -> bool:
+        """Update the promotion's item on condition that it still waits."""
+        values = Values()
+        waits = values.condition(records.still_waits(before, values))
+        changed = items.document_parts(record) | items.waiting_of(record, next_try) | items.wait_of(record)
+        key = keys.promotion(record.promotion_id)
+        change = f"SET {values.assigned(changed)} REMOVE accepted"
+        return self._table.update(key, change, NOT_WRITTEN, **waits | values.members())
+
+    def due(self, now: datetime) -> Iterator[str]:
+        """Query each listing of the index."""
+        for number in range(keys.SHARDS):
+            values = Values()
+            found = self._table.every(
+                NOT_READ,
+                IndexName=INDEX,
+                KeyConditionExpression=(
+                    f"listing={values.text(keys.shard(number))} AND listedAt<{values.text(keys.sortable(now))}"
+                ),
+                Limit=PAGE,
+                **values.members(),
+            )
+            for item in found:
+                yield items.promotion_id(item)
+
+    def _accept_event(self, record: Record, next_try: datetime, after: Record | None) -> Accepted:
+        """Accept a promotion by event, unless one of the same rule, tag and digest waits."""
+        what = f"scan#{record.source.image_tag or ''}@{record.source.image_digest}"
+        newest = self._newest(record, what)
+        known = keys.text(self._table.get(_key_of(newest), NOT_READ), "promotion")
+        if known and (waits := self.promotion(known)):
+            return Waits(waits)
+        values = Values()
+        condition = f"promotion={values.text(known)}" if known else "attribute_not_exists(pk)"
+        changes = [
+            records.first(record, items.waiting_of(record, next_try), after, self._table.region),
+            expressions.put(newest, condition, values),
+        ]
+        reasons = self._table.transact(changes, NOT_WRITTEN)
+        if not reasons:
+            return Recorded()
+        if standing := records.standing(record, reasons[0], self._now()):
+            return standing
+        if reasons[1].get("Code") == CONDITION_FAILED:
+            return self._accept_event(record, next_try, after)
+        return CONTENDED
+
+    def _newest(self, record: Record, what: str) -> dict[str, Any]:
+        until = record.wait.until if record.wait else self._now()
+        return keys.newest(self._table.region, record.repository, record.rule or "", what) | {
+            "promotion": {"S": record.promotion_id},
+            "expires": {"N": keys.seconds(until + KEPT)},
+        }
+
+
+def _key_of(item: Item) -> Item:
+    return {name: item[name] for name in ("pk", "sk")}
+
+
+def _manifest_item(record: Record, manifest: Manifest) -> Item:
+    until = record.wait.until if record.wait else record.asked_at
+    return keys.manifest(record.promotion_id) | {
+        "body": {"B": manifest.body},
+        "mediaType": {"S": manifest.media_type},
+        "digest": {"S": manifest.digest},
+        "expires": {"N": keys.seconds(until + KEPT)},
+    }

@@ -1,0 +1,234 @@
+"""Promotions that wait: accepted, tried again when something wakes them, given up.
+
+A promotion that waits has a record before anything else, so that nothing is lost: what wakes it is written after
+that, and `reconcile` tries what nothing has woken. Each try judges anew. Each way to end replaces the record on
+condition that it still waits, so that it ends once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from promoter.domain import documents, waiting
+from promoter.domain.answers import Answer, NotPromoted, Waiting
+from promoter.domain.errors import Cancelled, LedgerError, NotWaiting, PromoterError, TagBusy
+from promoter.domain.leasing import Abandoned, Accepted, Recorded, Replayed, Resumable, Stale, Waits
+from promoter.domain.model import ImageId, Outcome, Promotion, Seen, Source, Trigger, Wait
+from promoter.domain.records import Position, Record
+from promoter.promotion.attempt import Attempted, Held, patiently
+from promoter.promotion.dependencies import Dependencies
+from promoter.promotion.idempotency import replay
+from promoter.promotion.judge import reached_at
+from promoter.promotion.plan import AttemptState, Plan
+from promoter.promotion.recovery import recover_in_the_way
+
+ACCEPT_TRIES = 5
+NOT_ACCEPTED = "The promotion could not be accepted because its tags are being moved. Retry."
+
+
+def accept(promotion: Promotion, held: Held, dependencies: Dependencies) -> Answer:
+    """Have the promotion wait, and say for what. A promotion of the same image by event that waits is the same.
+
+    It is tried once more when its wake-ups are written: an event may have come before them.
+    """
+    after = None
+    for number in range(ACCEPT_TRIES):
+        record = _accepted(promotion, held, dependencies, is_first=number == 0)
+        match _accept(promotion, record, after, dependencies):
+            case Recorded() if record:
+                return _woken_by_events(record, (), dependencies)
+            case Replayed(standing) | Waits(standing):
+                return replay(standing, dependencies)
+            case Resumable(earlier):
+                after = earlier
+            case Abandoned() as abandoned:
+                recover_in_the_way(abandoned, promotion.repository, dependencies)
+            case Stale() if held.plan:
+                # A tag has moved, or is being moved, since it was read.
+                attempted = patiently(promotion, AttemptState(), dependencies)
+                if not isinstance(attempted, Held):
+                    return _answer(attempted)
+                held = attempted
+    raise TagBusy(NOT_ACCEPTED)
+
+
+def _accept(
+    promotion: Promotion, record: Record | None, after: Record | None, dependencies: Dependencies
+) -> Accepted:
+    if record is None:
+        return Stale({})
+    next_try = waiting.next_try(record, dependencies.now())
+    return dependencies.waiting.accept(record, promotion.source.manifest, next_try, after)
+
+
+def resume(promotion_id: str, dependencies: Dependencies) -> tuple[Promotion, Answer] | None:
+    """Try a promotion that waits; None: it does not, or no longer."""
+    record = dependencies.waiting.promotion(promotion_id)
+    if record is None:
+        return None
+    return promotion_of(record), carry_on(record, dependencies)
+
+
+def carry_on(record: Record, dependencies: Dependencies) -> Answer:
+    """Carry out a promotion that has waited, or say for what it waits still, or why it ends."""
+    try:
+        return _carry_on(record, dependencies)
+    except PromoterError as error:
+        return NotPromoted(error)
+
+
+def cancel(record: Record, caller: str | None, dependencies: Dependencies) -> Record:
+    """Give up a promotion that waits; return its record. Repeating that is not an error.
+
+    Raises NotWaiting for one that has ended, TagBusy for one that is moving tags.
+    """
+    if record.outcome is Outcome.WAITING:
+        by = f" by {caller}" if caller else ""
+        _end(
+            record, waiting.end_of(record, dependencies.now()) or Cancelled(f"It was cancelled{by}."), dependencies
+        )
+        record = dependencies.history.promotion(record.promotion_id)
+    if record.outcome in (None, Outcome.WAITING):
+        raise TagBusy(f"Promotion {record.promotion_id} is moving tags. Retry, or roll it back when it has ended.")
+    if record.code != Cancelled.code:
+        raise NotWaiting(f"Promotion {record.promotion_id} has ended as {record.outcome}. It cannot be cancelled.")
+    return record
+
+
+def promotion_of(record: Record) -> Promotion:
+    """Return the promotion that a record was made of. A manifest that came along is not in it.
+
+    A request has the tags and the digest that it was accepted with. The rule of an event makes its tags anew.
+    """
+    is_request = record.trigger is Trigger.REQUEST
+    named = record.source.image_tag or record.source.image_digest
+    source = ImageId(record.source.image_tag, record.image_digest) if is_request and named else record.source
+    wait = record.wait
+    return Promotion(
+        promotion_id=record.promotion_id,
+        trigger=record.trigger,
+        repository=record.repository,
+        source=Source(source),
+        image_tags=record.image_tags if is_request else None,
+        expected_digests=record.undone if record.undoes else wait.expected_digests if wait else {},
+        caller=record.caller,
+        rule=record.rule,
+        asked_at=record.asked_at,
+        fingerprint=record.fingerprint,
+        undoes=record.undoes,
+        images={move.image_tag: record.digest_of(move) for move in record.moves} if record.undoes else {},
+        override=record.override,
+        wait=wait,
+    )
+
+
+def _carry_on(record: Record, dependencies: Dependencies) -> Answer:
+    now = dependencies.now()
+    if over := waiting.end_of(record, now):
+        return _end(record, over, dependencies)
+    if others := dependencies.waiting.overtaken(record):
+        return _end(record, waiting.overtaken(others), dependencies)
+    promotion = promotion_of(record)
+    if promotion.source.image_id == ImageId():
+        promotion = replace(promotion, source=_brought(record, dependencies))
+    try:
+        attempted = patiently(promotion, AttemptState(earlier=record), dependencies)
+    except PromoterError as error:
+        if not error.retryable:
+            return _end(record, error, dependencies)
+        attempted = Held((error,))
+    if isinstance(attempted, Held):
+        return _wait_on(record, attempted, dependencies)
+    return _answer(attempted)
+
+
+def _brought(record: Record, dependencies: Dependencies) -> Source:
+    manifest = dependencies.waiting.manifest(record.promotion_id)
+    if manifest is None:
+        raise LedgerError("The manifest that came with the promotion is not in the table. Restore the table.")
+    return Source(manifest=manifest)
+
+
+def _answer(attempted: Attempted) -> Answer:
+    """Return the answer of a try that was not held; where another one has changed the record, what that says."""
+    if isinstance(attempted, Waits):
+        return Waiting(attempted.record, repeated=True)
+    if isinstance(attempted, Held):
+        raise TypeError("a promotion that is held has no answer")
+    return attempted
+
+
+def _wait_on(record: Record, held: Held, dependencies: Dependencies) -> Answer:
+    """Record what the promotion waits for now."""
+    now, wait = dependencies.now(), record.wait or Wait(dependencies.now())
+    waits = documents.waits(record, wait, waiting.reasons_of(held.errors))
+    if record.trigger is Trigger.SCAN and waiting.is_certain(waits):
+        waits = documents.waits(waits, wait._replace(until=now + waiting.LONGEST), waits.reasons)
+    if dependencies.waiting.update(record, waits, waiting.next_try(waits, now)):
+        return _woken_by_events(waits, waiting.awaited(record), dependencies)
+    standing = dependencies.waiting.promotion(record.promotion_id)
+    if standing is None:
+        return replay(dependencies.history.promotion(record.promotion_id), dependencies)
+    return Waiting(standing, repeated=True)
+
+
+def _woken_by_events(record: Record, before: tuple[str, ...], dependencies: Dependencies) -> Answer:
+    """Write what wakes the promotion. If it waits for events that it did not wait for before, try it once more."""
+    digests = waiting.awaited(record)
+    until = record.wait.until if record.wait else dependencies.now()
+    new = bool(digests) and dependencies.wake_ups.add(record.repository, record.promotion_id, digests, until)
+    if new and set(digests) - set(before):
+        return _carry_on(record, dependencies)
+    return Waiting(record)
+
+
+def _end(record: Record, error: PromoterError, dependencies: Dependencies) -> Answer:
+    """Record why the promotion ends, unless it has ended otherwise meanwhile. Tags that it has put stay put."""
+    put = tuple(move for move in record.moves if move.outcome is Outcome.PROMOTED)
+    answer = NotPromoted(error, put, record.image_digest)
+    match dependencies.ledger.record(documents.ended(record, answer, now=dependencies.now()), record):
+        case Recorded():
+            return answer
+        case Replayed(standing) | Waits(standing) | Resumable(standing):
+            return replay(standing, dependencies)
+        case _:
+            return NotPromoted(TagBusy("The promotion is being carried out. Retry."))
+
+
+def _accepted(promotion: Promotion, held: Held, dependencies: Dependencies, *, is_first: bool) -> Record | None:
+    """Return the record with which a promotion is accepted; for a request, with where its tags are now.
+
+    None: the ledger has a tag elsewhere than it was read. It has moved just now, unless it stays so.
+    """
+    now, reasons = dependencies.now(), waiting.reasons_of(held.errors)
+    asked = promotion.wait.until if promotion.wait else None
+    wait = Wait(waiting.first_until(promotion.trigger, asked, now))
+    plan, opened = held.plan, documents.opened(promotion)
+    if plan is None:
+        return documents.waits(opened, wait, reasons)
+    record = replace(
+        opened,
+        rule=plan.rule.name,
+        image_digest=plan.manifest.digest,
+        media_type=plan.manifest.media_type,
+        image_tags=tuple(plan.current_digests),
+    )
+    if promotion.trigger is Trigger.SCAN:
+        return documents.waits(record, wait, reasons)
+    positions = dependencies.heads.positions(promotion.repository, record.image_tags)
+    if is_first and any(_differs(position, plan.current_digests[tag]) for tag, position in positions.items()):
+        return None
+    seen = {tag: Seen(plan.current_digests[tag], each.version, each.holder) for tag, each in positions.items()}
+    wait = Wait(wait.until, seen, promotion.expected_digests, _reached(plan, dependencies))
+    return documents.waits(record, wait, reasons, plan.moves)
+
+
+def _differs(position: Position, current_digest: str | None) -> bool:
+    return position.holder is None and position.image_digest not in (None, current_digest)
+
+
+def _reached(plan: Plan, dependencies: Dependencies) -> datetime | None:
+    """Return when the image had reached its source tag, where the rule's gate asks for that."""
+    gate = plan.rule.gate
+    return reached_at(plan, dependencies) if gate and gate.soak and not plan.promotion.undoes else None

@@ -1,0 +1,66 @@
+"""A machine on which the scripts of CI systems run: uvx finds this clone's command line there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).parents[2]
+COMMAND_LINE = PROJECT / "cli"
+UVX = f"""#!/bin/sh
+# In place of a download: what `uvx --from CLONE ecr-promoter` installs is this clone's own command line.
+shift 3
+PYTHONPATH={COMMAND_LINE} exec {sys.executable} -m ecr_promoter "$@"
+"""
+
+
+def answering(folder: Path, answer: Any, *, code: int = 0, told: str = "") -> str:
+    """Return a `uvx` that keeps its arguments and variables, prints this answer, and ends with this exit code."""
+    (folder / "answer").write_text(answer if isinstance(answer, str) else json.dumps(answer, indent=4))
+    (folder / "told").write_text(told)
+    return f"""#!{sys.executable}
+import json, os, pathlib, sys
+here = pathlib.Path({str(folder)!r})
+(here / "arguments.json").write_text(json.dumps(sys.argv[1:]))
+(here / "environment.json").write_text(json.dumps(dict(os.environ)))
+sys.stderr.write((here / "told").read_text())
+sys.stdout.write((here / "answer").read_text())
+sys.exit({code})
+"""
+
+
+def asked(folder: Path) -> list[str]:
+    """Return the arguments that the command line got, behind those of uvx."""
+    arguments: list[str] = json.loads((folder / "arguments.json").read_text())
+    return arguments[3:]
+
+
+def run_script(
+    shell: Sequence[str], script: str, folder: Path, uvx: str, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run a script in a folder, with nothing in the environment but this; `uvx` is the script of that name.
+
+    What it prints is in `stdout`, errors included.
+    """
+    tools = folder / "bin"
+    tools.mkdir(exist_ok=True)
+    (tools / "uvx").write_text(uvx)
+    (tools / "uvx").chmod(0o755)
+    path = os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]])
+    return subprocess.run(
+        [shutil.which(shell[0]) or shell[0], *shell[1:], script],
+        cwd=folder,
+        env={"PATH": path, "HOME": str(folder), **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=120,
+    )
