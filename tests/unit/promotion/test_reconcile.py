@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from promoter.domain import documents, rollback
 from promoter.domain.answers import Answer
-from promoter.domain.errors import RegistryError, RepositoryNotFound, ScanPending, Superseded
+from promoter.domain.errors import RegistryError, RepositoryNotFound, Superseded
 from promoter.domain.findings import Finding, Scan
 from promoter.domain.model import ImageId, Manifest, Outcome, Promotion, Repository, Source, TagMove, Trigger
-from promoter.domain.records import DeferredPromotion, Head, Lease
+from promoter.domain.policy import Policy
+from promoter.domain.records import Head, Lease, Record
 from promoter.domain.rule import Freeze
+from promoter.domain.waiting import LONGEST
 from promoter.entrypoints import image_events
-from promoter.promotion import promote as use_case
+from promoter.promotion import waiting
+from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.reconcile import Reconciled, Reconciler
 from promoter.promotion.recovery import recover
-from tests.support.answers import nobody, promote
-from tests.support.ledgers import InMemoryLedger, dependencies, runs
+from tests.support.answers import held, promote
+from tests.support.ledgers import InMemoryLedger, InMemoryWaiting, dependencies, runs
 from tests.support.policies import gate, policy, rule
-from tests.support.registries import (
-    REPOSITORY,
-    InMemoryDeferredPromotions,
-    InMemoryRegistry,
-    KnownImageFacts,
-    manifest,
-)
+from tests.support.registries import REPOSITORY, InMemoryRegistry, KnownImageFacts, manifest
 
 IMAGE, OTHER = manifest('{"a": 1}'), manifest('{"b": 1}')
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -38,143 +36,225 @@ POLICY = policy(
     rule(name="staging", on="scan", to=["staging"], gate=gate(findings={"HIGH": 0}), **{"from": "build-.*"}),
     rule(name="prod", to=["prod"]),
 )
-WAITING = ImageId("build-1", IMAGE.digest)
+EVERY = timedelta(minutes=15)
+"""How often the schedule runs reconcile, unless the settings say otherwise."""
+
+Resumed = tuple[Promotion, Answer] | None
 
 
-@pytest.fixture
-def registry() -> InMemoryRegistry:
-    return InMemoryRegistry({"build-1": IMAGE})
+@dataclass
+class World:
+    """A repository whose build-1 was pushed just now, and is not scanned yet."""
 
+    now: datetime = NOW
+    policy: Policy = POLICY
+    registry: InMemoryRegistry = field(default_factory=lambda: InMemoryRegistry({"build-1": IMAGE}))
+    facts: KnownImageFacts = field(default_factory=lambda: KnownImageFacts(pushes={IMAGE.digest: NOW}))
+    ledger: InMemoryLedger = field(default_factory=InMemoryLedger)
 
-@pytest.fixture
-def image_facts() -> KnownImageFacts:
-    return KnownImageFacts(pushes={IMAGE.digest: NOW})
+    def __post_init__(self) -> None:
+        self.ledger.clock = lambda: self.now
 
+    @property
+    def here(self) -> Dependencies:
+        return dependencies(self.policy, self.registry, self.facts, ledger=self.ledger)
 
-@pytest.fixture
-def ledger() -> InMemoryLedger:
-    return InMemoryLedger(lambda: NOW)
+    def wait(self, event_id: str = "push-1") -> Record:
+        """Have the promotion of a push wait for its scan."""
+        (promotion,) = promotions_of(event_id)
+        return held(promotion, self.here)
 
-
-@pytest.fixture
-def deferred_promotions() -> InMemoryDeferredPromotions:
-    return InMemoryDeferredPromotions({IMAGE.digest: [WAITING]})
-
-
-@pytest.fixture
-def run(
-    registry: InMemoryRegistry,
-    image_facts: KnownImageFacts,
-    ledger: InMemoryLedger,
-    deferred_promotions: InMemoryDeferredPromotions,
-) -> Callable[..., Reconciled]:
-    """Run reconcile once, with time for so many steps."""
-    here = dependencies(POLICY, registry, image_facts, ledger=ledger, now=lambda: NOW)
-
-    def attempt(promotion: Promotion) -> Answer:
-        return use_case.promote(promotion, here)
-
-    def promotions(deferred: DeferredPromotion) -> tuple[Promotion, ...]:
-        found = image_events.promotions_of(deferred, POLICY)
-        return () if isinstance(found, image_events.Ignored) else found
-
-    def once(steps: int = 100) -> Reconciled:
+    def run(self, steps: int = 100, *, after: timedelta = EVERY) -> Reconciled:
+        """Run reconcile when the schedule does, with time for so many steps."""
+        self.now += after
         left = iter([True] * steps)
-        return Reconciler(
-            here, runs(here), deferred_promotions, promotions, attempt, lambda _: next(left, False)
-        ).run()
+        return reconcile(self.here, in_time=lambda _: next(left, False))
 
-    return once
-
-
-def test_a_scan_whose_event_never_came_is_found(
-    run: Any,
-    registry: InMemoryRegistry,
-    image_facts: KnownImageFacts,
-    deferred_promotions: InMemoryDeferredPromotions,
-    ledger: InMemoryLedger,
-) -> None:
-    """Events are best effort; the promotion is carried out, recorded and announced, and is no longer deferred."""
-    assert run() == Reconciled(waiting=1)
-    image_facts.scans[IMAGE.digest] = Scan("COMPLETE")
-
-    assert run() == Reconciled(finished=1)
-
-    assert registry.tags["staging"] == IMAGE
-    assert deferred_promotions.waiting[IMAGE.digest] == []
-    assert ledger.outcomes() == ["PROMOTED"]
+    def scanned(self, scan: Scan = Scan("COMPLETE")) -> None:  # noqa: B008 - a value
+        self.facts.scans[IMAGE.digest] = scan
 
 
-def test_a_deferred_promotion_that_still_waits_is_looked_at_again_later(
-    run: Any, deferred_promotions: InMemoryDeferredPromotions
-) -> None:
-    """After all others."""
-    run()
-
-    assert deferred_promotions.touched == [DeferredPromotion(REPOSITORY, IMAGE.digest, WAITING)]
-    assert deferred_promotions.waiting[IMAGE.digest] == [WAITING]
-
-
-def test_a_deferred_promotion_ends_without_a_record_where_all_is_done(
-    run: Any,
-    registry: InMemoryRegistry,
-    image_facts: KnownImageFacts,
-    deferred_promotions: InMemoryDeferredPromotions,
-    ledger: InMemoryLedger,
-) -> None:
-    """The event that did it has recorded it."""
-    image_facts.scans[IMAGE.digest] = Scan("COMPLETE")
-    registry.tags["staging"] = IMAGE
-
-    assert run() == Reconciled(finished=1)
-    assert ledger.announced == []
+def reconcile(
+    here: Dependencies,
+    resume: Callable[[str], Resumed] | None = None,
+    in_time: Callable[[timedelta], bool] = lambda _: True,
+) -> Reconciled:
+    """Run reconcile once."""
+    return Reconciler(here, runs(here), resume or (lambda name: waiting.resume(name, here)), in_time).run()
 
 
-@pytest.mark.parametrize("change", ["refused", "moved on", "no rule"])
-def test_a_deferred_promotion_ends_where_there_is_nothing_to_wait_for(
-    run: Any,
-    registry: InMemoryRegistry,
-    image_facts: KnownImageFacts,
-    deferred_promotions: InMemoryDeferredPromotions,
-    ledger: InMemoryLedger,
-    change: str,
-) -> None:
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def registry(world: World) -> InMemoryRegistry:
+    return world.registry
+
+
+@pytest.fixture
+def ledger(world: World) -> InMemoryLedger:
+    return world.ledger
+
+
+@pytest.fixture
+def run(world: World) -> Callable[..., Reconciled]:
+    return world.run
+
+
+def test_a_scan_whose_event_never_came_is_found(world: World) -> None:
+    """Events are best effort; the promotion is carried out, recorded and announced, and waits no longer."""
+    waits = world.wait()
+    assert world.run() == Reconciled(waiting=1)
+    world.scanned()
+
+    assert world.run() == Reconciled(finished=1)
+
+    assert world.registry.tags["staging"] == IMAGE
+    assert world.ledger.records[waits.promotion_id].outcome is Outcome.PROMOTED
+    assert world.ledger.outcomes() == ["PROMOTED"]
+    assert world.run() == Reconciled()
+
+
+def test_a_promotion_that_waits_is_tried_less_often_the_longer_it_waits(world: World) -> None:
+    """At first after ten minutes, in which its event may still arrive; never more than half an hour apart."""
+    world.policy = policy(
+        rule(name="staging", on="scan", to=["staging"], gate=gate(signed=True), **{"from": "b.*"})
+    )
+    world.wait()
+
+    tried = [minute for minute in range(1, 24 * 60) if world.run(after=timedelta(minutes=1)).waiting]
+
+    pauses = [later - earlier for earlier, later in pairwise(tried)]
+    assert tried[0] == 10
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1]) == (10, 30)
+
+
+def test_what_is_not_due_is_not_tried(world: World) -> None:
+    """Its event has time to come: a run right after the push asks for no findings."""
+    world.wait()
+    asked = len(world.facts.asked)
+
+    assert world.run(after=timedelta(minutes=5)) == Reconciled()
+
+    assert len(world.facts.asked) == asked
+
+
+def test_a_waiting_promotion_ends_as_unchanged_where_all_is_done(world: World) -> None:
+    """Somebody else has put the tags: its record has to end, and says that nothing was moved."""
+    waits = world.wait()
+    world.scanned()
+    world.registry.tags["staging"] = IMAGE
+
+    assert world.run() == Reconciled(finished=1)
+
+    assert world.registry.puts == []
+    assert world.ledger.records[waits.promotion_id].outcome is Outcome.UNCHANGED
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ("refused", "gate_refused"),
+        ("moved on", "superseded"),
+        ("deleted", "superseded"),
+        ("no rule", "not_allowed"),
+    ],
+)
+def test_a_waiting_promotion_ends_where_there_is_nothing_to_wait_for(world: World, change: str, code: str) -> None:
     """The image is refused, its tag has moved on, or no rule serves it: told as its event would have been."""
+    waits = world.wait()
     if change == "refused":
-        image_facts.scans[IMAGE.digest] = Scan("COMPLETE", (Finding("CVE-1", "HIGH", ("a",)),))
+        world.scanned(Scan("COMPLETE", (Finding("CVE-1", "HIGH", ("a",)),)))
     if change == "moved on":
-        registry.tags["build-1"] = OTHER
+        world.registry.tags["build-1"] = OTHER
+    if change == "deleted":
+        del world.registry.tags["build-1"]
     if change == "no rule":
-        deferred_promotions.waiting[IMAGE.digest] = [ImageId("other-1", IMAGE.digest)]
+        world.policy = policy(rule(name="prod", to=["prod"]))
 
-    assert run() == Reconciled(finished=1)
-    assert "staging" not in registry.tags
-    assert ledger.outcomes() == ([] if change == "no rule" else [Outcome.REFUSED])
+    assert world.run() == Reconciled(finished=1)
+
+    record = world.ledger.records[waits.promotion_id]
+    assert (record.outcome, record.code) == ("REFUSED", code)
+    assert world.ledger.outcomes() == ["REFUSED"]
+    assert "staging" not in world.registry.tags
 
 
-def test_a_freeze_keeps_the_deferred_promotion(
-    run: Any, image_facts: KnownImageFacts, ledger: InMemoryLedger, deferred_promotions: InMemoryDeferredPromotions
-) -> None:
-    """What waited for its end is carried out then; until then nothing is recorded at each run."""
-    image_facts.scans[IMAGE.digest] = Scan("COMPLETE")
-    ledger.stops.append(Freeze(NOW - timedelta(days=1), None, "incident", None, None, by="ann"))
+def test_a_freeze_is_waited_for_however_long_it_lasts(world: World) -> None:
+    """What waited for its end is carried out then; until then nothing is announced."""
+    world.scanned()
+    world.ledger.stops.append(Freeze(NOW - timedelta(days=1), None, "incident", None, None, by="ann"))
+    waits = world.wait()
 
-    assert run() == Reconciled(waiting=1)
-    assert ledger.announced == []
-    assert deferred_promotions.extended == [
-        DeferredPromotion(REPOSITORY, IMAGE.digest, WAITING)
-    ]  # however long the freeze lasts
+    for _ in range(30):
+        assert world.run(after=timedelta(days=1)) == Reconciled(waiting=1)
+        wait = world.ledger.records[waits.promotion_id].wait
+        assert wait is not None
+        assert wait.until == world.now + LONGEST
+    assert world.ledger.announced == []
 
-    ledger.stops.clear()
-    assert run() == Reconciled(finished=1)
-    assert ledger.outcomes() == ["PROMOTED"]
+    world.ledger.stops.clear()
+    assert world.run(after=timedelta(minutes=30)) == Reconciled(finished=1)
+    assert world.ledger.outcomes() == ["PROMOTED"]
+
+
+def test_a_promotion_is_tried_when_its_freeze_ends(world: World) -> None:
+    """That is known beforehand."""
+    world.scanned()
+    world.ledger.stops.append(Freeze(NOW, NOW + timedelta(minutes=4), "deployment", None, None))
+    world.wait()
+
+    assert world.run(after=timedelta(minutes=3)) == Reconciled()
+    assert world.run(after=timedelta(minutes=2)) == Reconciled(finished=1)
+    assert world.registry.tags["staging"] == IMAGE
+
+
+def test_a_frozen_promotion_that_its_gate_refuses_does_not_wait_for_the_freeze(world: World) -> None:
+    """Waiting would not help it, and its findings are news."""
+    world.ledger.stops.append(Freeze(NOW - timedelta(days=1), None, "incident", None, None))
+    world.wait()
+    world.scanned(Scan("COMPLETE", (Finding("CVE-1", "HIGH", ("a",)),)))
+
+    assert world.run() == Reconciled(finished=1)
+    assert [record.code for record in world.ledger.announced] == ["gate_refused"]
+
+
+def test_what_has_waited_for_as_long_as_it_may_ends_as_expired(world: World) -> None:
+    """After fourteen days without a signature; whoever reads it before that run is told so already."""
+    world.policy = policy(
+        rule(name="staging", on="scan", to=["staging"], gate=gate(signed=True), **{"from": "b.*"})
+    )
+    waits = world.wait()
+    assert world.run(after=LONGEST - timedelta(minutes=1)) == Reconciled(waiting=1)
+    assert world.ledger.announced == []
+
+    assert world.run(after=timedelta(minutes=2)) == Reconciled(finished=1)
+
+    record = world.ledger.records[waits.promotion_id]
+    assert (record.outcome, record.code) == ("REFUSED", "expired")
+    assert [reason.code for reason in record.reasons] == ["unsigned"]
+    assert f"until {NOW + LONGEST:%Y-%m-%dT%H:%M:%SZ} for unsigned" in f"{record.detail}"
+    assert world.ledger.outcomes() == ["REFUSED"]
+
+
+def test_a_run_says_how_long_the_oldest_has_waited_for_what_may_never_come(world: World) -> None:
+    """A scan or a signature may never come: the alarm rings. The end of a freeze is certain."""
+    world.wait()
+    assert world.run().longest_wait == EVERY
+    assert world.run(after=timedelta(minutes=31)).longest_wait == EVERY + timedelta(minutes=31)
+
+    world.scanned()
+    world.ledger.stops.append(Freeze(NOW, None, "incident", None, None))
+    assert world.run(after=timedelta(minutes=31)).longest_wait == timedelta()
 
 
 def test_a_tag_that_is_elsewhere_is_told_and_noted(
-    run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger, deferred_promotions: InMemoryDeferredPromotions
+    run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger
 ) -> None:
     """Elsewhere, or gone; found where it should be again, it is drift no longer."""
-    deferred_promotions.waiting.clear()
     promotion = Promotion(uuid.uuid4().hex, Trigger.REQUEST, REPOSITORY, Source(ImageId("build-1")), ("prod",))
     promote(promotion, dependencies(POLICY, registry, ledger=ledger))
 
@@ -190,11 +270,8 @@ def test_a_tag_that_is_elsewhere_is_told_and_noted(
     assert seen() == []
 
 
-def test_a_tag_that_is_gone_is_told_once(
-    run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger, deferred_promotions: InMemoryDeferredPromotions
-) -> None:
+def test_a_tag_that_is_gone_is_told_once(run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger) -> None:
     """Lifecycle policies delete old tags: they must not hide the others, nor ring for ever."""
-    deferred_promotions.waiting.clear()
     promote(request("build-1"), dependencies(POLICY, registry, ledger=ledger))
     del registry.tags["prod"]
 
@@ -206,10 +283,9 @@ def test_a_tag_that_is_gone_is_told_once(
 
 
 def test_drift_that_somebody_asked_for_is_taken_over(
-    run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger, deferred_promotions: InMemoryDeferredPromotions
+    run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger
 ) -> None:
     """A promotion onto where the tag is by now says that it is right there."""
-    deferred_promotions.waiting.clear()
     registry.tags["build-2"] = OTHER
     here = dependencies(POLICY, registry, ledger=ledger)
     promote(request("build-1"), here)
@@ -229,27 +305,26 @@ def request(tag: str) -> Promotion:
     return Promotion(uuid.uuid4().hex, Trigger.REQUEST, REPOSITORY, Source(ImageId(tag)), ("prod",))
 
 
-def test_what_was_taken_back_stays_taken_back(
-    run: Any,
-    registry: InMemoryRegistry,
-    image_facts: KnownImageFacts,
-    ledger: InMemoryLedger,
-    deferred_promotions: InMemoryDeferredPromotions,
-) -> None:
-    """A deferred promotion, or a scan that comes late, does not bring the image again; a request does."""
+def test_what_was_taken_back_stays_taken_back(world: World) -> None:
+    """A promotion that waits, or a scan that comes late, does not bring the image again; a request does."""
+    registry, facts, ledger = world.registry, world.facts, world.ledger
     registry.tags |= {"staging": OTHER, "build-0": OTHER}
-    image_facts.scans |= {IMAGE.digest: Scan("COMPLETE"), OTHER.digest: Scan("COMPLETE")}
-    image_facts.pushes[OTHER.digest] = NOW - timedelta(days=1)
-    here = dependencies(POLICY, registry, image_facts, ledger=ledger, now=lambda: NOW)
+    facts.pushes[OTHER.digest] = NOW - timedelta(days=1)
+    waits = world.wait()
+    facts.scans |= {IMAGE.digest: Scan("COMPLETE"), OTHER.digest: Scan("COMPLETE")}
     (promotion,) = promotions_of("event-1")
-    assert promote(promotion, here).outcome is Outcome.PROMOTED
-    promote(rollback.promotion(ledger.records[promotion.promotion_id], rollback.Undo("p-back", "ann", None)), here)
+    assert promote(promotion, world.here).outcome is Outcome.PROMOTED
+    promote(
+        rollback.promotion(ledger.records[promotion.promotion_id], rollback.Undo("p-back", "ann", None)),
+        world.here,
+    )
     assert registry.tags["staging"] == OTHER
 
-    assert run() == Reconciled(finished=1)
+    assert world.run() == Reconciled(finished=1)
+    assert ledger.records[waits.promotion_id].code == "superseded"
     (late,) = promotions_of("event-2")
     with pytest.raises(Superseded, match="rolled back"):
-        promote(late, here)
+        promote(late, world.here)
 
     assert registry.tags["staging"] == OTHER
     assert ledger.outcomes() == ["PROMOTED", "PROMOTED", "REFUSED", "REFUSED"]
@@ -271,7 +346,7 @@ def test_tags_that_cannot_be_looked_at_do_not_hide_the_others(ledger: InMemoryLe
     ledger.heads[other, "prod"] = Head(other, "prod", IMAGE.digest, "p-1", NOW)
     here = dependencies(POLICY, Broken({"prod": OTHER}), ledger=ledger, now=lambda: NOW)
 
-    done = Reconciler(here, runs(here), InMemoryDeferredPromotions(), lambda _: (), nobody, lambda _: True).run()
+    done = reconcile(here)
 
     assert (done.failures, done.failed) == (("no answer",), 1)
     assert [(head.repository, head.drift) for head in done.drifted] == [(other, OTHER.digest)]
@@ -288,10 +363,9 @@ class Broken(InMemoryRegistry):
 
 
 def test_tags_of_a_repository_without_a_rule_are_left_alone(
-    run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger, deferred_promotions: InMemoryDeferredPromotions
+    run: Any, registry: InMemoryRegistry, ledger: InMemoryLedger
 ) -> None:
     """There is no right to look at them; they do not keep the others from being compared."""
-    deferred_promotions.waiting.clear()
     elsewhere = Repository(REPOSITORY.registry_id, "left/web")
     ledger.heads[elsewhere, "prod"] = Head(elsewhere, "prod", IMAGE.digest, "p-0", NOW)
 
@@ -299,37 +373,32 @@ def test_tags_of_a_repository_without_a_rule_are_left_alone(
     assert registry.reads == []
 
 
-def test_tags_of_a_repository_that_is_gone_are_gone(
-    ledger: InMemoryLedger, deferred_promotions: InMemoryDeferredPromotions
-) -> None:
+def test_tags_of_a_repository_that_is_gone_are_gone(ledger: InMemoryLedger) -> None:
     """Which is drift."""
     ledger.heads[REPOSITORY, "prod"] = Head(REPOSITORY, "prod", IMAGE.digest, "p-0", NOW)
     here = dependencies(POLICY, Gone(gone=True), ledger=ledger, now=lambda: NOW)
 
-    done = Reconciler(here, runs(here), InMemoryDeferredPromotions(), lambda _: (), nobody, lambda _: True).run()
+    done = reconcile(here)
 
     assert [head.drift for head in done.drifted] == ["none"]
 
 
-def test_a_run_ends_when_its_time_is_over(run: Any, image_facts: KnownImageFacts) -> None:
+def test_a_run_ends_when_its_time_is_over(world: World) -> None:
     """What it did not come to is done by the next one."""
-    image_facts.scans[IMAGE.digest] = Scan("COMPLETE")
+    world.wait()
+    world.scanned()
 
-    assert run(steps=0) == Reconciled(unfinished=("deferred promotions",))
-    assert run(steps=1) == Reconciled(finished=1)
+    assert world.run(steps=0) == Reconciled(unfinished=("waiting promotions",))
+    assert world.run(steps=1) == Reconciled(finished=1)
 
 
-def test_what_fails_does_not_keep_the_rest_from_being_done(
-    run: Any,
-    ledger: InMemoryLedger,
-    deferred_promotions: InMemoryDeferredPromotions,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_fails_does_not_keep_the_rest_from_being_done(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is told, and tried again by the next run."""
-    monkeypatch.setattr(ledger, "abandoned", lambda: ["p-1"])
-    monkeypatch.setattr(ledger, "lease", _fail)
+    world.wait()
+    monkeypatch.setattr(world.ledger, "abandoned", lambda: ["p-1"])
+    monkeypatch.setattr(world.ledger, "lease", _fail)
 
-    assert run() == Reconciled(stale=1, waiting=1, failures=("no answer",), failed=1)
+    assert world.run() == Reconciled(stale=1, waiting=1, failures=("no answer",), failed=1)
 
 
 def _fail(promotion_id: str) -> None:
@@ -366,12 +435,13 @@ class Gone(InMemoryRegistry):
         raise RegistryError("no answer")
 
 
-def test_a_pending_promotion_stays_pending(run: Any, ledger: InMemoryLedger) -> None:
-    """Nothing is recorded of what has not ended."""
-    run()
+def test_a_promotion_that_waits_is_not_announced(world: World) -> None:
+    """However often it is tried: it has not ended."""
+    world.wait()
+    for _ in range(3):
+        world.run()
 
-    assert ScanPending.retryable
-    assert ledger.announced == []
+    assert world.ledger.announced == []
 
 
 def test_a_hundred_intents_that_cannot_be_settled_do_not_block_the_next(ledger: InMemoryLedger) -> None:
@@ -386,37 +456,55 @@ def test_a_hundred_intents_that_cannot_be_settled_do_not_block_the_next(ledger: 
         ledger.leases[intent.promotion_id] = Lease(f"t-{number}", intent, NOW - timedelta(minutes=1))
 
     here = dependencies(POLICY, registry, ledger=ledger, now=lambda: NOW)
-    done = Reconciler(here, runs(here), InMemoryDeferredPromotions(), lambda _: (), nobody, lambda _: True).run()
+    done = reconcile(here)
 
     assert (done.stale, done.settled, done.failed, done.failures) == (101, ("p-100",), 100, ("no answer",))
 
 
-def test_a_deferred_promotion_whose_promotion_fails_is_a_failure_of_the_run(
-    run: Any, image_facts: KnownImageFacts, registry: InMemoryRegistry, monkeypatch: pytest.MonkeyPatch
+def test_a_waiting_promotion_that_fails_is_a_failure_of_the_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is tried again at each run, for days: somebody has to know."""
-    image_facts.scans[IMAGE.digest] = Scan("COMPLETE")
+    """It waits on and is tried again, for days: somebody has to know."""
+    waits = world.wait()
+    world.scanned()
 
     def put(*_: Any) -> bool:
         raise RegistryError("AccessDenied")
 
-    monkeypatch.setattr(registry, "put", put)
+    monkeypatch.setattr(world.registry, "put", put)
 
-    assert run() == Reconciled(waiting=1, failures=("AccessDenied",), failed=1)
+    for _ in range(2):
+        assert world.run() == Reconciled(waiting=1, failures=("AccessDenied",), failed=1)
+    assert world.ledger.records[waits.promotion_id].waiting_for == ("registry_error",)
+    assert world.ledger.announced == []
 
 
-def test_deferred_promotions_that_fail_do_not_hide_those_behind_them(ledger: InMemoryLedger) -> None:
-    """However many there are."""
+def test_waiting_promotions_that_fail_do_not_hide_those_behind_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are, and whatever it is that fails."""
+    monkeypatch.setattr(InMemoryWaiting, "due", lambda *_: iter(f"p-{number}" for number in range(250)))
+    (promotion,) = promotions_of("push-1")
 
-    class Stuck(InMemoryDeferredPromotions):
-        def remove(self, deferred: DeferredPromotion) -> None:
-            if deferred.image_digest != f"sha256:{249:064}":
-                raise RegistryError("stuck")
-            super().remove(deferred)
+    def resume(promotion_id: str) -> Resumed:
+        if promotion_id != "p-249":
+            raise RegistryError("stuck")
+        return promotion, promote(promotion, world.here)
 
-    deferred_promotions = Stuck({f"sha256:{number:064}": [WAITING] for number in range(250)})
-    here = dependencies(POLICY, InMemoryRegistry(), ledger=ledger, now=lambda: NOW)
+    world.scanned()
+    done = reconcile(world.here, resume)
 
-    done = Reconciler(here, runs(here), deferred_promotions, lambda _: (), nobody, lambda _: True).run()
+    assert (done.finished, done.failed, done.failures) == (1, 249, ("stuck",))
 
-    assert (done.finished, done.failed) == (1, 249)
+
+def test_a_waiting_promotion_that_somebody_else_has_ended_is_not_counted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event was faster."""
+
+    def due(*_: Any) -> Iterator[str]:
+        yield "p-gone"
+
+    monkeypatch.setattr(InMemoryWaiting, "due", due)
+
+    assert world.run() == Reconciled()
