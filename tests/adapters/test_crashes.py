@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -24,13 +25,14 @@ from promoter.aws.ecr.registry import EcrRegistry
 from promoter.domain.model import ImageId, Outcome, Promoted, Promotion, Repository, Source, Trigger
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.reconcile import Reconciler
+from promoter.promotion.waiting import resume
 from tests.adapters.killing import POINTS, Killed, mortal
 from tests.adapters.test_ledger import Clock
 from tests.support.announced import entries_of
-from tests.support.answers import nobody, promote
+from tests.support.answers import promote
 from tests.support.ledgers import InMemoryRuns, dependencies
 from tests.support.policies import policy, rule
-from tests.support.registries import REPOSITORY, InMemoryDeferredPromotions, InMemoryRegistry, manifest
+from tests.support.registries import REPOSITORY, InMemoryRegistry, manifest
 from tests.support.tables import dynamo_roles
 
 OLD, NEW, NEXT = manifest('{"old": 1}'), manifest('{"new": 1}'), manifest('{"next": 1}')
@@ -109,9 +111,7 @@ def reconcile(dependencies: Dependencies) -> None:
     Reconciler(
         dependencies=dependencies,
         runs=InMemoryRuns(dependencies.now),
-        deferred_promotions=InMemoryDeferredPromotions(),
-        promotions=lambda _: (),
-        promote=nobody,
+        resume=partial(resume, dependencies=dependencies),
         in_time=lambda _: True,
     ).run()
 

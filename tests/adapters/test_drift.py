@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
@@ -18,11 +19,12 @@ from promoter.domain.model import ImageId, Promotion, Source, Trigger
 from promoter.entrypoints.http import views
 from promoter.promotion.drift_checks import read_tags
 from promoter.promotion.reconcile import Reconciler
+from promoter.promotion.waiting import resume
 from tests.support.announced import entries_of
-from tests.support.answers import nobody, promote
+from tests.support.answers import promote
 from tests.support.ledgers import InMemoryRuns, dependencies
 from tests.support.policies import policy, rule
-from tests.support.registries import REPOSITORY, InMemoryDeferredPromotions, InMemoryRegistry, manifest
+from tests.support.registries import REPOSITORY, InMemoryRegistry, manifest
 from tests.support.tables import dynamo_roles
 
 IMAGE, OTHER = manifest('{"image": 1}'), manifest('{"image": 2}')
@@ -58,9 +60,7 @@ def test_answers_event_and_log_agree_on_where_the_registry_has_a_tag(
     done = Reconciler(
         dependencies=here,
         runs=InMemoryRuns(),
-        deferred_promotions=InMemoryDeferredPromotions(),
-        promotions=lambda _: (),
-        promote=nobody,
+        resume=partial(resume, dependencies=here),
         in_time=lambda _: True,
     ).run()
 

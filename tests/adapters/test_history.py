@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 
 from local.aws import LocalAws
-from promoter.aws.dynamodb.deferred import DynamoDeferredPromotions
 from promoter.aws.dynamodb.heads import DynamoHeads
 from promoter.aws.dynamodb.history import DynamoHistory
 from promoter.aws.dynamodb.ledger import DynamoLedger
 from promoter.aws.dynamodb.listing import FILTERED_PAGE, READS
 from promoter.aws.dynamodb.table import Table
+from promoter.aws.dynamodb.wake_ups import DynamoWakeUps
 from promoter.domain import documents
 from promoter.domain.errors import InvalidRequest
 from promoter.domain.history import document, entry_of
 from promoter.domain.listing import Filter
 from promoter.domain.model import ImageId, Outcome, Repository, TagMove, Trigger
-from promoter.domain.records import Lease, Record
+from promoter.domain.records import Lease, Record, WakeUp
 
 PLACE = Repository("123456789012", "team/web")
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -248,7 +248,7 @@ def test_a_row_of_a_history_is_no_copy_of_the_record(
 
 
 def test_two_regions_in_one_table_do_not_meet(local_aws: LocalAws, table: str) -> None:
-    """The same repository and tag: each Region has its own lease, head, history and deferred promotions."""
+    """The same repository and tag: each Region has its own lease, head, history and wake-ups."""
     client, digests = local_aws.client("dynamodb"), {"eu-central-1": ONE, "us-east-1": OTHER}
     tables = {region: Table(client, table, region) for region in digests}
     intended = {
@@ -271,8 +271,7 @@ def test_two_regions_in_one_table_do_not_meet(local_aws: LocalAws, table: str) -
         moved = (TagMove("prod", Outcome.PROMOTED, None),)
         done = replace(intended[region], outcome=Outcome.PROMOTED, moves=moved)
         assert ledgers[region].finish(lease, done) is None
-        waiting = ImageId("build-1", digests[region])
-        assert DynamoDeferredPromotions(tables[region]).add(PLACE, waiting, [ONE])
+        assert DynamoWakeUps(tables[region]).add(PLACE, region, [ONE], datetime.now(UTC) + timedelta(days=1))
 
     for region, each in tables.items():
         history = DynamoHistory(each)
@@ -283,4 +282,4 @@ def test_two_regions_in_one_table_do_not_meet(local_aws: LocalAws, table: str) -
         for tag in (None, "prod"):
             (entry,) = history.promotions(PLACE, image_tag=tag).entries
             assert (entry.promotion_id, entry.repository) == (region, PLACE)
-        assert DynamoDeferredPromotions(each).waiting_for(PLACE, ONE) == (ImageId("build-1", digests[region]),)
+        assert DynamoWakeUps(each).of(PLACE, ONE) == (WakeUp(PLACE, ONE, region),)

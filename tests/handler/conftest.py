@@ -145,6 +145,7 @@ def invoke(
             operators=Settings.read().operators,
         ),
     )
+    monkeypatch.setattr(wiring, "history", lambda: ledger)
     monkeypatch.setattr(wiring, "reconcile_runs", lambda: runs)
     monkeypatch.setenv("PROMOTER_REGISTRY_ID", ACCOUNT)
     monkeypatch.setenv("AWS_REGION", REGION)
@@ -187,12 +188,19 @@ def call(invoke: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[..., tu
     """Call any route; return the status and the document."""
 
     def send(
-        method: str, path: str, body: Any = None, *, caller: str | None = CALLER, key: str | None = None
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        caller: str | None = CALLER,
+        key: str | None = None,
+        query: dict[str, str] | None = None,
     ) -> tuple[int, dict[str, Any]]:
         event = http_event(json.dumps(body) if body is not None else "", caller=caller)
         event["headers"] |= {"idempotency-key": key} if key else {}
         event["requestContext"]["http"] |= {"method": method, "path": path}
-        response = invoke(event | {"routeKey": f"{method} {path}", "rawPath": path})
+        asked = {"queryStringParameters": query} if query else {}
+        response = invoke(event | {"routeKey": f"{method} {path}", "rawPath": path} | asked)
         return response["statusCode"], json.loads(response["body"])
 
     return send

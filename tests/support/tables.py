@@ -20,6 +20,8 @@ from promoter.aws.dynamodb.history import DynamoHistory
 from promoter.aws.dynamodb.ledger import DynamoLedger
 from promoter.aws.dynamodb.reconcile_runs import DynamoReconcileRuns
 from promoter.aws.dynamodb.table import Table
+from promoter.aws.dynamodb.waiting import DynamoWaitingPromotions
+from promoter.aws.dynamodb.wake_ups import DynamoWakeUps
 
 LONGEST = {"pk": 2048, "sk": 1024, "listing": 2048, "listedAt": 1024}
 """Bytes of a partition key and of a sort key (Amazon DynamoDB developer guide, "Quotas")."""
@@ -77,13 +79,15 @@ def dynamo_roles(
     history: timedelta = timedelta(days=1),
     pause: Callable[[float], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Return the ledger's four roles on a real table, by their names among the dependencies."""
+    """Return the ledger's six roles on a real table, by their names among the dependencies."""
     ledger = DynamoLedger(table, lease_duration=lease_duration, history=history, now=now, pause=pause)
     return {
         "ledger": ledger,
         "heads": DynamoHeads(table),
         "history": DynamoHistory(table),
         "freezes": DynamoFreezes(table),
+        "waiting": DynamoWaitingPromotions(table, now=now),
+        "wake_ups": DynamoWakeUps(table),
     }
 
 

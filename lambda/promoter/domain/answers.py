@@ -51,5 +51,5 @@ Answer = Promoted | NotPromoted | Waiting
 
 
 def promotion_id_of(promotion: Promotion, answer: Answer) -> str:
-    """Return under which promotionId the answer is kept: where another event began to wait, under that one's."""
+    """Return under which promotionId the answer is kept: perhaps that of another event of the same image."""
     return answer.record.promotion_id if isinstance(answer, Waiting) else promotion.promotion_id
