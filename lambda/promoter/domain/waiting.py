@@ -40,13 +40,20 @@ def reasons_of(errors: Iterable[PromoterError]) -> tuple[Reason, ...]:
 
 
 def awaited(record: Record) -> tuple[str, ...]:
-    """Return the images whose events wake a promotion: of pending scans; its own where it is unsigned."""
-    digests = [
-        reason.image_digest if reason.code == PENDING else record.image_digest
-        for reason in record.reasons
-        if reason.code in {PENDING, "unsigned"}
-    ]
-    return tuple(dict.fromkeys(digest for digest in digests if digest))
+    """Return the images whose events wake a promotion."""
+    return tuple(dict.fromkeys([*awaited_scans(record), *awaited_signatures(record)]))
+
+
+def awaited_scans(record: Record) -> tuple[str, ...]:
+    """Return the images whose scans are pending. They know of each other: only the last has to wake it."""
+    pending = [reason.image_digest for reason in record.reasons if reason.code == PENDING]
+    return tuple(dict.fromkeys(digest for digest in pending if digest))
+
+
+def awaited_signatures(record: Record) -> tuple[str, ...]:
+    """Return the image whose signature is awaited, which is never scanned if it is an index."""
+    unsigned = any(reason.code == "unsigned" for reason in record.reasons)
+    return (record.image_digest,) if unsigned and record.image_digest else ()
 
 
 def is_certain(record: Record) -> bool:

@@ -14,7 +14,7 @@ from promoter.domain import documents, waiting
 from promoter.domain.answers import Answer, NotPromoted, Waiting
 from promoter.domain.errors import Cancelled, LedgerError, NotWaiting, PromoterError, TagBusy
 from promoter.domain.leasing import Abandoned, Accepted, Recorded, Replayed, Resumable, Stale, Waits
-from promoter.domain.model import ImageId, Outcome, Promotion, Seen, Source, Trigger, Wait
+from promoter.domain.model import ImageId, Outcome, Promotion, Seen, Source, TagMove, Trigger, Wait
 from promoter.domain.records import Position, Record
 from promoter.promotion.attempt import Attempted, Held, patiently
 from promoter.promotion.dependencies import Dependencies
@@ -24,6 +24,7 @@ from promoter.promotion.plan import AttemptState, Plan
 from promoter.promotion.recovery import recover_in_the_way
 
 ACCEPT_TRIES = 5
+UNDER_WAY = "The promotion is being carried out. Retry."
 NOT_ACCEPTED = "The promotion could not be accepted because its tags are being moved. Retry."
 
 
@@ -35,6 +36,8 @@ def accept(promotion: Promotion, held: Held, dependencies: Dependencies) -> Answ
     after = None
     for number in range(ACCEPT_TRIES):
         record = _accepted(promotion, held, dependencies, is_first=number == 0)
+        if record and after:
+            record = replace(record, moves=_with_earlier_moves(record, after))
         match _accept(promotion, record, after, dependencies):
             case Recorded() if record:
                 return _woken_by_events(record, (), dependencies)
@@ -167,18 +170,19 @@ def _wait_on(record: Record, held: Held, dependencies: Dependencies) -> Answer:
         waits = documents.waits(waits, wait._replace(until=now + waiting.LONGEST), waits.reasons)
     if dependencies.waiting.update(record, waits, waiting.next_try(waits, now)):
         return _woken_by_events(waits, waiting.awaited(record), dependencies)
-    standing = dependencies.waiting.promotion(record.promotion_id)
-    if standing is None:
-        return replay(dependencies.history.promotion(record.promotion_id), dependencies)
-    return Waiting(standing, repeated=True)
+    standing = dependencies.history.promotion(record.promotion_id)
+    return NotPromoted(TagBusy(UNDER_WAY)) if standing.outcome is None else replay(standing, dependencies)
 
 
 def _woken_by_events(record: Record, before: tuple[str, ...], dependencies: Dependencies) -> Answer:
     """Write what wakes the promotion. If it waits for events that it did not wait for before, try it once more."""
-    digests = waiting.awaited(record)
     until = record.wait.until if record.wait else dependencies.now()
-    new = bool(digests) and dependencies.wake_ups.add(record.repository, record.promotion_id, digests, until)
-    if new and set(digests) - set(before):
+    new = [
+        dependencies.wake_ups.add(record.repository, record.promotion_id, digests, until)
+        for digests in (waiting.awaited_scans(record), waiting.awaited_signatures(record))
+        if digests
+    ]
+    if any(new) and set(waiting.awaited(record)) - set(before):
         return _carry_on(record, dependencies)
     return Waiting(record)
 
@@ -193,7 +197,7 @@ def _end(record: Record, error: PromoterError, dependencies: Dependencies) -> An
         case Replayed(standing) | Waits(standing) | Resumable(standing):
             return replay(standing, dependencies)
         case _:
-            return NotPromoted(TagBusy("The promotion is being carried out. Retry."))
+            return NotPromoted(TagBusy(UNDER_WAY))
 
 
 def _accepted(promotion: Promotion, held: Held, dependencies: Dependencies, *, is_first: bool) -> Record | None:
@@ -222,6 +226,23 @@ def _accepted(promotion: Promotion, held: Held, dependencies: Dependencies, *, i
     seen = {tag: Seen(plan.current_digests[tag], each.version, each.holder) for tag, each in positions.items()}
     wait = Wait(wait.until, seen, promotion.expected_digests, _reached(plan, dependencies))
     return documents.waits(record, wait, reasons, plan.moves)
+
+
+def _with_earlier_moves(record: Record, earlier: Record) -> tuple[TagMove, ...]:
+    """Return the moves of a record together with those that an earlier attempt of the promotion has made.
+
+    The record of an event plans no moves. A tag that has left the image since is planned as any other.
+    """
+    put = {
+        move.image_tag: move
+        for move in earlier.moves
+        if move.outcome is Outcome.PROMOTED and earlier.digest_of(move) == record.digest_of(move)
+    }
+    if record.trigger is Trigger.SCAN:
+        return tuple(put.values())
+    return tuple(
+        put.get(move.image_tag, move) if move.outcome is Outcome.UNCHANGED else move for move in record.moves
+    )
 
 
 def _differs(position: Position, current_digest: str | None) -> bool:
