@@ -13,7 +13,7 @@ import pytest
 
 from promoter import wiring
 from promoter.aws.dynamodb.wake_ups import OTHERS
-from promoter.domain.errors import Throttled
+from promoter.domain.errors import RepositoryNotFound, Throttled
 from promoter.domain.findings import Finding, Scan
 from promoter.domain.manifest import OCI_INDEX
 from promoter.domain.model import Manifest, Outcome, Repository
@@ -470,6 +470,21 @@ def test_a_referrer_that_refers_to_nothing_that_waits_is_ignored(
 
     assert invoke(referred(bill))["outcome"] == "IGNORED"
     assert registry.puts == []
+
+
+def test_a_referrer_of_a_repository_that_is_gone_is_ignored(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was deleted after the push: the event is not a dead letter."""
+
+    def read(*_: Any) -> Any:
+        raise RepositoryNotFound("it was deleted")
+
+    monkeypatch.setattr(wiring, "registry", lambda: registry)
+    registry = InMemoryRegistry()
+    monkeypatch.setattr(registry, "read", read)
+
+    assert invoke(referred(referrer(IMAGE)))["outcome"] == "IGNORED"
 
 
 def test_what_has_waited_for_two_weeks_is_refused_as_expired(
