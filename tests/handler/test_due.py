@@ -59,7 +59,8 @@ def test_a_failure_after_a_tag_was_put_waits_with_what_it_has_put(
         ("staging-7", "PLANNED"),
     ]
     assert registry.tags["staging"] == IMAGE
-    assert ledger.held == ledger.leases == {}
+    assert ledger.held == {}
+    assert ledger.leases == {}
     assert ledger.announced == []
 
 

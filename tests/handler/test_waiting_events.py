@@ -473,15 +473,13 @@ def test_a_referrer_that_refers_to_nothing_that_waits_is_ignored(
 
 
 def test_a_referrer_of_a_repository_that_is_gone_is_ignored(
-    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+    invoke: Invoke, registry: InMemoryRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was deleted after the push: the event is not a dead letter."""
 
     def read(*_: Any) -> Any:
         raise RepositoryNotFound("it was deleted")
 
-    monkeypatch.setattr(wiring, "registry", lambda: registry)
-    registry = InMemoryRegistry()
     monkeypatch.setattr(registry, "read", read)
 
     assert invoke(referred(referrer(IMAGE)))["outcome"] == "IGNORED"
