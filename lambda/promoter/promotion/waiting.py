@@ -12,8 +12,9 @@ from datetime import datetime
 
 from promoter.domain import documents, waiting
 from promoter.domain.answers import Answer, NotPromoted, Waiting
+from promoter.domain.clock import spread_pause
 from promoter.domain.errors import Cancelled, LedgerError, NotWaiting, PromoterError, TagBusy
-from promoter.domain.leasing import Abandoned, Accepted, Recorded, Replayed, Resumable, Stale, Waits
+from promoter.domain.leasing import Abandoned, Accepted, Busy, Recorded, Replayed, Resumable, Stale, Waits
 from promoter.domain.model import ImageId, Outcome, Promotion, Seen, Source, Trigger, Wait
 from promoter.domain.records import Position, Record
 from promoter.promotion.attempt import Attempted, Held, patiently
@@ -44,6 +45,8 @@ def accept(promotion: Promotion, held: Held, dependencies: Dependencies) -> Answ
                 after = earlier
             case Abandoned() as abandoned:
                 recover_in_the_way(abandoned, promotion.repository, dependencies)
+            case Busy():
+                dependencies.pause(spread_pause(0.05, 0.3))
             case Stale() if held.plan:
                 # A tag has moved, or is being moved, since it was read.
                 attempted = patiently(promotion, AttemptState(), dependencies)

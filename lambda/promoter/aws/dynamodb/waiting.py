@@ -46,7 +46,8 @@ class DynamoWaitingPromotions:
             return Recorded()
         if standing := records.standing(record, reasons[0], self._now()):
             return standing
-        return Stale(dict.fromkeys(records.failed(tuple(seen), reasons[1:]), 0)) or CONTENDED
+        moved = records.failed(tuple(seen), reasons[1:])
+        return Stale(dict.fromkeys(moved, 0)) if moved else CONTENDED
 
     def promotion(self, promotion_id: str) -> Record | None:
         """Read the promotion's item."""
