@@ -1,4 +1,4 @@
-"""The schedule of reconcile, which recovers interrupted promotions, retries deferred ones and looks for drift."""
+"""The schedule of reconcile, which recovers interrupted promotions, tries waiting ones and looks for drift."""
 
 from __future__ import annotations
 

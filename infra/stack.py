@@ -124,7 +124,7 @@ class PromoterStack(Stack):
             policy=self._policy,
             settings=self._settings,
             handler="reconcile_handler",
-            description="Recovers interrupted promotions, retries deferred ones, and looks for drift",
+            description="Recovers interrupted promotions, tries waiting ones, and looks for drift",
             timeout=schedule.TIMEOUT,
             memory=self._settings.memory,
             environment={**environment, **schedule.run_environment(self._settings.reconcileMinutes)},

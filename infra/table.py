@@ -78,8 +78,9 @@ class PromoterTable(Construct):
     def stream_to(self, function: lambda_.Function, *, unannounced: sqs.IQueue) -> None:
         """Invoke the function for outcomes, accepted requests and drift.
 
-        It sends to `unannounced` what it cannot announce. If the function cannot do that either, Lambda itself sends the batch to the queue, after RETRIES or 20
-        hours. The limit is below the 24 hours of the stream, after which records are lost without a trace.
+        It sends to `unannounced` what it cannot announce. If the function cannot do that either, Lambda itself
+        sends the batch to the queue, after RETRIES or 20 hours. The limit is below the 24 hours of the stream,
+        after which records are lost without a trace.
         """
         function.add_event_source(
             sources.DynamoEventSource(

@@ -46,7 +46,7 @@ def from_json(text: str) -> dict[str, Any]:
     """Read the JSON of an input. Raises UsageMistake."""
     try:
         members = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageMistake(f"--cli-input-json is not JSON: {error}. It got: {text[:200]}") from error
     if not isinstance(members, dict):
         raise UsageMistake("--cli-input-json must be an object, as --generate-cli-skeleton prints it.")

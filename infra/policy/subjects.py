@@ -25,10 +25,12 @@ GITHUB = re.compile(
     r"|(repository_owner|repository_owner_id|repository_id):[^*:]+(:|$))"
 )
 # Of other issuers: a whole subject, or at least its first part. A word that begins all subjects of an issuer
-# (GitLab, Buildkite, HCP Terraform, CircleCI, Kubernetes, GitHub Enterprise) is not a part, nor a URL's scheme.
+# (GitLab, Buildkite, HCP Terraform, CircleCI, Kubernetes, GitHub Enterprise, Vercel, Codefresh, Semaphore, Pulumi)
+# is not a part, nor a URL's scheme.
 OTHER = re.compile(
     r"jwt:([^*]+$"
-    r"|(project_path:|organization:|org/|system:serviceaccount:|repo:|[a-z][a-z0-9+.-]*://)?+[^*:/]+[:/])"
+    r"|(project_path:|organization:|org/|system:serviceaccount:|repo:|owner:|account:|org:"
+    r"|pulumi:([a-z]+:(org:)?)?|[a-z][a-z0-9+.-]*://)?+[^*:/]+[:/])"
 )
 REMEDY = (
     "write github:OWNER/REPO:…, jwt:SUBJECT with the owner in full and a : or / before the first *, or an IAM ARN"

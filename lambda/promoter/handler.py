@@ -12,6 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from promoter import telemetry, wiring
+from promoter.domain.answers import promotion_id_of
 from promoter.entrypoints import due, image_events, image_service, service
 from promoter.settings import Settings
 from promoter.telemetry import logger
@@ -94,14 +95,14 @@ def serve_event(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]
     Sources for which there is no time are sent to the queue as an event of their own. Sources that failed are sent
     as another. Both events name fewer sources than this one, so that the work ends, and both have all their tries.
     """
-    if promotion := due.read(event):
-        return serve_due(promotion)
+    if found := due.read(event):
+        return serve_due(found, context)
     logger.set_correlation_id(event.get("id"))
     settings = Settings.read()
     image_event = image_events.read(event, registry_id=settings.registry_id, region=settings.region)
     if isinstance(image_event, image_events.Ignored):
         return ignored(image_event)
-    served = image_service.serve(image_event, lambda: context.get_remaining_time_in_millis() > ENOUGH_TO_PROMOTE)
+    served = image_service.serve(image_event, lambda: has_time(context))
     if isinstance(served, image_events.Ignored):
         return ignored(served)
     if any(served.left):
@@ -115,17 +116,25 @@ def serve_event(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]
     return promotions(served.answers)
 
 
-def serve_due(promotion: due.Due) -> dict[str, Any]:
-    """Try a promotion that waits for what passes within seconds."""
-    resumed = service.resume_due(promotion)
-    return promotions([resumed] if resumed else [])
+def serve_due(promotions_due: due.Due, context: LambdaContext) -> dict[str, Any]:
+    """Try promotions that wait for what has passed."""
+    return promotions(service.resume_due(promotions_due, lambda: has_time(context)))
+
+
+def has_time(context: LambdaContext) -> bool:
+    """Say whether another promotion may begin."""
+    return context.get_remaining_time_in_millis() > ENOUGH_TO_PROMOTE
 
 
 def promotions(answers: Sequence[tuple[Promotion, Answer]]) -> dict[str, Any]:
     """Return how promotions ended, for the log."""
     return {
         "promotions": [
-            {"promotionId": promotion.promotion_id, "rule": promotion.rule, "outcome": answer.outcome}
+            {
+                "promotionId": promotion_id_of(promotion, answer),
+                "rule": promotion.rule,
+                "outcome": answer.outcome,
+            }
             for promotion, answer in answers
         ]
     }

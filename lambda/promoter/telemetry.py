@@ -8,7 +8,7 @@ from aws_lambda_powertools import Logger
 
 from promoter import metrics
 from promoter.domain import documents
-from promoter.domain.answers import Answer, NotPromoted, Waiting
+from promoter.domain.answers import Answer, NotPromoted, Waiting, promotion_id_of
 from promoter.domain.errors import Cancelled, PromoterError
 from promoter.domain.model import Outcome, Promoted, Promotion, Trigger
 from promoter.domain.names import SERVICE
@@ -26,8 +26,8 @@ logger = Logger(service=SERVICE)
 def report(promotion: Promotion, answer: Answer, *, milliseconds: float) -> None:
     """Log how a promotion ended, or for what it waits, and count it by outcome and trigger.
 
-    A promotion that waits is counted when it ends. A promotion of an event that failed and may be retried has not
-    ended either: the event comes again, or `reconcile` carries the promotion out.
+    A promotion that waits is counted when it ends. One of an event that failed and may be retried has not ended
+    either: the event comes again, or `reconcile` carries the promotion out. A request that waits waits on.
     """
     record = _described(promotion, answer)
     record |= {"outcome": answer.outcome, "milliseconds": round(milliseconds, 1)}
@@ -52,7 +52,7 @@ def report(promotion: Promotion, answer: Answer, *, milliseconds: float) -> None
 def _described(promotion: Promotion, answer: Answer) -> dict[str, Any]:
     """Return what every record about a promotion says."""
     return {
-        "promotion_id": promotion.promotion_id,
+        "promotion_id": promotion_id_of(promotion, answer),
         "trigger": promotion.trigger,
         "repository": promotion.repository.name,
         "registry_id": promotion.repository.registry_id,
@@ -117,8 +117,9 @@ def report_cancelled(record: Record) -> None:
 
 
 def comes_again(promotion: Promotion, error: PromoterError) -> bool:
-    """Say whether a failed promotion is retried without anybody asking for it."""
-    return promotion.trigger is Trigger.SCAN and error.outcome is Outcome.FAILED and error.retryable
+    """Say whether a failed promotion is retried without anybody asking for it: of an event, or one that waits."""
+    by_itself = promotion.trigger is Trigger.SCAN or promotion.is_pinned
+    return by_itself and error.outcome is Outcome.FAILED and error.retryable
 
 
 def report_given_up(error: Exception) -> None:

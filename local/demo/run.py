@@ -20,7 +20,7 @@ def main() -> int:
         directory = Path(folder)
         try:
             steps.run_all(start(directory))
-        except DemoFailed as error:
+        except (DemoFailed, RuntimeError) as error:
             print(f"\nThe demo FAILED. Expected: {error}.")
             return 1
         finally:

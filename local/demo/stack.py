@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from local import pusher
@@ -13,6 +16,33 @@ from local.aws import LocalAws
 from local.pusher import PushedImage
 
 REPOSITORY, UPSTREAM = "team/web", "upstream"
+LONGEST_COMMAND = 60.0  # seconds
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program that runs."""
+
+    process: subprocess.Popen[str]
+
+    def first_line(self) -> str:
+        """Print the first line that it prints, and return it."""
+        assert self.process.stdout
+        return shown(self.process.stdout.readline())
+
+    def end(self, *, exits: int) -> None:
+        """Print what else it prints. Raises RuntimeError unless it ends with this exit code."""
+        printed, _ = self.process.communicate(timeout=LONGEST_COMMAND)
+        for line in printed.splitlines():
+            shown(line)
+        if self.process.returncode != exits:
+            raise RuntimeError(f"ecr-promoter ended with {self.process.returncode}, not with {exits}.")
+
+
+def shown(line: str) -> str:
+    """Print a line, and return it."""
+    print(f"   {line}".rstrip(), flush=True)
+    return line
 
 
 @dataclass(frozen=True)
@@ -48,16 +78,37 @@ class DeployedStack:
             print(f"   scan of {platform} finished: {listed}")
             self.aws.control("POST", "scans", scan(child.digest) | {"findings": found})
 
-    def call(self, body: dict[str, Any], path: str = "/promotions") -> dict[str, Any]:
+    def promoter(self, *line: str, exits: int = 0) -> Command:
+        """Run ecr-promoter, print the line and what it prints; it has to end with this exit code."""
+        command = self.start(*line)
+        command.end(exits=exits)
+        return command
+
+    def start(self, *line: str) -> Command:
+        """Start ecr-promoter, and print the line."""
+        print(f"   $ ecr-promoter {' '.join(line)}", flush=True)
+        program = Path(sys.executable).with_name("ecr-promoter")
+        environment = os.environ | self.aws.environment() | {"ECR_PROMOTER_API_URL": self.api_url}
+        return Command(
+            subprocess.Popen(
+                [program, *line],
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+
+    def call(self, body: dict[str, Any]) -> dict[str, Any]:
         """Send a request to the API with curl, signed with SigV4; print the answer and return it."""
-        print(f"   curl --aws-sigv4 … -d '{json.dumps(body)}' $PROMOTER_API_URL{path}")
+        print(f"   $ curl --aws-sigv4 … -d '{json.dumps(body)}' $PROMOTER_API_URL/promotions")
         signature = ["--aws-sigv4", f"aws:amz:{self.aws.region}:execute-api"]
         user = ["--user", f"{self.aws.access_key_id}:{self.aws.secret_access_key}"]
-        request = ["-H", "content-type: application/json", "-d", json.dumps(body), f"{self.api_url}{path}"]
+        request = ["-H", "content-type: application/json", "-d", json.dumps(body), f"{self.api_url}/promotions"]
         command = ["curl", "-sS", *signature, *user, *request]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         answer: dict[str, Any] = json.loads(done.stdout)
-        show_answer(answer)
+        print(f"   {answer['status']} {answer['code']}: {answer['detail']}")
         return answer
 
     def tags(self) -> dict[str, str]:
@@ -82,18 +133,6 @@ def scan(digest: str) -> dict[str, Any]:
     """Return a finished basic scan of an image, which is also announced as an event."""
     image = {"repositoryName": REPOSITORY, "imageDigest": digest}
     return image | {"scanner": "basic", "status": "COMPLETE", "announce": True}
-
-
-def show_answer(answer: dict[str, Any]) -> None:
-    """Print what the API answered: the outcome for each tag, or the problem."""
-    for image in answer.get("images", []):
-        digest, previous = image["imageId"]["imageDigest"], image["previousDigest"]
-        before = "a new tag" if previous is None else f"before: {short(previous)}"
-        if previous == digest:
-            before = "already there"
-        print(f"   {image['outcome']:<9}  {image['imageId']['imageTag']:<7} {short(digest)}  ({before})")
-    if "code" in answer:
-        print(f"   {answer['status']} {answer['code']}: {answer['detail']}")
 
 
 def short(digest: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ecr_promoter.api import aws
-from tests.cli.conftest import FakeApi, Run
+from tests.cli.conftest import LOST, FakeApi, Run
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 IMAGE = "application/vnd.oci.image.manifest.v1+json"
@@ -249,3 +249,52 @@ def test_the_real_client_has_these_operations() -> None:
     for name in ("batch_get_image", "describe_images", "get_download_url_for_layer"):
         assert hasattr(real, name)
     assert real.can_paginate("describe_image_scan_findings")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        [],
+        {"config": []},
+        {"config": {"Labels": ["a"]}},
+        {"config": {"Labels": {"a": ["b"], "c": 7}}, "created": 7},
+        {"os": ["linux"]},
+        "[" * 100_000,
+    ],
+)
+def test_a_config_of_another_shape_is_no_bug(run: Run, ecr: FakeEcr, api: FakeApi, config: Any) -> None:
+    """Whoever may push decides what it is: it is shown as text, or told."""
+    digest = digest_of("odd")
+    api.answer(f"GET /blobs/{digest}", config)
+    ecr.push({"mediaType": IMAGE, "config": {"mediaType": CONFIG, "digest": digest}, "layers": []}, "odd")
+
+    ended = run("diff", "team/web", "prod", "odd")
+
+    assert ended.exit_code in (0, 4)
+    assert "bug" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "manifest", [{"manifests": 7}, {"manifests": [{}]}, {"layers": [7]}, {"config": "x"}, {"annotations": [1]}]
+)
+def test_a_manifest_of_another_shape_is_told(run: Run, ecr: FakeEcr, manifest: dict[str, Any]) -> None:
+    """In one line, with its name."""
+    ecr.push(manifest, "odd")
+
+    ended = run("diff", "team/web", "prod", "odd")
+
+    assert ended.exit_code == 4
+    assert "team/web:odd cannot be compared" in ended.stderr
+
+
+def test_the_address_of_a_config_is_not_shown(run: Run, ecr: FakeEcr, api: FakeApi) -> None:
+    """It is signed: everybody who reads it in a log could download the config."""
+    digest = digest_of("lost")
+    api.answer(f"GET /blobs/{digest}", status=LOST)
+    ecr.push({"mediaType": IMAGE, "config": {"mediaType": CONFIG, "digest": digest}, "layers": []}, "lost")
+
+    ended = run("diff", "team/web", "prod", "lost", "--debug")
+
+    assert ended.exit_code == 4
+    assert "cannot be downloaded" in ended.stderr
+    assert "/blobs/" not in ended.stderr

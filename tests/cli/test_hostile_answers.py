@@ -13,7 +13,7 @@ PUT = ("put-image", "--repository-name", "team/web", "--image-tag", "prod", "--i
 
 
 @pytest.mark.parametrize(
-    "answer", ["<html>Log in</html>", "", [], ["x"], "null", '"text"', "7", {}, {"message": "x"}]
+    "answer", ["<html>Log in</html>", "", [], ["x"], "null", '"text"', "7", {}, {"message": "x"}, "[" * 100_000]
 )
 @pytest.mark.parametrize("line", [ASK, PUT, ("freeze",), ("list", "team/web"), ("status", ID), ("reconcile",)])
 def test_an_answer_of_another_server_is_not_a_success(

@@ -190,6 +190,7 @@ def test_mistakes_are_told_as_by_the_aws_cli(run: Run, api: FakeApi, line: tuple
         ((*PUT[:2], "--image-manifest", "file:///no/such/file", *PUT[4:]), "cannot be read"),
         (("--cli-input-json", "[1]"), "must be an object"),
         (("--cli-input-json", "{"), "is not JSON"),
+        (("--cli-input-json", "[" * 100_000), "is not JSON"),
         (("--generate-cli-skeleton", "yaml"), "'input', 'output'"),
     ],
 )

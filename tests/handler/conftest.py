@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from promoter import handler, telemetry, wiring
+from promoter.aws.event_queue import EventQueue
 from promoter.settings import Settings
 from tests.support import described
 from tests.support.ledgers import InMemoryLedger, InMemoryRuns, InMemoryWakeUps, dependencies
@@ -19,6 +21,7 @@ from tests.support.registries import InMemoryRegistry, KnownImageFacts
 
 REGION = "eu-central-1"
 EVENTS_QUEUE, FAILED_QUEUE = "https://sqs.example/events", "https://sqs.example/failed"
+TRIES = 5
 CALLER = f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/run-7"
 
 
@@ -34,6 +37,35 @@ class Context:
     def get_remaining_time_in_millis(self) -> int:
         """There is always time."""
         return 28_000
+
+
+@dataclass
+class Sqs:
+    """Remembers what it was asked for: in `sent` the messages, in `hidden` those that come again."""
+
+    hidden: list[dict[str, Any]] = field(default_factory=list)
+    sent: list[dict[str, Any]] = field(default_factory=list)
+
+    def change_message_visibility(self, **call: Any) -> None:
+        self.hidden.append(call)
+
+    def send_message(self, **call: Any) -> None:
+        self.sent.append(call)
+
+
+@pytest.fixture
+def sqs(monkeypatch: pytest.MonkeyPatch) -> Sqs:
+    """The queues, out of reach."""
+    client = Sqs()
+    queue = EventQueue(
+        client,  # type: ignore[arg-type]
+        url=EVENTS_QUEUE,
+        failed_url=FAILED_QUEUE,
+        tries=TRIES,
+        retry=timedelta(seconds=60),
+    )
+    monkeypatch.setattr(wiring, "event_queue", lambda: queue)
+    return client
 
 
 @pytest.fixture
@@ -113,6 +145,7 @@ def invoke(
             operators=Settings.read().operators,
         ),
     )
+    monkeypatch.setattr(wiring, "history", lambda: ledger)
     monkeypatch.setattr(wiring, "reconcile_runs", lambda: runs)
     monkeypatch.setenv("PROMOTER_REGISTRY_ID", ACCOUNT)
     monkeypatch.setenv("AWS_REGION", REGION)
@@ -155,12 +188,19 @@ def call(invoke: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[..., tu
     """Call any route; return the status and the document."""
 
     def send(
-        method: str, path: str, body: Any = None, *, caller: str | None = CALLER, key: str | None = None
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        caller: str | None = CALLER,
+        key: str | None = None,
+        query: dict[str, str] | None = None,
     ) -> tuple[int, dict[str, Any]]:
         event = http_event(json.dumps(body) if body is not None else "", caller=caller)
         event["headers"] |= {"idempotency-key": key} if key else {}
         event["requestContext"]["http"] |= {"method": method, "path": path}
-        response = invoke(event | {"routeKey": f"{method} {path}", "rawPath": path})
+        asked = {"queryStringParameters": query} if query else {}
+        response = invoke(event | {"routeKey": f"{method} {path}", "rawPath": path} | asked)
         return response["statusCode"], json.loads(response["body"])
 
     return send

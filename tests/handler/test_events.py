@@ -14,14 +14,11 @@ from promoter import wiring
 from promoter.domain.errors import PromoterError, RegistryError, Throttled
 from promoter.domain.findings import Finding, Scan
 from promoter.domain.manifest import OCI_INDEX
-from promoter.domain.model import ImageId
-from promoter.domain.rule import Freeze
 from tests.support.ledgers import InMemoryLedger
-from tests.support.policies import ACCOUNT, gate, policy, rule
+from tests.support.policies import ACCOUNT
 from tests.support.registries import (
     FailingImageFacts,
     FailingRegistry,
-    InMemoryDeferredPromotions,
     InMemoryRegistry,
     KnownImageFacts,
     manifest,
@@ -228,87 +225,6 @@ def test_a_scan_whose_findings_are_not_there_yet_comes_again(
     with pytest.raises(PromoterError, match="is being scanned"):
         invoke(basic())
     assert registry.puts == []
-
-
-def test_a_push_before_its_scan_waits_for_it(
-    invoke: Invoke,
-    registry: InMemoryRegistry,
-    image_facts: KnownImageFacts,
-    deferred_promotions: InMemoryDeferredPromotions,
-) -> None:
-    """Nothing is wrong, nothing is retried: the scan's event carries it out, though it knows no tag."""
-    registry.tags["build-7"] = IMAGE
-    image_facts.scans.clear()
-    image_facts.pushes[IMAGE.digest] = datetime.now(UTC)
-
-    assert [p["outcome"] for p in invoke(pushed())["promotions"]] == ["REFUSED"]
-    assert deferred_promotions.waiting == {IMAGE.digest: [ImageId("build-7", IMAGE.digest)]}
-
-    image_facts.scans[IMAGE.digest] = Scan("ACTIVE")
-    assert [p["outcome"] for p in invoke(enhanced(**{"image-tags": []}))["promotions"]] == ["PROMOTED"]
-    assert registry.tags["staging"] == IMAGE
-
-
-def test_a_scanned_image_that_has_to_soak_is_not_forgotten(
-    invoke: Invoke,
-    registry: InMemoryRegistry,
-    image_facts: KnownImageFacts,
-    deferred_promotions: InMemoryDeferredPromotions,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Its scan is over, but it still waits: for `reconcile`."""
-    soaking = gate(findings={"CRITICAL": 0}, soak=3600)
-    rules = policy(rule(name="staging", on="scan", to=["staging"], gate=soaking, **{"from": "build-.*"}))
-    monkeypatch.setattr(wiring, "policy", lambda: rules)
-    registry.tags["build-7"] = IMAGE
-    image_facts.scans.clear()
-    image_facts.pushes[IMAGE.digest] = datetime.now(UTC)
-    invoke(pushed())
-    image_facts.scans[IMAGE.digest] = Scan("COMPLETE")
-
-    assert [p["outcome"] for p in invoke(basic())["promotions"]] == ["REFUSED"]
-
-    assert set(deferred_promotions.waiting[IMAGE.digest]) == {ImageId("build-7", IMAGE.digest)}
-
-
-def test_a_frozen_promotion_of_an_event_waits(
-    invoke: Invoke,
-    registry: InMemoryRegistry,
-    ledger: InMemoryLedger,
-    deferred_promotions: InMemoryDeferredPromotions,
-    logs: Logs,
-) -> None:
-    """Nobody reads that it was refused: it is carried out when the freeze is over, and is counted then."""
-    registry.tags["build-7"] = IMAGE
-    ledger.stops.append(Freeze(datetime(2026, 1, 1, tzinfo=UTC), None, "an incident", None, None))
-
-    invoke(basic())
-
-    written = logs()
-    (record,) = [each for each in written if "promotion_id" in each]
-    assert (record["level"], record["message"]) == ("INFO", "promotion waits")
-    assert (record["outcome"], record["code"]) == ("WAITING", "frozen")
-    assert not any("Refusals" in each or "Promotions" in each for each in written)
-    assert deferred_promotions.waiting[IMAGE.digest] == [ImageId("build-7", IMAGE.digest)]
-    assert registry.puts == []
-
-
-def test_a_deferred_promotion_ends_with_what_it_waited_for(
-    invoke: Invoke,
-    registry: InMemoryRegistry,
-    image_facts: KnownImageFacts,
-    deferred_promotions: InMemoryDeferredPromotions,
-) -> None:
-    """Or `reconcile` would do it again, after somebody took it back."""
-    registry.tags["build-7"] = IMAGE
-    image_facts.scans.clear()
-    image_facts.pushes[IMAGE.digest] = datetime.now(UTC)
-    invoke(pushed())
-    image_facts.scans[IMAGE.digest] = Scan("COMPLETE")
-
-    invoke(basic())
-
-    assert deferred_promotions.waiting[IMAGE.digest] == []
 
 
 AMD, ARM = manifest('{"arch": "amd64"}'), manifest('{"arch": "arm64"}')

@@ -4,51 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from promoter import wiring
-from promoter.aws.event_queue import EventQueue
 from promoter.domain.errors import RegistryError, TagImmutable
 from promoter.domain.findings import Scan
-from tests.handler.conftest import EVENTS_QUEUE, FAILED_QUEUE
+from tests.handler.conftest import EVENTS_QUEUE, FAILED_QUEUE, TRIES, Sqs
 from tests.handler.test_events import IMAGE, basic
 from tests.support.registries import FailingRegistry, InMemoryRegistry, KnownImageFacts
 
 Invoke = Callable[[dict[str, Any]], dict[str, Any]]
-TRIES = 5
-
-
-@dataclass
-class Sqs:
-    """Remembers what it was asked for."""
-
-    hidden: list[dict[str, Any]] = field(default_factory=list)
-    sent: list[dict[str, Any]] = field(default_factory=list)
-
-    def change_message_visibility(self, **call: Any) -> None:
-        self.hidden.append(call)
-
-    def send_message(self, **call: Any) -> None:
-        self.sent.append(call)
-
-
-@pytest.fixture
-def sqs(monkeypatch: pytest.MonkeyPatch) -> Sqs:
-    """The queues, out of reach."""
-    client = Sqs()
-    queue = EventQueue(
-        client,  # type: ignore[arg-type]
-        url=EVENTS_QUEUE,
-        failed_url=FAILED_QUEUE,
-        tries=TRIES,
-        retry=timedelta(seconds=60),
-    )
-    monkeypatch.setattr(wiring, "event_queue", lambda: queue)
-    return client
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,17 +16,19 @@ from promoter.aws.event_queue import EventQueue
 from promoter.domain.answers import Answer
 from promoter.domain.errors import RegistryError
 from promoter.domain.findings import Scan
-from promoter.domain.model import ImageId, Promotion, Repository
+from promoter.domain.model import Promotion, Repository
 from promoter.entrypoints import image_events, service
-from tests.handler.conftest import EVENTS_QUEUE, FAILED_QUEUE, REGION, Context
-from tests.handler.test_events import IMAGE, basic, enhanced
-from tests.handler.test_queue import TRIES
+from promoter.entrypoints.image_events import Rest
+from tests.handler.conftest import EVENTS_QUEUE, FAILED_QUEUE, REGION, TRIES, Context
+from tests.handler.test_events import IMAGE, basic, enhanced, pushed
+from tests.support.ledgers import InMemoryLedger, InMemoryWakeUps
 from tests.support.policies import ACCOUNT
-from tests.support.registries import InMemoryDeferredPromotions, InMemoryRegistry, KnownImageFacts, manifest
+from tests.support.registries import InMemoryRegistry, KnownImageFacts
 
 TAGS = [f"build-{number}" for number in range(300)]
 EACH = 20  # promotions that an invocation has time for
-PLACE = Repository(ACCOUNT, "team/web")
+
+Invoke = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @dataclass
@@ -135,28 +138,70 @@ def test_an_event_of_three_hundred_tags_is_carried_out_in_parts(
     assert all(len(ids) == 1 for ids in deliveries.ids.values())
 
 
-def test_three_hundred_that_wait_for_one_scan_are_forgotten_one_by_one(
+@pytest.fixture
+def waiting(
+    invoke: Invoke, deliveries: Deliveries, registry: InMemoryRegistry, image_facts: KnownImageFacts
+) -> list[str]:
+    """Let three hundred pushes wait for the scan of one image; return their promotionIds."""
+    image_facts.scans.clear()
+    image_facts.pushes[IMAGE.digest] = datetime.now(UTC)
+    registry.tags |= dict.fromkeys(TAGS, IMAGE)
+    answers = [invoke(pushed(**{"image-tag": tag}) | {"id": tag}) for tag in TAGS]
+    image_facts.scans[IMAGE.digest] = Scan("COMPLETE")
+    return [each["promotionId"] for answer in answers for each in answer["promotions"]]
+
+
+def test_three_hundred_that_wait_for_one_scan_are_woken_one_by_one(
     deliveries: Deliveries,
     registry: InMemoryRegistry,
-    deferred_promotions: InMemoryDeferredPromotions,
-    image_facts: KnownImageFacts,
+    wake_ups: InMemoryWakeUps,
+    ledger: InMemoryLedger,
+    waiting: list[str],
 ) -> None:
-    """Each deferred promotion ends by itself, not with the last of them all."""
-    registry.tags |= {tag: manifest(f'{{"tag": "{tag}"}}') for tag in TAGS}
-    waiting = [ImageId(tag, image.digest) for tag, image in registry.tags.items()]
-    for source in waiting:
-        image_facts.scans[f"{source.image_digest}"] = Scan("COMPLETE")
-        image_facts.pushes[f"{source.image_digest}"] = datetime.now(UTC)
-        deferred_promotions.add(PLACE, source, [IMAGE.digest])
-
+    """What is left of the event names them by promotionId; each wake-up ends with its own promotion."""
     deliveries.deliver(json.dumps(enhanced(**{"image-tags": []})), 1)
 
-    assert len(deferred_promotions.waiting[IMAGE.digest]) == 300 - EACH
+    assert len(wake_ups.found) == 300 - EACH
+    rest = json.loads(deliveries.queue.waiting[0][0])["detail"]
+    assert (rest["sources"], rest["promotions"]) == ([], waiting[EACH:])
     while deliveries.queue.waiting:
         deliveries.deliver(*deliveries.queue.waiting.pop(0))
     assert targets(registry) == ALL
-    assert deferred_promotions.waiting[IMAGE.digest] == []
-    assert set(deliveries.promoted.values()) == {1}
+    assert wake_ups.found == {}
+    assert set(ledger.records) == set(waiting)
+    assert ledger.outcomes() == ["PROMOTED"] * 300
+    assert set(deliveries.tries.values()) == {1}
+
+
+def test_tags_of_the_event_itself_are_left_beside_what_it_wakes(
+    deliveries: Deliveries, registry: InMemoryRegistry, ledger: InMemoryLedger, waiting: list[str]
+) -> None:
+    """Basic scanning names all tags of the image: those that wait already are not promoted twice."""
+    registry.tags["build-1000"] = IMAGE
+
+    deliveries.run(basic(**{"image-tags": [*TAGS, "build-1000"]}))
+
+    assert targets(registry) == ALL | {"staging-1000"}
+    assert registry.puts == list(dict.fromkeys(registry.puts))
+    assert {ledger.records[each].outcome for each in waiting} == {"PROMOTED"}
+    assert deliveries.queue.dead == []
+
+
+def test_what_fails_of_those_that_were_woken_comes_back_by_itself(
+    deliveries: Deliveries, ledger: InMemoryLedger, waiting: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits again, for the registry. The scan's event needs no second try, and nothing is a dead letter."""
+    registry = Broken(dict.fromkeys(TAGS, IMAGE))
+    monkeypatch.setattr(wiring, "registry", lambda: registry)
+
+    deliveries.run(enhanced(**{"image-tags": []}))
+
+    assert len(targets(registry)) == 297
+    left = [each for each in ledger.records.values() if each.outcome == "WAITING"]
+    assert sorted(f"{each.source.image_tag}" for each in left) == ["build-3", "build-4", "build-50"]
+    assert {each.waiting_for for each in left} == {("registry_error",)}
+    assert set(deliveries.tries.values()) == {1}
+    assert deliveries.queue.dead == []
 
 
 def test_a_kill_after_the_rest_was_sent_is_harmless(deliveries: Deliveries, registry: InMemoryRegistry) -> None:
@@ -212,10 +257,14 @@ def test_the_rest_is_read_as_the_event_was() -> None:
     tags = [f"build-{number}" + "x" * 100 for number in range(1_200)]
     event = image_events.read(basic(**{"image-tags": tags}), registry_id=ACCOUNT, region=REGION)
     assert isinstance(event, image_events.ImageEvent)
-    bodies = list(image_events.rest_of(event, event.sources, region=REGION))
+    promotion_ids = tuple(f"{number:036}" for number in range(1_700))
+    bodies = list(image_events.rest_of(event, Rest(event.sources, promotion_ids), region=REGION))
 
     assert all(len(body.encode()) < 256 * 1024 for body in bodies)
     again = [image_events.read(json.loads(body), registry_id=ACCOUNT, region=REGION) for body in bodies]
-    assert [source for each in again for source in each.sources] == list(event.sources)  # type: ignore[union-attr]
+    rests = [each.rest for each in again if isinstance(each, image_events.ImageEvent) and each.rest]
+    assert [source for rest in rests for source in rest.sources] == list(event.sources)
+    assert [each for rest in rests for each in rest.promotion_ids] == list(promotion_ids)
+    assert {each.wakes for each in again} == {event.wakes} == {IMAGE.digest}  # type: ignore[union-attr]
     elsewhere = image_events.read(json.loads(bodies[0]), registry_id=ACCOUNT, region="us-east-1")
     assert isinstance(elsewhere, image_events.Ignored)

@@ -5,24 +5,30 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from promoter import telemetry
-from promoter.domain.answers import Answer, NotPromoted
+from promoter.domain import documents
+from promoter.domain.answers import Answer, NotPromoted, Waiting
 from promoter.domain.errors import (
     Frozen,
     GateRefused,
     InvalidRequest,
+    LedgerError,
     PromotionNotFound,
     RegistryError,
     TagImmutable,
 )
-from promoter.domain.model import ImageId, Outcome, Promoted, Promotion, Reason, Source, TagMove, Trigger
+from promoter.domain.model import ImageId, Outcome, Promoted, Promotion, Reason, Source, TagMove, Trigger, Wait
+from promoter.domain.records import Record
 from tests.support.registries import REPOSITORY, manifest
 
 NEW = manifest('{"secret-in-manifest": 1}')
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MOVES = (TagMove("v1", Outcome.PROMOTED, "sha256:0"),)
 REASONS = tuple(Reason(code, "no") for code in ("finding", "finding", "unsigned"))
 
@@ -117,13 +123,52 @@ def test_a_failure_says_what_happened(written: Written) -> None:
     assert [reason["code"] for reason in record["reasons"]] == ["finding", "finding", "unsigned"]
 
 
-def test_a_promotion_that_waits_is_not_counted(written: Written) -> None:
-    """It has not ended; its log record says what it waits for."""
-    telemetry.report(asked(Trigger.SCAN), not_promoted(Frozen("incident")), milliseconds=0, waits=True)
+def waiting(trigger: Trigger, *reasons: Reason, repeated: bool = False) -> Waiting:
+    """Return the answer of a promotion that waits for what the reasons say."""
+    record = documents.waits(replace(documents.opened(asked(trigger)), moves=MOVES), Wait(NOW), reasons)
+    return Waiting(record, repeated)
+
+
+@pytest.mark.parametrize("trigger", list(Trigger))
+def test_a_promotion_that_waits_is_not_counted(written: Written, trigger: Trigger) -> None:
+    """It has not ended; its log record says what it waits for, and until when."""
+    answer = waiting(trigger, Reason("frozen", "incident", rule="prod"), Reason("unsigned", "sign it"))
+
+    telemetry.report(asked(trigger), answer, milliseconds=0)
 
     (record,) = written()
     assert (record["message"], record["outcome"], record["level"]) == ("promotion waits", "WAITING", "INFO")
-    assert (record["code"], record["detail"]) == ("frozen", "incident")
+    assert (record["detail"], record["rule"]) == ("incident", "prod")
+    assert [reason["code"] for reason in record["reasons"]] == ["frozen", "unsigned"]
+    assert record["waits_until"] == NOW.isoformat()
+
+
+def test_the_reasons_to_wait_fit_into_a_log_record(written: Written) -> None:
+    """CloudWatch would cut a longer one: an index of fifty platforms has as many reasons, of any length."""
+    many = [Reason("scan_pending", "é" * 10_000, platform="x" * 10_000) for _ in range(50)]
+
+    telemetry.report(asked(Trigger.SCAN), waiting(Trigger.SCAN, *many), milliseconds=0)
+
+    (record,) = written()
+    assert len(json.dumps(record)) < 256 * 1024
+
+
+def test_a_request_that_has_waited_is_tried_again_by_itself(written: Written) -> None:
+    """Nobody is answered that a try failed: it counts as a retry, and the promotion when it ends."""
+    accepted = replace(asked(Trigger.REQUEST), wait=Wait(NOW, seen={}))
+
+    telemetry.report(accepted, not_promoted(LedgerError("down")), milliseconds=0)
+
+    assert counted(written()[1:]) == [("Retries", "request")]
+
+
+def test_a_request_that_could_not_be_accepted_has_failed(written: Written) -> None:
+    """Its caller is told so, although it would have waited."""
+    asking = replace(asked(Trigger.REQUEST), wait=Wait(NOW))
+
+    telemetry.report(asking, not_promoted(LedgerError("down")), milliseconds=0)
+
+    assert counted(written()[1:]) == [("Promotions", "request", "FAILED")]
 
 
 @pytest.mark.parametrize(
@@ -131,6 +176,7 @@ def test_a_promotion_that_waits_is_not_counted(written: Written) -> None:
     [
         Promoted("p-1", "prod", REPOSITORY, NEW, MOVES, repeated=True),
         NotPromoted(RegistryError("down"), repeated=True),
+        Waiting(Record("p-1", Trigger.REQUEST, REPOSITORY, ImageId("staging"), NOW), repeated=True),
     ],
 )
 def test_a_repeated_answer_is_logged_and_not_counted_again(written: Written, answer: Answer) -> None:

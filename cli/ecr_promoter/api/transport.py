@@ -30,7 +30,7 @@ class Reply:
         """The body as JSON; `message` has its beginning where it is not JSON."""
         try:
             return json.loads(self.body) if self.body.strip() else {}
-        except ValueError:
+        except (ValueError, RecursionError):
             return {"message": self.body[:200].decode("utf-8", "replace")}
 
 

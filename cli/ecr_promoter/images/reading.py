@@ -64,7 +64,18 @@ class Reader:
         self._ecr, self._transport = ecr, transport
 
     def read(self, place: Place, image_id: Mapping[str, str]) -> Image:
-        """Return an image with all its platforms. Raises Refused or Failed."""
+        """Return an image with all its platforms. Raises Refused or Failed.
+
+        Amazon ECR takes manifests and configs of any shape, so whoever may push decides what is read here.
+        """
+        try:
+            return self._read(place, image_id)
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+            raise Failed(
+                f"{named(place, image_id)} cannot be compared: its manifest or config is not that of an image."
+            ) from error
+
+    def _read(self, place: Place, image_id: Mapping[str, str]) -> Image:
         found = self._manifests(place, [dict(image_id)])[0]
         manifest = json.loads(found["imageManifest"])
         described = self._described(place, found["imageId"]["imageDigest"])
@@ -79,7 +90,7 @@ class Reader:
             media_type=found.get("imageManifestMediaType") or manifest.get("mediaType", ""),
             pushed_at=described["imagePushedAt"].isoformat() if "imagePushedAt" in described else None,
             tags=tuple(described.get("imageTags", ())),
-            labels=common_labels(manifest.get("annotations") or {}, platforms),
+            labels=common_labels(texts(manifest.get("annotations")), platforms),
             platforms=platforms,
         )
 
@@ -104,8 +115,8 @@ class Reader:
             platform=platform or platform_of(config),
             digest=digest,
             layers=tuple(Layer(each["digest"], each.get("size", 0)) for each in manifest.get("layers", ())),
-            created=config.get("created"),
-            labels=labels_of(config) | dict(manifest.get("annotations") or {}),
+            created=f"{config['created']}" if config.get("created") else None,
+            labels=labels_of(config) | texts(manifest.get("annotations")),
             findings=read_findings(self._ecr, place, digest),
         )
 
@@ -133,9 +144,10 @@ class Reader:
                 "downloadUrl"
             ]
         try:
-            reply = self._transport.get(url, {})
-            config = json.loads(reply.body)
-        except (Lost, ValueError) as error:
+            config = json.loads(self._transport.get(url, {}).body)
+        except Lost:  # its message has the address, with which everybody could download the config
+            raise Failed(f"The config of an image in {place.name} cannot be downloaded. Try again.") from None
+        except ValueError as error:
             raise Failed(f"The config of an image in {place.name} cannot be read: {error}. Try again.") from error
         return config if isinstance(config, dict) else {}
 
@@ -149,7 +161,12 @@ def platform_of(members: Mapping[str, Any] | None) -> str:
 
 def labels_of(config: Mapping[str, Any]) -> dict[str, str]:
     """Return the labels of an image's config."""
-    return dict((config.get("config") or {}).get("Labels") or {})
+    return texts((config.get("config") or {}).get("Labels"))
+
+
+def texts(members: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return members of which each is a text."""
+    return {name: f"{value}" for name, value in (members or {}).items()}
 
 
 def common_labels(annotations: Mapping[str, str], platforms: Mapping[str, PlatformImage]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from promoter.domain.errors import PromoterError
-from promoter.domain.model import Outcome, Promoted, TagMove
+from promoter.domain.model import Outcome, Promoted, Promotion, TagMove
 from promoter.domain.records import Record
 
 
@@ -48,3 +48,8 @@ class Waiting(NamedTuple):
 
 
 Answer = Promoted | NotPromoted | Waiting
+
+
+def promotion_id_of(promotion: Promotion, answer: Answer) -> str:
+    """Return under which promotionId the answer is kept: perhaps that of another event of the same image."""
+    return answer.record.promotion_id if isinstance(answer, Waiting) else promotion.promotion_id

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from promoter import telemetry, wiring
 from promoter.domain import waiting
 from promoter.domain.answers import Answer, Waiting
+from promoter.domain.errors import Frozen
 from promoter.domain.model import Promotion
-from promoter.entrypoints.due import FIRST_PAUSE, LONGEST_PAUSE, Due, message
+from promoter.entrypoints.due import FIRST_PAUSE, LONGEST_PAUSE, Due, messages
 from promoter.promotion.promote import promote
+
+FREEZES_KNOWN = 6
+"""Seconds after which every execution environment knows that a freeze was lifted (`Freezes.known`)."""
 
 Resumed = tuple[Promotion, Answer]
 """A promotion that has waited, and how it ended, or that it waits on."""
@@ -35,11 +42,16 @@ def resume(promotion_id: str) -> Resumed | None:
     return resumed
 
 
-def resume_due(due: Due) -> Resumed | None:
-    """Try a promotion that was waiting for what passes within seconds."""
-    resumed = resume(due.promotion_id)
-    if resumed:
-        come_back(resumed[1], due.pause * 2)
+def resume_due(due: Due, in_time: Callable[[], bool]) -> list[Resumed]:
+    """Try promotions that are due, while there is time; the rest is due again at once."""
+    resumed: list[Resumed] = []
+    for number, promotion_id in enumerate(due.promotion_ids):
+        if number and not in_time():
+            wiring.event_queue().add(messages(due.promotion_ids[number:], due.pause))
+            break
+        if found := resume(promotion_id):
+            come_back(found[1], due.pause * 2)
+            resumed.append(found)
     return resumed
 
 
@@ -49,7 +61,26 @@ def come_back(answer: Answer, pause: int) -> None:
     `reconcile` tries one that has waited longer.
     """
     if isinstance(answer, Waiting) and pause <= LONGEST_PAUSE and waiting.passes_within_seconds(answer.record):
-        wiring.event_queue().add([message(Due(answer.record.promotion_id, pause))], seconds=pause)
+        _try_soon([answer.record.promotion_id], pause, seconds=pause)
+
+
+def try_frozen_soon() -> None:
+    """Have promotions that wait for the end of a freeze tried as soon as every environment knows the freezes."""
+    frozen, token = list[str](), None
+    while True:
+        page = wiring.history().waiting(limit=100, next_token=token)
+        frozen += [each.promotion_id for each in page.entries if Frozen.code in each.waiting_for]
+        if (token := page.next_token) is None:
+            break
+    _try_soon(frozen, FIRST_PAUSE, seconds=FREEZES_KNOWN)
+
+
+def _try_soon(promotion_ids: Sequence[str], pause: int, *, seconds: int) -> None:
+    """Have promotions tried in so many seconds. If the queue cannot be reached, `reconcile` tries them."""
+    try:
+        wiring.event_queue().add(messages(promotion_ids, pause), seconds=seconds)
+    except (BotoCoreError, ClientError) as error:
+        telemetry.logger.warning("waiting promotions do not come back soon", cause=f"{error}")
 
 
 def _since(start: float) -> float:

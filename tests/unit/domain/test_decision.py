@@ -10,7 +10,7 @@ import pytest
 from promoter.domain.decision import by_rule, decide, judge, needing_digest
 from promoter.domain.errors import Frozen, GateRefused, NotAllowed, ScanPending
 from promoter.domain.findings import Evidence
-from promoter.domain.model import ImageId, Promotion, Reason, Source, Trigger
+from promoter.domain.model import ImageId, Promotion, Reason, Source, Trigger, Wait
 from promoter.domain.rule import Freeze
 from tests.support.policies import gate, policy, rule
 from tests.support.registries import REPOSITORY
@@ -111,13 +111,28 @@ def test_a_rule_that_makes_tags_of_the_digest_needs_it() -> None:
     assert not needing_digest(rollback(), rules)
 
 
-def test_reasons_that_pass_with_time_refuse_nobody_for_good() -> None:
-    """A scan's promotion waits for a signature; a request is refused, because its caller can send it again."""
+def test_reasons_that_pass_with_time_do_not_refuse_a_promotion_that_may_wait() -> None:
+    """It waits for a signature. Another one is refused, because its caller can send it again."""
     signed, open_to_all = policy(rule(gate=gate(signed=True)), rule()).rules
 
-    assert isinstance(judge(signed, Evidence(signed=False), Trigger.SCAN, now=NOW), ScanPending)
-    refusal = judge(signed, Evidence(signed=False), Trigger.REQUEST, now=NOW)
+    assert isinstance(judge(signed, Evidence(signed=False), may_wait=True, now=NOW), ScanPending)
+    refusal = judge(signed, Evidence(signed=False), may_wait=False, now=NOW)
     assert isinstance(refusal, GateRefused)
     assert refusal.reasons == (Reason("unsigned", refusal.reasons[0].sentence, rule=signed.name),)
-    assert judge(signed, Evidence(signed=True), Trigger.REQUEST, now=NOW) is None
-    assert judge(open_to_all, Evidence(), Trigger.REQUEST, now=NOW) is None
+    assert judge(signed, Evidence(signed=True), may_wait=False, now=NOW) is None
+    assert judge(open_to_all, Evidence(), may_wait=False, now=NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("trigger", "wait", "may_wait"),
+    [
+        (Trigger.SCAN, None, True),
+        (Trigger.REQUEST, None, False),
+        (Trigger.REQUEST, Wait(NOW + timedelta(days=1)), True),
+    ],
+)
+def test_events_may_wait_and_requests_that_ask_for_it(
+    trigger: Trigger, wait: Wait | None, *, may_wait: bool
+) -> None:
+    """Without `wait` a request is answered at once, as ever."""
+    assert Promotion("p-1", trigger, REPOSITORY, Source(ImageId("a")), wait=wait).may_wait is may_wait

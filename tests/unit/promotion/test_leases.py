@@ -23,7 +23,7 @@ from promoter.domain.ports import Found
 from promoter.domain.records import Record
 from promoter.promotion.recovery import recover
 from tests.support.answers import promote
-from tests.support.ledgers import InMemoryLedger, dependencies
+from tests.support.ledgers import NOTHING, InMemoryLedger, dependencies
 from tests.support.policies import gate, policy, rule
 from tests.support.promotions import ANY_TAG, NEW, OLD, OTHER, Ticking, promotion
 from tests.support.registries import InMemoryRegistry, KnownImageFacts, Silent
@@ -40,11 +40,11 @@ class Busy(InMemoryLedger):
 
     times: int = 0
 
-    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Begun:
+    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None, exact: Any = NOTHING) -> Begun:
         if self.times:
             self.times -= 1
             return IsBusy("Another promotion is moving prod. Retry.")
-        return super().begin(record, seen, versions, after)
+        return super().begin(record, seen, versions, after, exact)
 
 
 def test_who_comes_second_waits_for_the_lease(registry: InMemoryRegistry) -> None:
@@ -87,10 +87,10 @@ class RacingLedger(InMemoryLedger):
 
     race: list[Callable[[], object]] = field(default_factory=list)
 
-    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Begun:
+    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None, exact: Any = NOTHING) -> Begun:
         if self.race:
             self.race.pop()()
-        return super().begin(record, seen, versions, after)
+        return super().begin(record, seen, versions, after, exact)
 
 
 def test_what_was_expected_holds_when_the_tag_is_put(registry: InMemoryRegistry) -> None:
@@ -189,8 +189,8 @@ class OneAtATime(InMemoryLedger):
 
     told: list[str] = field(default_factory=list)
 
-    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Begun:
-        begun = super().begin(record, seen, versions, after)
+    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None, exact: Any = NOTHING) -> Begun:
+        begun = super().begin(record, seen, versions, after, exact)
         if not isinstance(begun, Stale):
             return begun
         tag = next(tag for tag in begun.versions if tag not in versions)

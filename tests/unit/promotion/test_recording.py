@@ -21,7 +21,7 @@ from promoter.domain.records import Lease, Record
 from promoter.promotion import promote as use_case
 from promoter.promotion.dependencies import Dependencies
 from tests.support.answers import promote, stopped
-from tests.support.ledgers import InMemoryLedger, dependencies
+from tests.support.ledgers import NOTHING, InMemoryLedger, dependencies
 from tests.support.policies import gate, policy, rule
 from tests.support.promotions import ANY_TAG, NEW, OLD, OTHER, promotion
 from tests.support.registries import InMemoryRegistry, KnownImageFacts
@@ -38,9 +38,9 @@ class Forgetful(InMemoryLedger):
 
     fails_at: str = ""
 
-    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None) -> Begun:
+    def begin(self, record: Record, seen: Any, versions: Any, after: Any = None, exact: Any = NOTHING) -> Begun:
         self._fail("begin")
-        return super().begin(record, seen, versions, after)
+        return super().begin(record, seen, versions, after, exact)
 
     def finish(self, lease: Lease, record: Record) -> LeaseLost | None:
         self._fail("finish")

@@ -195,6 +195,8 @@ def lift(event: Event) -> Response[str]:
     telemetry.logger.warning(
         "freeze lifted", caller=gateway.caller(event), lifted=lifted, freeze=views.frozen(scope)
     )
+    if lifted:
+        service.try_frozen_soon()
     return respond({"lifted": lifted})
 
 
