@@ -24,7 +24,7 @@ from tests.handler.conftest import Sqs
 from tests.handler.test_events import IMAGE, basic, enhanced, pushed
 from tests.support.ledgers import InMemoryLedger, InMemoryWakeUps
 from tests.support.policies import gate, policy, rule
-from tests.support.registries import InMemoryRegistry, KnownImageFacts, manifest
+from tests.support.registries import REPOSITORY, InMemoryRegistry, KnownImageFacts, manifest
 
 Invoke = Callable[[dict[str, Any]], dict[str, Any]]
 Logs = Callable[[], list[dict[str, Any]]]
@@ -388,7 +388,7 @@ def test_a_wake_up_of_a_promotion_that_has_ended_is_removed(
 ) -> None:
     """The function may die between the two writes: the next event of the image tidies up."""
     image_facts.scans[IMAGE.digest] = FINISHED
-    wake_ups.add(Repository("", ""), "p-gone", [IMAGE.digest], datetime.now(UTC))
+    wake_ups.add(REPOSITORY, "p-gone", [IMAGE.digest], datetime.now(UTC))
 
     assert outcomes(invoke(enhanced(**{"image-tags": []}))) == []
 

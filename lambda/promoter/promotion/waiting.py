@@ -12,13 +12,14 @@ from datetime import datetime
 
 from promoter.domain import documents, waiting
 from promoter.domain.answers import Answer, NotPromoted, Waiting
+from promoter.domain.clock import spread_pause
 from promoter.domain.errors import Cancelled, LedgerError, NotWaiting, PromoterError, TagBusy
-from promoter.domain.leasing import Abandoned, Accepted, Recorded, Replayed, Resumable, Stale, Waits
-from promoter.domain.model import ImageId, Outcome, Promotion, Seen, Source, TagMove, Trigger, Wait
+from promoter.domain.leasing import Abandoned, Accepted, Busy, Recorded, Replayed, Resumable, Stale, Waits
+from promoter.domain.model import ImageId, Outcome, Promotion, Seen, Source, Trigger, Wait
 from promoter.domain.records import Position, Record
 from promoter.promotion.attempt import Attempted, Held, patiently
 from promoter.promotion.dependencies import Dependencies
-from promoter.promotion.idempotency import replay
+from promoter.promotion.idempotency import inheriting, replay
 from promoter.promotion.judge import reached_at
 from promoter.promotion.plan import AttemptState, Plan
 from promoter.promotion.recovery import recover_in_the_way
@@ -33,23 +34,21 @@ def accept(promotion: Promotion, held: Held, dependencies: Dependencies) -> Answ
 
     It is tried once more when its wake-ups are written: an event may have come before them.
     """
-    after = None
+    state = AttemptState()
     for number in range(ACCEPT_TRIES):
-        record = _accepted(promotion, held, dependencies, is_first=number == 0)
-        if record and after:
-            record = replace(record, moves=_with_earlier_moves(record, after))
-        match _accept(promotion, record, after, dependencies):
+        record = _accepted(promotion, held, state.earlier, dependencies, is_first=number == 0)
+        match _accept(promotion, record, state.earlier, dependencies):
             case Recorded() if record:
                 return _woken_by_events(record, (), dependencies)
             case Replayed(standing) | Waits(standing):
                 return replay(standing, dependencies)
-            case Resumable(earlier):
-                after = earlier
             case Abandoned() as abandoned:
                 recover_in_the_way(abandoned, promotion.repository, dependencies)
-            case Stale() if held.plan:
-                # A tag has moved, or is being moved, since it was read.
-                attempted = patiently(promotion, AttemptState(), dependencies)
+            case Busy():
+                dependencies.pause(spread_pause(0.05, 0.3))
+            case in_the_way:  # a tag has moved since it was read, or an earlier attempt has put some
+                state = AttemptState(earlier=in_the_way.record) if isinstance(in_the_way, Resumable) else state
+                attempted = patiently(promotion, state, dependencies)
                 if not isinstance(attempted, Held):
                     return _answer(attempted)
                 held = attempted
@@ -57,12 +56,12 @@ def accept(promotion: Promotion, held: Held, dependencies: Dependencies) -> Answ
 
 
 def _accept(
-    promotion: Promotion, record: Record | None, after: Record | None, dependencies: Dependencies
+    promotion: Promotion, record: Record | None, earlier: Record | None, dependencies: Dependencies
 ) -> Accepted:
     if record is None:
         return Stale({})
     next_try = waiting.next_try(record, dependencies.now())
-    return dependencies.waiting.accept(record, promotion.source.manifest, next_try, after)
+    return dependencies.waiting.accept(record, promotion.source.manifest, next_try, earlier)
 
 
 def resume(promotion_id: str, dependencies: Dependencies) -> tuple[Promotion, Answer] | None:
@@ -171,7 +170,7 @@ def _wait_on(record: Record, held: Held, dependencies: Dependencies) -> Answer:
     if dependencies.waiting.update(record, waits, waiting.next_try(waits, now)):
         return _woken_by_events(waits, waiting.awaited(record), dependencies)
     standing = dependencies.history.promotion(record.promotion_id)
-    return NotPromoted(TagBusy(UNDER_WAY)) if standing.outcome is None else replay(standing, dependencies)
+    return replay(standing, dependencies) if standing.outcome else NotPromoted(TagBusy(UNDER_WAY))
 
 
 def _woken_by_events(record: Record, before: tuple[str, ...], dependencies: Dependencies) -> Answer:
@@ -200,7 +199,9 @@ def _end(record: Record, error: PromoterError, dependencies: Dependencies) -> An
             return NotPromoted(TagBusy(UNDER_WAY))
 
 
-def _accepted(promotion: Promotion, held: Held, dependencies: Dependencies, *, is_first: bool) -> Record | None:
+def _accepted(
+    promotion: Promotion, held: Held, earlier: Record | None, dependencies: Dependencies, *, is_first: bool
+) -> Record | None:
     """Return the record with which a promotion is accepted; for a request, with where its tags are now.
 
     None: the ledger has a tag elsewhere than it was read. It has moved just now, unless it stays so.
@@ -208,7 +209,7 @@ def _accepted(promotion: Promotion, held: Held, dependencies: Dependencies, *, i
     now, reasons = dependencies.now(), waiting.reasons_of(held.errors)
     asked = promotion.wait.until if promotion.wait else None
     wait = Wait(waiting.first_until(promotion.trigger, asked, now))
-    plan, opened = held.plan, documents.opened(promotion)
+    plan, opened = held.plan, _opened(promotion, earlier)
     if plan is None:
         return documents.waits(opened, wait, reasons)
     record = replace(
@@ -228,21 +229,13 @@ def _accepted(promotion: Promotion, held: Held, dependencies: Dependencies, *, i
     return documents.waits(record, wait, reasons, plan.moves)
 
 
-def _with_earlier_moves(record: Record, earlier: Record) -> tuple[TagMove, ...]:
-    """Return the moves of a record together with those that an earlier attempt of the promotion has made.
-
-    The record of an event plans no moves. A tag that has left the image since is planned as any other.
-    """
-    put = {
-        move.image_tag: move
-        for move in earlier.moves
-        if move.outcome is Outcome.PROMOTED and earlier.digest_of(move) == record.digest_of(move)
-    }
-    if record.trigger is Trigger.SCAN:
-        return tuple(put.values())
-    return tuple(
-        put.get(move.image_tag, move) if move.outcome is Outcome.UNCHANGED else move for move in record.moves
-    )
+def _opened(promotion: Promotion, earlier: Record | None) -> Record:
+    """Return the record of a promotion, with the tags that an earlier attempt has put."""
+    opened = documents.opened(promotion)
+    if earlier is None:
+        return opened
+    put = tuple(move for move in earlier.moves if move.outcome is Outcome.PROMOTED)
+    return replace(inheriting(opened, earlier), moves=put)
 
 
 def _differs(position: Position, current_digest: str | None) -> bool:
