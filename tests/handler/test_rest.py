@@ -21,7 +21,7 @@ from promoter.entrypoints import image_events, service
 from promoter.entrypoints.image_events import Rest
 from tests.handler.conftest import EVENTS_QUEUE, FAILED_QUEUE, REGION, TRIES, Context
 from tests.handler.test_events import IMAGE, basic, enhanced, pushed
-from tests.handler.test_waiting_events import referred, referrer
+from tests.handler.test_waiting_for_signatures import referred, referrer
 from tests.support.ledgers import InMemoryLedger, InMemoryWakeUps
 from tests.support.policies import ACCOUNT, gate, policy, rule
 from tests.support.registries import InMemoryRegistry, KnownImageFacts
