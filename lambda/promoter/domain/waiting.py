@@ -41,7 +41,7 @@ def reasons_of(errors: Iterable[PromoterError]) -> tuple[Reason, ...]:
 
 def awaited(record: Record) -> tuple[str, ...]:
     """Return the images whose events wake a promotion."""
-    return tuple(dict.fromkeys([*awaited_scans(record), *awaited_signatures(record)]))
+    return awaited_scans(record) + awaited_signature(record)
 
 
 def awaited_scans(record: Record) -> tuple[str, ...]:
@@ -50,10 +50,10 @@ def awaited_scans(record: Record) -> tuple[str, ...]:
     return tuple(dict.fromkeys(digest for digest in pending if digest))
 
 
-def awaited_signatures(record: Record) -> tuple[str, ...]:
-    """Return the image whose signature is awaited, which is never scanned if it is an index."""
-    unsigned = any(reason.code == "unsigned" for reason in record.reasons)
-    return (record.image_digest,) if unsigned and record.image_digest else ()
+def awaited_signature(record: Record) -> tuple[str, ...]:
+    """Return the image whose signature is awaited, unless its scan is too: then both wake it already."""
+    own, unsigned = record.image_digest, any(reason.code == "unsigned" for reason in record.reasons)
+    return (own,) if own and unsigned and own not in awaited_scans(record) else ()
 
 
 def is_certain(record: Record) -> bool:

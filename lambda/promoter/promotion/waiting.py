@@ -178,7 +178,7 @@ def _woken_by_events(record: Record, before: tuple[str, ...], dependencies: Depe
     until = record.wait.until if record.wait else dependencies.now()
     new = [
         dependencies.wake_ups.add(record.repository, record.promotion_id, digests, until)
-        for digests in (waiting.awaited_scans(record), waiting.awaited_signatures(record))
+        for digests in (waiting.awaited_scans(record), waiting.awaited_signature(record))
         if digests
     ]
     if any(new) and set(waiting.awaited(record)) - set(before):
