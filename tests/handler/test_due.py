@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from promoter import handler
 from promoter.domain.errors import LedgerError, RegistryError
 from promoter.domain.findings import Scan
 from promoter.domain.model import Outcome
 from promoter.entrypoints import due
 from promoter.entrypoints.due import Due
-from tests.handler.conftest import EVENTS_QUEUE, TRIES, Sqs
+from tests.handler.conftest import EVENTS_QUEUE, TRIES, Context, Sqs
 from tests.handler.test_events import IMAGE, enhanced, pushed
 from tests.handler.test_queue import queued
 from tests.support.ledgers import InMemoryLedger, InMemoryWaiting
@@ -58,7 +59,8 @@ def test_a_failure_after_a_tag_was_put_waits_with_what_it_has_put(
         ("staging-7", "PLANNED"),
     ]
     assert registry.tags["staging"] == IMAGE
-    assert ledger.held == ledger.leases == {}
+    assert ledger.held == {}
+    assert ledger.leases == {}
     assert ledger.announced == []
 
 
@@ -132,3 +134,39 @@ def test_a_message_whose_promotion_cannot_be_read_comes_again(
 
     assert [each["VisibilityTimeout"] for each in sqs.hidden] == [60]
     assert invoke(queued(body, receives=TRIES)) == {"outcome": "FAILED"}
+
+
+class Busy(Context):
+    """An invocation that has time for one promotion only."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 0
+
+
+def test_an_invocation_leaves_what_it_has_no_time_for_to_the_next(
+    failed: str, registry: FailingRegistry, ledger: InMemoryLedger, sqs: Sqs
+) -> None:
+    """Promotions that are due come many at a time when a freeze is lifted: each call tries one at least."""
+    registry.failure = None
+    sqs.sent.clear()
+    (body,) = due.messages(["p-gone", "p-gone-too", failed], 3)
+
+    bodies = [body]
+    for each in bodies:  # it grows meanwhile
+        handler.lambda_handler(queued(each), Busy())  # type: ignore[arg-type]
+        bodies += [message["MessageBody"] for message in sqs.sent]
+        sqs.sent.clear()
+
+    assert len(bodies) == 3
+    assert ledger.records[failed].outcome is Outcome.PROMOTED
+
+
+def test_a_message_of_many_promotions_fits_into_a_queue() -> None:
+    """However many wait for the same freeze."""
+    names = [f"{number:036}" for number in range(2_500)]
+
+    bodies = list(due.messages(names, 3))
+
+    assert all(len(body.encode()) < 256 * 1024 for body in bodies)
+    found = [due.read(json.loads(body)) for body in bodies]
+    assert [name for each in found if each for name in each.promotion_ids] == names
