@@ -230,13 +230,14 @@ def test_what_has_waited_for_as_long_as_it_may_has_ended(call: Call, ledger: InM
 class Listed:
     """A history that remembers what it was asked for."""
 
-    def __init__(self, entry: HistoryEntry) -> None:
+    def __init__(self, entry: HistoryEntry, *tokens: str | None) -> None:
         self.entry = entry
+        self.tokens = list(tokens)
         self.asked: dict[str, Any] = {}
 
     def waiting(self, **asked: Any) -> Page[HistoryEntry]:
         self.asked = asked
-        return Page((self.entry,), "t-2")
+        return Page((self.entry,), self.tokens.pop(0))
 
 
 @pytest.mark.parametrize(
@@ -253,7 +254,7 @@ def test_what_waits_is_listed(
 ) -> None:
     """Of all repositories, or of one; with for what and how long it waits."""
     promotion_id = call("POST", "/promotions", WAIT)[1]["promotionId"]
-    history = Listed(entry_of(ledger.records[promotion_id]))
+    history = Listed(entry_of(ledger.records[promotion_id]), "t-2")
     monkeypatch.setattr(wiring, "history", lambda: history)
 
     status, page = call("GET", "/promotions", query={"outcome": "WAITING", "imageTag": "v1"} | parameters)
@@ -292,11 +293,13 @@ def test_lifting_a_freeze_has_what_waited_for_it_tried(
 ) -> None:
     """In a moment, when every environment of the function knows that the freeze is lifted."""
     _, waits = call("POST", "/promotions", WAIT)
-    monkeypatch.setattr(wiring, "history", lambda: Listed(entry_of(ledger.records[waits["promotionId"]])))
+    history = Listed(entry_of(ledger.records[waits["promotionId"]]), "t-2", None)
+    monkeypatch.setattr(wiring, "history", lambda: history)
     monkeypatch.setattr(wiring, "freezes", Lifted)
 
     assert call("DELETE", "/freeze", caller=OPERATOR, query={"repositories": "*"})[0] == 200
 
     (message,) = sqs.sent
-    assert due.read(json.loads(message["MessageBody"])) == due.Due((waits["promotionId"],), due.FIRST_PAUSE)
+    waited = (waits["promotionId"],) * 2  # once a page
+    assert due.read(json.loads(message["MessageBody"])) == due.Due(waited, due.FIRST_PAUSE)
     assert message["DelaySeconds"] > 5
