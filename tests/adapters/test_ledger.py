@@ -43,7 +43,7 @@ from promoter.domain.model import ImageId, Manifest, Outcome, Promoted, Reason, 
 from promoter.domain.ports import Heads, Ledger, ReconcileRuns
 from promoter.domain.records import GONE, Head, Lease, Record, Rota, Round
 from promoter.wiring import CLIENT
-from tests.support.ledgers import InMemoryLedger, InMemoryRuns
+from tests.support.ledgers import InMemoryLedger, InMemoryRuns, InMemoryWaiting, InMemoryWakeUps
 from tests.support.tables import dynamo_roles, dynamo_runs
 
 PLACE = Repository("123456789012", "team/web")
@@ -84,9 +84,11 @@ def dynamo_ledger(kept: Table, clock: Clock) -> DynamoLedger:
 
 @pytest.fixture(params=["memory", "dynamodb"])
 def roles(request: pytest.FixtureRequest, clock: Clock) -> dict[str, Any]:
-    """Return a ledger's four roles, as a promotion depends on them."""
+    """Return a ledger's six roles, as a promotion depends on them."""
     if request.param == "memory":
-        return dict.fromkeys(("ledger", "heads", "history", "freezes"), InMemoryLedger(clock))
+        memory = InMemoryLedger(clock)
+        one = dict.fromkeys(("ledger", "heads", "history", "freezes"), memory)
+        return one | {"waiting": InMemoryWaiting(memory), "wake_ups": InMemoryWakeUps()}
     return dynamo_roles(request.getfixturevalue("kept"), clock)
 
 

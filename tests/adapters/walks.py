@@ -1,4 +1,7 @@
-"""Long walks: promotions, scans, rollbacks of rollbacks, overrides, crashes, failures, hands, a restored table."""
+"""Long walks: promotions, scans, rollbacks of rollbacks, overrides, crashes, failures, hands, a restored table.
+
+Scans wait for the end of a freeze; tests/adapters/waiting_walks.py has requests that wait.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from promoter.aws.dynamodb.freezes import DynamoFreezes
 from promoter.aws.dynamodb.history import DynamoHistory
 from promoter.aws.dynamodb.table import INDEX, Table
 from promoter.domain import rollback
-from promoter.domain.answers import Answer, NotPromoted
+from promoter.domain.answers import Answer, NotPromoted, Waiting
 from promoter.domain.errors import (
     Frozen,
     PromoterError,
@@ -36,6 +39,7 @@ from promoter.domain.model import (
     Trigger,
 )
 from promoter.domain.rule import Freeze
+from promoter.domain.waiting import LONGEST, LONGEST_PAUSE
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.promote import promote
 from tests.adapters.conftest import new_table
@@ -145,6 +149,10 @@ class Walk:
         if isinstance(answer, NotPromoted):
             self.check_refusal(promotion, answer.error, before)
             return answer
+        if isinstance(answer, Waiting):
+            assert promotion.trigger is Trigger.SCAN
+            assert not self.frozen or self.at.registry.tags == before
+            return answer
         if not answer.repeated:
             assert not self.frozen or promotion.override
             assert all(self.at.registry.tags[move.image_tag] == answer.manifest_of(move) for move in answer.moves)
@@ -153,7 +161,7 @@ class Walk:
     def check_refusal(self, promotion: Promotion, error: PromoterError, before: dict[str, Manifest]) -> None:
         """A refusal has its reason, and has moved nothing."""
         refusals: dict[type[PromoterError], bool] = {
-            Frozen: self.frozen,
+            Frozen: self.frozen and promotion.trigger is Trigger.REQUEST,
             TagChanged: promotion.undoes is not None,
             Superseded: promotion.trigger is Trigger.SCAN,
         }
@@ -296,12 +304,14 @@ class Walk:
         return at
 
     def put_right(self) -> None:
-        """In the end no lease is held, and the next promotion of both tags goes through."""
+        """In the end no lease is held, nothing waits, and the next promotion of both tags goes through."""
         self.freeze(on=False)
         self.registry_recovers()
-        self.time_passes()
-        self.reconciles()
+        for passing in (LEASE, LONGEST_PAUSE):
+            self.at.clock.time += passing + timedelta(seconds=1)
+            self.reconciles()
         assert self.open() == []
+        assert list(self.at.dependencies().waiting.due(self.at.clock() + LONGEST)) == []
         self.check()
         assert isinstance(self.send(self.promotion(self.image(), TAGS)), Promoted)
         self.check()

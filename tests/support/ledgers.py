@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from promoter.aws.dynamodb.wake_ups import OTHERS
-from promoter.domain import documents
+from promoter.domain import documents, waiting
 from promoter.domain.errors import IdempotencyConflict, LedgerError, PromotionNotFound
 from promoter.domain.history import HistoryEntry, accepted, entry_of
 from promoter.domain.leasing import (
@@ -87,7 +87,7 @@ class InMemoryLedger:
     stops: list[Freeze] = field(default_factory=list)
     announced: list[Record] = field(default_factory=list)
     rotas: dict[Tag, Rota | None] = field(default_factory=dict)
-    newest: dict[tuple[str, str], str] = field(default_factory=dict)
+    newest: dict[tuple[Repository, str, str], str] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)
     tries: dict[str, datetime] = field(default_factory=dict)
     runs: InMemoryRuns = field(default_factory=InMemoryRuns)
@@ -127,6 +127,8 @@ class InMemoryLedger:
             return Stale(dict.fromkeys(moved, 0))
         if in_the_way := self._in_the_way(tags, record, seen, versions):
             return in_the_way
+        if record.wait and record.trigger is Trigger.REQUEST and (after is None or after.wait is None):
+            self.newest |= dict.fromkeys(newest_keys(record), record.promotion_id)
         lease = Lease(uuid.uuid4().hex, record, self.clock() + self.lease_duration)
         self.records[record.promotion_id] = record
         self.leases[record.promotion_id] = lease
@@ -177,6 +179,8 @@ class InMemoryLedger:
                 if record.undoes:
                     back.add(record.undone[move.image_tag])
         self._end(record)
+        if record.outcome is Outcome.WAITING:
+            self.tries[record.promotion_id] = waiting.next_try(record, self.clock())
         return None
 
     def release(self, repository: Repository, image_tags: Sequence[str], promotion_id: str) -> None:
@@ -219,8 +223,9 @@ class InMemoryLedger:
     def overtaken(self, record: Record) -> tuple[str, ...]:
         if record.trigger is Trigger.SCAN:
             return ()
-        newest = {tag: self.newest.get((record.rule or "", tag)) for tag in record.image_tags}
-        return tuple(tag for tag, each in newest.items() if each not in (None, record.promotion_id))
+        newest = [self.newest.get(key) for key in newest_keys(record)]
+        ours = (None, record.promotion_id)
+        return tuple(tag for tag, each in zip(record.image_tags, newest, strict=True) if each not in ours)
 
     def abandoned(self) -> Iterator[str]:
         yield from [name for name, lease in self.leases.items() if lease.until < self.clock()]
@@ -304,6 +309,11 @@ class InMemoryLedger:
         return [record.outcome for record in self.announced]
 
 
+def newest_keys(record: Record) -> list[tuple[Repository, str, str]]:
+    """Return, for each tag of a request, the key of the newest request of its rule that waits or has waited."""
+    return [(record.repository, record.rule or "", tag) for tag in record.image_tags]
+
+
 @dataclass
 class InMemoryWaiting:
     """The promotions of a ledger in memory that wait."""
@@ -316,11 +326,11 @@ class InMemoryWaiting:
         if earlier := self.ledger._earlier(record, after):
             return earlier
         if record.trigger is Trigger.SCAN:
-            keys = [(record.rule or "", f"scan {record.source}")]
+            keys = [(record.repository, record.rule or "", f"scan {record.source}")]
             if standing := self.promotion(self.ledger.newest.get(keys[0], "")):
                 return Waits(standing)
         else:
-            keys = [(record.rule or "", tag) for tag in record.image_tags]
+            keys = newest_keys(record)
             if moved := self._moved(record):
                 return Stale(moved)
         self.ledger.newest |= dict.fromkeys(keys, record.promotion_id)
@@ -383,7 +393,7 @@ class InMemoryWakeUps:
         return bool(new)
 
     def of(self, repository: Repository, image_digest: str) -> Sequence[WakeUp]:
-        return [each for (digest, _), each in self.found.items() if digest == image_digest]
+        return [each for each in self.found.values() if each[:2] == (repository, image_digest)]
 
     def beside(self, wake_up: WakeUp) -> tuple[str, ...]:
         return tuple(each for each in wake_up.others if (each, wake_up.promotion_id) in self.found)

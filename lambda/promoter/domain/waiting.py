@@ -40,13 +40,20 @@ def reasons_of(errors: Iterable[PromoterError]) -> tuple[Reason, ...]:
 
 
 def awaited(record: Record) -> tuple[str, ...]:
-    """Return the images whose events wake a promotion: of pending scans; its own where it is unsigned."""
-    digests = [
-        reason.image_digest if reason.code == PENDING else record.image_digest
-        for reason in record.reasons
-        if reason.code in {PENDING, "unsigned"}
-    ]
-    return tuple(dict.fromkeys(digest for digest in digests if digest))
+    """Return the images whose events wake a promotion."""
+    return awaited_scans(record) + awaited_signature(record)
+
+
+def awaited_scans(record: Record) -> tuple[str, ...]:
+    """Return the images whose scans are pending. They know of each other: only the last has to wake it."""
+    pending = [reason.image_digest for reason in record.reasons if reason.code == PENDING]
+    return tuple(dict.fromkeys(digest for digest in pending if digest))
+
+
+def awaited_signature(record: Record) -> tuple[str, ...]:
+    """Return the image whose signature is awaited, unless its scan is too: then both wake it already."""
+    own, unsigned = record.image_digest, any(reason.code == "unsigned" for reason in record.reasons)
+    return (own,) if own and unsigned and own not in awaited_scans(record) else ()
 
 
 def is_certain(record: Record) -> bool:

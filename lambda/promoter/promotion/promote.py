@@ -30,9 +30,13 @@ def promote(promotion: Promotion, dependencies: Dependencies) -> Answer:
 
 def _promote(promotion: Promotion, dependencies: Dependencies) -> Answer:
     try:
-        attempted = patiently(promotion, AttemptState(), dependencies)
+        return _attempted(promotion, dependencies)
     except PromoterError as error:
         return record_refusal(promotion, error, dependencies)
+
+
+def _attempted(promotion: Promotion, dependencies: Dependencies) -> Answer:
+    attempted = patiently(promotion, AttemptState(), dependencies)
     if not isinstance(attempted, Held | Waits):
         return attempted
     from promoter.promotion import waiting  # loaded where something waits

@@ -12,18 +12,20 @@ from datetime import datetime
 
 from promoter.domain import documents, waiting
 from promoter.domain.answers import Answer, NotPromoted, Waiting
+from promoter.domain.clock import spread_pause
 from promoter.domain.errors import Cancelled, LedgerError, NotWaiting, PromoterError, TagBusy
-from promoter.domain.leasing import Abandoned, Accepted, Recorded, Replayed, Resumable, Stale, Waits
+from promoter.domain.leasing import Abandoned, Accepted, Busy, Recorded, Replayed, Resumable, Stale, Waits
 from promoter.domain.model import ImageId, Outcome, Promotion, Seen, Source, Trigger, Wait
 from promoter.domain.records import Position, Record
 from promoter.promotion.attempt import Attempted, Held, patiently
 from promoter.promotion.dependencies import Dependencies
-from promoter.promotion.idempotency import replay
+from promoter.promotion.idempotency import inheriting, replay
 from promoter.promotion.judge import reached_at
 from promoter.promotion.plan import AttemptState, Plan
 from promoter.promotion.recovery import recover_in_the_way
 
 ACCEPT_TRIES = 5
+UNDER_WAY = "The promotion is being carried out. Retry."
 NOT_ACCEPTED = "The promotion could not be accepted because its tags are being moved. Retry."
 
 
@@ -32,21 +34,21 @@ def accept(promotion: Promotion, held: Held, dependencies: Dependencies) -> Answ
 
     It is tried once more when its wake-ups are written: an event may have come before them.
     """
-    after = None
+    state = AttemptState()
     for number in range(ACCEPT_TRIES):
-        record = _accepted(promotion, held, dependencies, is_first=number == 0)
-        match _accept(promotion, record, after, dependencies):
+        record = _accepted(promotion, held, state.earlier, dependencies, is_first=number == 0)
+        match _accept(promotion, record, state.earlier, dependencies):
             case Recorded() if record:
                 return _woken_by_events(record, (), dependencies)
             case Replayed(standing) | Waits(standing):
                 return replay(standing, dependencies)
-            case Resumable(earlier):
-                after = earlier
             case Abandoned() as abandoned:
                 recover_in_the_way(abandoned, promotion.repository, dependencies)
-            case Stale() if held.plan:
-                # A tag has moved, or is being moved, since it was read.
-                attempted = patiently(promotion, AttemptState(), dependencies)
+            case Busy():
+                dependencies.pause(spread_pause(0.05, 0.3))
+            case in_the_way:  # a tag has moved since it was read, or an earlier attempt has put some
+                state = AttemptState(earlier=in_the_way.record) if isinstance(in_the_way, Resumable) else state
+                attempted = patiently(promotion, state, dependencies)
                 if not isinstance(attempted, Held):
                     return _answer(attempted)
                 held = attempted
@@ -54,12 +56,12 @@ def accept(promotion: Promotion, held: Held, dependencies: Dependencies) -> Answ
 
 
 def _accept(
-    promotion: Promotion, record: Record | None, after: Record | None, dependencies: Dependencies
+    promotion: Promotion, record: Record | None, earlier: Record | None, dependencies: Dependencies
 ) -> Accepted:
     if record is None:
         return Stale({})
     next_try = waiting.next_try(record, dependencies.now())
-    return dependencies.waiting.accept(record, promotion.source.manifest, next_try, after)
+    return dependencies.waiting.accept(record, promotion.source.manifest, next_try, earlier)
 
 
 def resume(promotion_id: str, dependencies: Dependencies) -> tuple[Promotion, Answer] | None:
@@ -167,18 +169,19 @@ def _wait_on(record: Record, held: Held, dependencies: Dependencies) -> Answer:
         waits = documents.waits(waits, wait._replace(until=now + waiting.LONGEST), waits.reasons)
     if dependencies.waiting.update(record, waits, waiting.next_try(waits, now)):
         return _woken_by_events(waits, waiting.awaited(record), dependencies)
-    standing = dependencies.waiting.promotion(record.promotion_id)
-    if standing is None:
-        return replay(dependencies.history.promotion(record.promotion_id), dependencies)
-    return Waiting(standing, repeated=True)
+    standing = dependencies.history.promotion(record.promotion_id)
+    return replay(standing, dependencies) if standing.outcome else NotPromoted(TagBusy(UNDER_WAY))
 
 
 def _woken_by_events(record: Record, before: tuple[str, ...], dependencies: Dependencies) -> Answer:
     """Write what wakes the promotion. If it waits for events that it did not wait for before, try it once more."""
-    digests = waiting.awaited(record)
     until = record.wait.until if record.wait else dependencies.now()
-    new = bool(digests) and dependencies.wake_ups.add(record.repository, record.promotion_id, digests, until)
-    if new and set(digests) - set(before):
+    new = [
+        dependencies.wake_ups.add(record.repository, record.promotion_id, digests, until)
+        for digests in (waiting.awaited_scans(record), waiting.awaited_signature(record))
+        if digests
+    ]
+    if any(new) and set(waiting.awaited(record)) - set(before):
         return _carry_on(record, dependencies)
     return Waiting(record)
 
@@ -193,10 +196,12 @@ def _end(record: Record, error: PromoterError, dependencies: Dependencies) -> An
         case Replayed(standing) | Waits(standing) | Resumable(standing):
             return replay(standing, dependencies)
         case _:
-            return NotPromoted(TagBusy("The promotion is being carried out. Retry."))
+            return NotPromoted(TagBusy(UNDER_WAY))
 
 
-def _accepted(promotion: Promotion, held: Held, dependencies: Dependencies, *, is_first: bool) -> Record | None:
+def _accepted(
+    promotion: Promotion, held: Held, earlier: Record | None, dependencies: Dependencies, *, is_first: bool
+) -> Record | None:
     """Return the record with which a promotion is accepted; for a request, with where its tags are now.
 
     None: the ledger has a tag elsewhere than it was read. It has moved just now, unless it stays so.
@@ -204,7 +209,7 @@ def _accepted(promotion: Promotion, held: Held, dependencies: Dependencies, *, i
     now, reasons = dependencies.now(), waiting.reasons_of(held.errors)
     asked = promotion.wait.until if promotion.wait else None
     wait = Wait(waiting.first_until(promotion.trigger, asked, now))
-    plan, opened = held.plan, documents.opened(promotion)
+    plan, opened = held.plan, _opened(promotion, earlier)
     if plan is None:
         return documents.waits(opened, wait, reasons)
     record = replace(
@@ -222,6 +227,15 @@ def _accepted(promotion: Promotion, held: Held, dependencies: Dependencies, *, i
     seen = {tag: Seen(plan.current_digests[tag], each.version, each.holder) for tag, each in positions.items()}
     wait = Wait(wait.until, seen, promotion.expected_digests, _reached(plan, dependencies))
     return documents.waits(record, wait, reasons, plan.moves)
+
+
+def _opened(promotion: Promotion, earlier: Record | None) -> Record:
+    """Return the record of a promotion, with the tags that an earlier attempt has put."""
+    opened = documents.opened(promotion)
+    if earlier is None:
+        return opened
+    put = tuple(move for move in earlier.moves if move.outcome is Outcome.PROMOTED)
+    return replace(inheriting(opened, earlier), moves=put)
 
 
 def _differs(position: Position, current_digest: str | None) -> bool:

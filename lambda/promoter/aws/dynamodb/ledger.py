@@ -64,7 +64,8 @@ class DynamoLedger:
     ) -> Begun:
         """Take the lease in one transaction; the condition on each head is the compare of the compare-and-swap.
 
-        A request that has waited must still be the newest of its rule that waits for its tags.
+        A request that has waited must still be the newest of its rule that waits for its tags. One that may have
+        to wait becomes that, because it is newer than those that wait.
         """
         until = (self._now() + self._lease_duration).replace(microsecond=0)  # as the others read it
         lease = Lease(secrets.token_urlsafe(TOKEN), record, until)
@@ -80,6 +81,8 @@ class DynamoLedger:
         ]
         waited = record.image_tags if records.has_waited(record, after) else ()
         changes += [records.not_overtaken(record, tag, self._table.region) for tag in waited]
+        if records.may_have_to_wait(record, after):
+            changes += [records.newest_of_tag(record, tag, self._table.region) for tag in record.image_tags]
         reasons = self._table.transact(changes, "The promotion could not begin")
         if not reasons:
             return lease

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from promoter.aws.dynamodb import expressions, items, keys
 from promoter.aws.dynamodb.expressions import Values
@@ -13,6 +13,8 @@ from promoter.domain.leasing import Abandoned, Busy, Replayed, Resumable, Waits
 from promoter.domain.model import Outcome, Trigger
 from promoter.domain.records import Record
 
+KEPT = timedelta(days=1)
+"""How long what belongs to a waiting promotion is kept beyond its end."""
 UNDER_WAY = Busy("This promotion is under way already. Retry.")
 
 
@@ -40,6 +42,26 @@ def still_waits(record: Record, values: Values) -> str:
 def has_waited(record: Record, after: Record | None) -> bool:
     """Say whether a request has waited until now. Those by events wait beside each other."""
     return after is not None and after.outcome is Outcome.WAITING and record.trigger is Trigger.REQUEST
+
+
+def may_have_to_wait(record: Record, after: Record | None) -> bool:
+    """Say whether a request that has not waited yet is about to move tags, and may have to wait after that."""
+    return record.wait is not None and record.trigger is Trigger.REQUEST and not has_waited(record, after)
+
+
+def newest(
+    record: Record, what: str, region: str, condition: str | None = None, values: Values | None = None
+) -> Change:
+    """Return the put of what names the record's promotion as the newest of its rule for the same."""
+    until = record.wait.until if record.wait else record.asked_at
+    item = keys.newest(region, record.repository, record.rule or "", what)
+    item |= {"promotion": {"S": record.promotion_id}, "expires": {"N": keys.seconds(until + KEPT)}}
+    return expressions.put(item, condition, values)
+
+
+def newest_of_tag(record: Record, image_tag: str, region: str) -> Change:
+    """Return the put of what names a request as the newest for a tag."""
+    return newest(record, f"tag#{image_tag}", region)
 
 
 def newest_key(record: Record, image_tag: str, region: str) -> Item:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 from promoter.aws.dynamodb import expressions, items, keys, leases, records
 from promoter.aws.dynamodb.expressions import Values
@@ -16,8 +15,6 @@ from promoter.domain.records import Record
 
 NOT_READ, NOT_WRITTEN = "The waiting promotion could not be read", "The waiting promotion could not be recorded"
 PAGE = 100
-KEPT = timedelta(days=1)
-"""How long what belongs to a waiting promotion is kept beyond its end."""
 CONTENDED = Busy("Another promotion of the same tags is being accepted. Retry.")
 
 
@@ -41,7 +38,7 @@ class DynamoWaitingPromotions:
             leases.unmoved(keys.head(self._table.region, record.repository, tag), each)
             for tag, each in seen.items()
         ]
-        changes += [expressions.put(self._newest(record, f"tag#{tag}")) for tag in record.image_tags]
+        changes += [records.newest_of_tag(record, tag, self._table.region) for tag in record.image_tags]
         if manifest:
             changes.append(expressions.put(_manifest_item(record, manifest)))
         reasons = self._table.transact(changes, NOT_WRITTEN)
@@ -49,7 +46,8 @@ class DynamoWaitingPromotions:
             return Recorded()
         if standing := records.standing(record, reasons[0], self._now()):
             return standing
-        return Stale(dict.fromkeys(records.failed(tuple(seen), reasons[1:]), 0)) or CONTENDED
+        moved = records.failed(tuple(seen), reasons[1:])
+        return Stale(dict.fromkeys(moved, 0)) if moved else CONTENDED
 
     def promotion(self, promotion_id: str) -> Record | None:
         """Read the promotion's item."""
@@ -102,15 +100,15 @@ class DynamoWaitingPromotions:
     def _accept_event(self, record: Record, next_try: datetime, after: Record | None) -> Accepted:
         """Accept a promotion by event, unless one of the same rule, tag and digest waits."""
         what = f"scan#{record.source.image_tag or ''}@{record.source.image_digest}"
-        newest = self._newest(record, what)
-        known = keys.text(self._table.get(_key_of(newest), NOT_READ), "promotion")
+        key = keys.newest(self._table.region, record.repository, record.rule or "", what)
+        known = keys.text(self._table.get(key, NOT_READ), "promotion")
         if known and (waits := self.promotion(known)):
             return Waits(waits)
         values = Values()
         condition = f"promotion={values.text(known)}" if known else "attribute_not_exists(pk)"
         changes = [
             records.first(record, items.waiting_of(record, next_try), after, self._table.region),
-            expressions.put(newest, condition, values),
+            records.newest(record, what, self._table.region, condition, values),
         ]
         reasons = self._table.transact(changes, NOT_WRITTEN)
         if not reasons:
@@ -121,17 +119,6 @@ class DynamoWaitingPromotions:
             return self._accept_event(record, next_try, after)
         return CONTENDED
 
-    def _newest(self, record: Record, what: str) -> dict[str, Any]:
-        until = record.wait.until if record.wait else self._now()
-        return keys.newest(self._table.region, record.repository, record.rule or "", what) | {
-            "promotion": {"S": record.promotion_id},
-            "expires": {"N": keys.seconds(until + KEPT)},
-        }
-
-
-def _key_of(item: Item) -> Item:
-    return {name: item[name] for name in ("pk", "sk")}
-
 
 def _manifest_item(record: Record, manifest: Manifest) -> Item:
     until = record.wait.until if record.wait else record.asked_at
@@ -139,5 +126,5 @@ def _manifest_item(record: Record, manifest: Manifest) -> Item:
         "body": {"B": manifest.body},
         "mediaType": {"S": manifest.media_type},
         "digest": {"S": manifest.digest},
-        "expires": {"N": keys.seconds(until + KEPT)},
+        "expires": {"N": keys.seconds(until + records.KEPT)},
     }
