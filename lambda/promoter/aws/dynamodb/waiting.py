@@ -75,7 +75,7 @@ class DynamoWaitingPromotions:
     def update(self, before: Record, record: Record, next_try: datetime) -> bool:
         """Update the promotion's item on condition that it still waits. What names it lasts as long."""
         if record.trigger is Trigger.SCAN and record.wait != before.wait:
-            self._table.put(self._newest(record, _event_of(record)), NOT_WRITTEN)
+            self._table.transact([records.newest(record, _event_of(record), self._table.region)], NOT_WRITTEN)
         values = Values()
         waits = values.condition(records.still_waits(before, values))
         changed = items.document_parts(record) | items.waiting_of(record, next_try) | items.wait_of(record)
