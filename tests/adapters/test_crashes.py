@@ -73,7 +73,7 @@ class Kept:
         return DynamoHistory(self.table)
 
     def announced(self) -> list[tuple[str, str]]:
-        """Return promotionId and outcome of all that the table's stream has announced."""
+        """Return promotionId and outcome of all promotions that the table's stream has announced."""
         streams = self.aws.client("dynamodbstreams")
         (stream,) = streams.list_streams(TableName=self.name)["Streams"]
         shards = streams.describe_stream(StreamArn=stream["StreamArn"])["StreamDescription"]["Shards"]
@@ -84,7 +84,7 @@ class Kept:
             )["ShardIterator"]
             changes += streams.get_records(ShardIterator=iterator)["Records"]
         details = [json.loads(entry["Detail"]) for entry in entries_of(changes)]
-        return [(detail["promotionId"], detail["outcome"]) for detail in details]
+        return [(detail["promotionId"], detail["outcome"]) for detail in details if "outcome" in detail]
 
 
 @pytest.fixture

@@ -61,6 +61,12 @@ def is_certain(record: Record) -> bool:
     return set(record.waiting_for) <= CERTAIN
 
 
+def longer(record: Record, now: datetime) -> datetime | None:
+    """Return until when a promotion by event waits instead: what is certain to pass is waited for."""
+    is_late = record.wait is not None and record.wait.until - now < LONGEST / 2
+    return now + LONGEST if is_late and record.trigger is Trigger.SCAN and is_certain(record) else None
+
+
 def passes_within_seconds(record: Record) -> bool:
     """Say whether something passes within seconds, and nothing else is in the way."""
     return bool(record.waiting_for) and set(record.waiting_for) <= WITHIN_SECONDS
