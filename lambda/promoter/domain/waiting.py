@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from promoter.domain.errors import Expired, Frozen, PromoterError, ScanPending, Superseded, TagBusy, Throttled
+from promoter.domain.errors import Expired, Frozen, PromoterError, Superseded, TagBusy, Throttled
 from promoter.domain.gate import PENDING
 from promoter.domain.model import Outcome, Reason, Trigger
 from promoter.domain.records import Record
@@ -27,11 +27,6 @@ WITHIN_SECONDS = frozenset(
 """What passes within seconds."""
 CERTAIN = frozenset({Frozen.code, "soaking"})
 """What is certain to pass, even if that takes long."""
-
-
-def passes(error: PromoterError) -> bool:
-    """Say whether a request may be accepted with this in its way: it passes with time."""
-    return isinstance(error, ScanPending | Frozen | TagBusy | Throttled)
 
 
 def reasons_of(errors: Iterable[PromoterError]) -> tuple[Reason, ...]:
