@@ -35,15 +35,16 @@ def explore(deployment: Deployment, seed: int, seconds: float) -> Results:
 def attack(
     deployment: Deployment, seed: int, requests: int, results: Results, *, until_quiet: bool = True
 ) -> None:
-    """Run a script. Without `until_quiet` nothing is killed, so that no lease has to be waited for."""
+    """Run a script. Without `until_quiet` it is quick: nothing is killed, and nothing frozen."""
     prefix = f"waiting/{uuid.uuid4().hex[:8]}"
     with Witness(deployment, prefix) as witness:
-        script = written(deployment, prefix, seed, requests, soaks=until_quiet)
+        script = written(deployment, prefix, seed, requests, is_quick=not until_quiet)
         load, began = Load(deployment, script, results.counts), time.monotonic()
-        with deployment.client() as client:
-            load.freeze(client, load.ice, None)
-        beside = [threading.Thread(target=load.freeze_repeatedly, args=(seed,))]
+        beside = []
         if until_quiet:
+            with deployment.client() as client:
+                load.freeze(client, load.ice, None)
+            beside.append(threading.Thread(target=load.freeze_repeatedly, args=(seed,)))
             beside.append(threading.Thread(target=load.restart_repeatedly))
             beside.append(
                 threading.Thread(target=kill.kill_repeatedly, args=(deployment, seed, load.over, results, PAUSE))

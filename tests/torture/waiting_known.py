@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from tests.torture.client import ApiClient
 from tests.torture.consistency import Move, Record, moves_of
-from tests.torture.waiting_load import Load, records
+from tests.torture.waiting_load import Load
 from tests.torture.waiting_script import FOREIGN
 from tests.torture.witness import Announced, Push, Witness
 
@@ -72,8 +72,11 @@ def read(load: Load, witness: Witness, counts: Counter[str]) -> Known:
 
 def _read_repository(known: Known, client: ApiClient, repository: str) -> None:
     deployment = known.load.deployment
-    found = records(deployment, client, repository)
-    known.records |= {record["promotionId"]: record for record in found if "promotionId" in record}
+    found = list(deployment.listed(client, "/promotions", "promotions", repositoryName=repository))
+    for record in found:
+        if record["promotionId"] in known.records:
+            known.disagreements.append(f"two records: {record} and {known.records[record['promotionId']]}")
+        known.records[record["promotionId"]] = record
     listed = deployment.listed(client, "/heads", "heads", repositoryName=repository)
     heads, registry = {head["imageTag"]: head["imageDigest"] for head in listed}, deployment.tags(repository)
     for tag in _targets(known.pushes, repository, found):

@@ -6,7 +6,6 @@ import random
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -178,20 +177,3 @@ class Load:
                 imageTag=image_tag,
             )
             self.counts["pushes beside the service"] += 1
-
-
-def records(deployment: Deployment, client: ApiClient, repository: str) -> list[Mapping[str, Any]]:
-    """Return the records of a repository's promotions that ended, each as GET /promotions/{id} shows it."""
-    ids = dict.fromkeys(
-        each["promotionId"]
-        for each in deployment.listed(client, "/promotions", "promotions", repositoryName=repository)
-    )
-    return [_record(client, promotion_id) for promotion_id in ids]
-
-
-def _record(client: ApiClient, promotion_id: str) -> Mapping[str, Any]:
-    for _ in range(TRIES):
-        answer = client.call("GET", f"/promotions/{promotion_id}")
-        if not is_crash(answer):
-            break
-    return answer.document

@@ -112,17 +112,23 @@ class Script:
         return next(each for each in self.builds if (each.repository, each.digest) == (repository, digest))
 
 
-def written(deployment: Deployment, prefix: str, seed: int, requests: int, *, soaks: bool) -> Script:
-    """Push all builds and write the script. All but the names of the repositories is of the seed."""
+def written(deployment: Deployment, prefix: str, seed: int, requests: int, *, is_quick: bool) -> Script:
+    """Push all builds and write the script. All but the names of the repositories is of the seed.
+
+    `is_quick`: nothing waits for soak time or the end of a freeze, and short times to wait are a few seconds.
+    """
     rng, script = random.Random(f"{seed}-waiting"), Script(prefix)
     count = max(2, -(-requests // REQUESTS))
-    names = [f"{script.prefix}-{'ice-' if number % 4 == 1 else ''}{number}" for number in range(count)]
+    names = [
+        f"{script.prefix}-{'ice-' if number % 4 == 1 and not is_quick else ''}{number}" for number in range(count)
+    ]
     with ThreadPoolExecutor(PUSHERS) as threads:
         seeds = [rng.getrandbits(64) for _ in names]
         for builds in threads.map(partial(_pushed, deployment), names, seeds):
             script.builds += builds
-            _write(script, rng, builds, -(-requests // count), soaks=soaks)
-    script.steps.append(Step(BEFORE_LIFT, "thaw"))
+            _write(script, rng, builds, -(-requests // count), is_quick=is_quick)
+    if not is_quick:
+        script.steps.append(Step(BEFORE_LIFT, "thaw"))
     script.steps.sort(key=lambda step: step.place)
     return script
 
@@ -142,14 +148,14 @@ def _pushed(deployment: Deployment, repository: str, seed: int) -> list[Build]:
     return builds
 
 
-def _write(script: Script, rng: random.Random, builds: list[Build], requests: int, *, soaks: bool) -> None:
+def _write(script: Script, rng: random.Random, builds: list[Build], requests: int, *, is_quick: bool) -> None:
     """Write the steps of a repository."""
     waiting = [build for build in builds if build.number not in (READY, FOREIGN)]
     for build in waiting:
         script.steps += [Step(rng.uniform(0.2, 1), "scan", build=build, what=each) for each in build.platforms]
     script.steps += [Step(0, "scan", build=builds[READY], what=each) for each in builds[READY].platforms]
     for _ in range(requests):
-        _write_request(script, rng, rng.choice(waiting), soaks=soaks)
+        _write_request(script, rng, rng.choice(waiting), is_quick=is_quick)
     for _ in range(2):
         tags = [_tag(rng, "gated", GATED)]
         immediate = Asked(builds[READY], _body(rng, builds[READY], tags), None, None)
@@ -162,15 +168,16 @@ def _write(script: Script, rng: random.Random, builds: list[Build], requests: in
     script.steps.append(Step(rng.uniform(0.3, 0.9), "push", build=builds[READY], what=f"candidate-{moved.number}"))
 
 
-def _write_request(script: Script, rng: random.Random, build: Build, *, soaks: bool) -> None:
+def _write_request(script: Script, rng: random.Random, build: Build, *, is_quick: bool) -> None:
     is_frozen = "-ice-" in build.repository
     kind = "open" if rng.random() < (0.6 if is_frozen else 0.1) else "gated"
-    if soaks and rng.random() < 0.1:
+    if rng.random() < 0.1 and not is_quick:
         kind = "soaked"
     tags = [_tag(rng, kind, OPEN if kind == "open" else GATED)]
     if rng.random() < 0.1:
         tags = list(dict.fromkeys([*tags, _tag(rng, kind, OPEN if kind == "open" else GATED)]))
-    seconds = rng.choice([86_400.0, 86_400.0, 86_400.0, 3_600.0, float(rng.randint(10, 30))])
+    short = rng.randint(2, 4) if is_quick else rng.randint(10, 30)
+    seconds = rng.choice([86_400.0, 86_400.0, 86_400.0, 3_600.0, float(short)])
     body = _body(rng, build, tags) | {"wait": True if seconds == 86_400 else {"seconds": int(seconds)}}
     if rng.random() < 0.15:
         body["expectedDigests"] = dict.fromkeys(tags)
