@@ -14,11 +14,12 @@ from promoter.domain.errors import NotWaiting, TagBusy, Throttled
 from promoter.domain.findings import Finding, Scan
 from promoter.domain.model import ImageId, Manifest, Outcome, Promoted, Promotion, Seen, Source, TagMove, Wait
 from promoter.domain.policy import Policy
-from promoter.domain.records import Record
+from promoter.domain.records import Lease, Record
 from promoter.domain.rule import Freeze
 from promoter.promotion import promote as use_case
 from promoter.promotion import waiting
 from promoter.promotion.dependencies import Dependencies
+from promoter.promotion.recovery import recover
 from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import gate, policy, rule
 from tests.support.promotions import NEW, NOW, OLD, OTHER, promotion
@@ -423,6 +424,30 @@ def test_a_throttled_put_is_waited_for(world: World) -> None:
         ("canary", "PROMOTED", OLD.digest),
     ]
     assert world.ledger.outcomes() == ["PROMOTED"]
+
+
+def test_a_manifest_that_came_along_waits_after_its_lease_too(world: World) -> None:
+    """Nothing was in its way but the registry, so that it had not been accepted to wait."""
+    world.policy = policy(rule(to=["prod"]))
+    world.registry = ThrottlingRegistry({"prod": OLD}, throttled={"prod"})
+    assert waits_for(world.ask(source=Source(manifest=NEW))) == ("throttled",)
+
+    world.registry.throttled.clear()
+
+    assert isinstance(world.wake(), Promoted)
+    assert world.registry.tags["prod"] == NEW
+
+
+def test_a_manifest_that_died_with_its_function_does_not_wait(world: World) -> None:
+    """Nobody has it any longer but its requester, whose key runs the promotion again."""
+    came = promotion(source=Source(manifest=NEW), image_tags=("prod",), wait=Wait(world.now + DAY))
+    intent = replace(documents.opened(came, rule="release"), moves=(TagMove("prod", Outcome.PLANNED, OLD.digest),))
+    assert isinstance(world.ledger.begin(intent, {"prod": OLD.digest}, {}), Lease)
+    world.now += timedelta(minutes=1)
+
+    recover("p-1", world.here)
+
+    assert (world.record().outcome, world.record().code) == ("FAILED", "interrupted")
 
 
 def test_a_tag_that_another_promotion_moves_is_waited_for(world: World) -> None:
