@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -296,6 +297,28 @@ def test_it_expires(world: World) -> None:
     assert code_of(answer) == "expired"
     assert [reason.code for reason in world.record().reasons] == ["scan_pending"]
     assert world.registry.puts == []
+
+
+@dataclass
+class SlowImageFacts(KnownImageFacts):
+    """Facts that take their time."""
+
+    takes: Callable[[], None] = lambda: None
+
+    def scan(self, repository: Any, image_digest: str) -> Scan:
+        self.takes()
+        return super().scan(repository, image_digest)
+
+
+def test_one_whose_time_ends_while_it_is_judged_moves_nothing(world: World) -> None:
+    """From that moment on everybody reads that it has expired."""
+    world.ask()
+    world.now += DAY - timedelta(seconds=1)
+    world.facts = SlowImageFacts({NEW.digest: CLEAN}, takes=lambda: world._pause(5))
+
+    assert code_of(world.wake()) == "expired"
+    assert world.registry.puts == []
+    assert world.ledger.outcomes() == ["REFUSED"]
 
 
 def test_a_cancelled_one_moves_nothing(world: World) -> None:
