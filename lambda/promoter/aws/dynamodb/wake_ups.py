@@ -7,13 +7,14 @@ without a promotion that waits does no harm: it is removed when it is found.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from promoter.aws.dynamodb import keys
 from promoter.aws.dynamodb.expressions import Values
 from promoter.aws.dynamodb.table import Item, Table, asking
+from promoter.domain.clock import utc_now
 from promoter.domain.errors import LedgerError
 from promoter.domain.model import Repository
 from promoter.domain.records import WakeUp
@@ -27,8 +28,9 @@ OTHERS = 8
 class DynamoWakeUps:
     """Wake-ups in one table, which others may share: every key begins with `wake-up#`."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, *, now: Callable[[], datetime] = utc_now) -> None:
         self._table = table
+        self._now = now
 
     def add(
         self, repository: Repository, promotion_id: str, image_digests: Sequence[str], until: datetime
@@ -42,8 +44,8 @@ class DynamoWakeUps:
             WakeUp(repository, digest, promotion_id, _others(number, digests))
             for number, digest in enumerate(digests)
         ]
-        now = datetime.now(UTC).timestamp()
-        standing = {item["pk"]["S"] for item in self._read(wake_ups) if keys.number(item, "expires") > now}
+        now = int(self._now().timestamp())  # in whole seconds, as they expire
+        standing = {item["pk"]["S"] for item in self._read(wake_ups) if keys.number(item, "expires") >= now}
         missing = [wake_up for wake_up in wake_ups if self._key(wake_up)["pk"]["S"] not in standing]
         self._write([self._item(wake_up, until) for wake_up in missing])
         return bool(missing)
