@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from promoter import telemetry, wiring
 from promoter.domain import waiting
 from promoter.domain.answers import Answer, Waiting
-from promoter.domain.errors import Frozen
+from promoter.domain.errors import Frozen, LedgerError
 from promoter.domain.model import Promotion
 from promoter.entrypoints.due import FIRST_PAUSE, LONGEST_PAUSE, Due, messages
 from promoter.promotion.promote import promote
@@ -65,14 +65,27 @@ def come_back(answer: Answer, pause: int) -> None:
 
 
 def try_frozen_soon() -> None:
-    """Have promotions that wait for the end of a freeze tried as soon as every environment knows the freezes."""
-    frozen, token = list[str](), None
+    """Have promotions that wait for the end of a freeze tried as soon as every environment knows the freezes.
+
+    If the ledger cannot be asked for all of them, `reconcile` tries the others.
+    """
+    frozen = list[str]()
+    try:
+        for promotion_id in _frozen():
+            frozen.append(promotion_id)
+    except LedgerError as error:
+        telemetry.logger.warning("waiting promotions do not come back soon", cause=error.detail)
+    _try_soon(frozen, FIRST_PAUSE, seconds=FREEZES_KNOWN)
+
+
+def _frozen() -> Iterator[str]:
+    """Yield the promotions that wait for the end of a freeze."""
+    token: str | None = None
     while True:
         page = wiring.history().waiting(limit=100, next_token=token)
-        frozen += [each.promotion_id for each in page.entries if Frozen.code in each.waiting_for]
+        yield from (each.promotion_id for each in page.entries if Frozen.code in each.waiting_for)
         if (token := page.next_token) is None:
-            break
-    _try_soon(frozen, FIRST_PAUSE, seconds=FREEZES_KNOWN)
+            return
 
 
 def _try_soon(promotion_ids: Sequence[str], pause: int, *, seconds: int) -> None:
