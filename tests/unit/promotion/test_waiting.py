@@ -322,6 +322,16 @@ def test_one_whose_time_ends_while_it_is_judged_moves_nothing(world: World) -> N
     assert world.ledger.outcomes() == ["REFUSED"]
 
 
+def test_one_whose_time_ends_while_it_is_accepted_is_run_once(world: World) -> None:
+    """A repeat runs again what has waited in vain, but a request is no repeat of itself."""
+    world.facts = SlowImageFacts(pushes={NEW.digest: NOW}, takes=lambda: world._pause(5))
+
+    answer = world.ask(wait=Wait(world.now + timedelta(seconds=1)))
+
+    assert code_of(answer) == "expired"
+    assert world.ledger.outcomes() == ["REFUSED"]
+
+
 def test_a_cancelled_one_moves_nothing(world: World) -> None:
     """However late its event comes. To repeat it is not an error."""
     world.ask()
