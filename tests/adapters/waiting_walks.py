@@ -103,7 +103,7 @@ class WaitingWalk:
         """Take so many steps. Raises AssertionError where something does not hold after one."""
         actions = {
             self.asks: 22, self.asks_at_once: 5, self.events: 10, self.repeats: 10, self.scan_ends: 14,
-            self.is_tried: 10, self.cancels: 6, self.rolls_back: 8, self.somebody_pushes: 2,
+            self.is_tried: 10, self.cancels: 6, self.rolls_back: 8, self.somebody_pushes: 5,
             self.registry_fails: 4, self.registry_recovers: 4, self.freezes: 5, self.time_passes: 8,
             self.reconciles: 6,
         }  # fmt: skip
@@ -155,7 +155,7 @@ class WaitingWalk:
         self.send(self.request(self.dice.choice(["gated", "open"])))
 
     def request(self, rule: str) -> Promotion:
-        name, source = uuid.uuid4().hex, Source(ImageId(self.dice.choice([*IMAGES, "latest"])))
+        name, source = uuid.uuid4().hex, Source(ImageId(self.dice.choice([*IMAGES, "latest", "latest"])))
         tags = self.dice.choice([TAGS, TAGS[:2], *([tag] for tag in TAGS)])
         asked = {"asked_at": self.at.kept.clock(), "rule": rule, "fingerprint": name}
         return Promotion(name, Trigger.REQUEST, self.at.place, source, tuple(tags), **asked)
@@ -219,7 +219,7 @@ class WaitingWalk:
         self.send(promotion)
 
     def somebody_pushes(self) -> None:
-        tag = self.dice.choice([*TAGS, "latest"])
+        tag = self.dice.choice([*TAGS, *["latest"] * 5])
         image = self.dice.choice(list(IMAGES.values()))
         if self.at.registry.tags.get(tag) != image:
             self.at.registry.tags[tag] = image
