@@ -22,9 +22,11 @@ from promoter.aws.dynamodb.heads import DynamoHeads
 from promoter.aws.dynamodb.history import DynamoHistory
 from promoter.aws.dynamodb.ledger import DynamoLedger
 from promoter.aws.dynamodb.table import Table
+from promoter.aws.dynamodb.waiting import DynamoWaitingPromotions
+from promoter.aws.dynamodb.wake_ups import DynamoWakeUps
 from promoter.aws.ecr.image_facts import EcrImageFacts
 from promoter.aws.ecr.registry import EcrRegistry
-from promoter.domain.answers import NotPromoted
+from promoter.domain.answers import NotPromoted, Waiting
 from promoter.domain.manifest import OCI_MANIFEST
 from promoter.domain.model import ImageId, Promoted, Promotion, Repository, Source, Trigger
 from promoter.domain.policy import Policy, load
@@ -69,6 +71,8 @@ class Lab:
             heads=DynamoHeads(table),
             history=DynamoHistory(table),
             freezes=DynamoFreezes(table),
+            waiting=DynamoWaitingPromotions(table),
+            wake_ups=DynamoWakeUps(table),
             patience=timedelta(seconds=10),
         )
 
@@ -175,7 +179,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def carry_out(promotion: Promotion, dependencies: Dependencies) -> Promoted:
     """Carry out a promotion. Raises the error of one that was refused or failed: that is not what is measured."""
-    answer = promote(promotion, dependencies)
-    if isinstance(answer, NotPromoted):
-        raise answer.error
-    return answer
+    match promote(promotion, dependencies):
+        case NotPromoted(error):
+            raise error
+        case Waiting(record):
+            raise ValueError(f"it waits for {record.waiting_for}")
+        case promoted:
+            return promoted

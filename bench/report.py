@@ -99,7 +99,7 @@ WHY_ABOVE = """Figures that may be above their budgets, and why:
   same time here, so four calls take at least 2.0 times as long as two. The share of the ledger falls with the number of tags.
 - **Bytes to the server.** The ledger's two transactions take about 3,000 ([what they hold](ledger.md#what-a-promotion-sends)), and ECR's two
   calls the rest.
-- **Cold, by an event.** A cold start adds a second client (DynamoDB, whose model boto3 parses), five more calls (deferred promotions,
+- **Cold, by an event.** A cold start adds a second client (DynamoDB, whose model boto3 parses), five more calls (wake-ups,
   findings, freezes, two transactions), Powertools' logger and metrics, and our own modules. The import tree below has the time of each.
   Using botocore without boto3 took about 50 ms less in a trial. boto3 stays for now, because it is the SDK's public interface.
 - **Cold, by a call.** The same, and Powertools' routing and msgspec."""
@@ -176,7 +176,7 @@ def cold_section(results: Cold) -> str:
     imports = [[f"`{name}`", f"{cost:.1f}"] for name, cost in results.imports]
     return (
         "## Cold\n\nThe time from the start of a fresh, isolated interpreter to the end of its first promotion. The asset and the SDK are "
-        "compiled. An event makes two calls of ECR, one for findings, and four of the table: deferred promotions, freezes, two transactions.\n\n"
+        "compiled. An event makes two calls of ECR, one for findings, and four of the table: wake-ups, freezes, two transactions.\n\n"
         + table(["first promotion", "wall, ms", "CPU, ms", "times the baseline"], rows)
         + "\n\nImports of the event path; the time of a module includes what it imports first:\n\n"
         + table(["module", "ms"], imports)

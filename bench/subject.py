@@ -35,6 +35,9 @@ PLATFORMS = [
 ]
 
 
+NOTHING: Mapping[str, int] = {}
+
+
 class NoLedger(DynamoLedger):
     """A ledger that records nothing, to measure a promotion without one."""
 
@@ -51,6 +54,7 @@ class NoLedger(DynamoLedger):
         seen: Mapping[str, str | None],  # noqa: ARG002 - the port's signature
         versions: Mapping[str, int],  # noqa: ARG002
         after: Record | None = None,  # noqa: ARG002
+        exact: Mapping[str, int] = NOTHING,  # noqa: ARG002
     ) -> Lease:
         """Grant every lease."""
         return Lease("", record, datetime.now(UTC) + timedelta(minutes=1))

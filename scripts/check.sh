@@ -2,7 +2,7 @@
 # Runs the checks that are named, `lint` and `tests`, up to the first that fails; run by make.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-# Compiled modules are kept: otherwise each of the hundreds of processes compiles what it imports again.
+# Compiled modules are kept: otherwise each of the many processes compiles what it imports again.
 unset PYTHONDONTWRITEBYTECODE
 SECONDS=0
 code=(app.py bench cli infra lambda local scripts tests)

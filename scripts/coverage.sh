@@ -3,7 +3,7 @@
 # What Lambda functions run on the local AWS is not measured: they start with an environment of their own.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-# Compiled modules are kept: otherwise each of the hundreds of processes compiles what it imports again.
+# Compiled modules are kept: otherwise each of the many processes compiles what it imports again.
 unset PYTHONDONTWRITEBYTECODE
 export COVERAGE_FILE="$PWD/.coverage/data"
 rm -rf .coverage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Protocol
@@ -46,11 +46,11 @@ def follow(
     ends = None if timeout is None else clock.now() + timeout
     next_pause = FIRST_PAUSE
     try:
-        with stopped_by_signals(), display(settings) as shown:
+        with stopped_by_signals() as was_stopped, display(settings) as shown:
             while seen.get("outcome") not in ENDED:
                 shown.update(told(seen))
                 rest = LONGEST_PAUSE if ends is None else ends - clock.now()
-                if rest <= 0:
+                if rest <= 0 or was_stopped():  # what a destructor raises is lost, also an interruption
                     raise StillWaiting(how_to_go_on(seen, promotion_id), document=seen)
                 clock.sleep(min(next_pause, rest))
                 next_pause = min(next_pause * GROWTH, LONGEST_PAUSE)
@@ -127,18 +127,20 @@ class Live:
 
 
 @contextmanager
-def stopped_by_signals() -> Iterator[None]:
-    """Let the signals with which CI systems end a job do what Ctrl-C does, however often they come.
+def stopped_by_signals() -> Iterator[Callable[[], bool]]:
+    """Let the signals with which CI systems end a job do what Ctrl-C does; yield what says whether one has come.
 
     A signal that is ignored when the program starts stays ignored, as is the custom of Unix. Shells start jobs in
     the background so for SIGINT, and Jenkins starts all steps in the background. SIGTERM ends the command there.
     """
-    is_following, was_stopped = True, False
+    was_stopped = False
 
     def stop(_: int, __: FrameType | None) -> None:
+        # Only once: a CI system sends the signal to each process, and uvx passes it on. The second one must not
+        # interrupt the command while it says how to go on.
         nonlocal was_stopped
-        was_stopped = True
-        if is_following:
+        if not was_stopped:
+            was_stopped = True
             raise KeyboardInterrupt
 
     before = {number: signal.getsignal(number) for number in STOPS}
@@ -146,10 +148,7 @@ def stopped_by_signals() -> Iterator[None]:
     try:
         for number in heard:
             signal.signal(number, stop)
-        yield
+        yield lambda: was_stopped
     finally:
-        is_following = False
-        # A signal can come twice: a CI system sends it to each process, and uvx passes it on. The second one must
-        # not end the command before it has said how to go on.
         for number in heard:
             signal.signal(number, signal.SIG_IGN if was_stopped else before[number])

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from re import _parser  # the parser of re.compile
+from re import _parser  # type: ignore[attr-defined,unused-ignore]  # the parser of re.compile
 from typing import Any
 
 from infra.policy.positions import Positions, TooLargeError, positions

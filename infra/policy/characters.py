@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterator, Sequence
-from re import IGNORECASE, _constants  # the names of re's own parser
+from re import IGNORECASE, _constants  # type: ignore[attr-defined,unused-ignore]  # the names of re's own parser
 from typing import Any
 
 OTHER = "\U0010ffff"  # represents every character that neither a tag nor the pattern has

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from re import _constants  # the names of re's own parser
+from re import _constants  # type: ignore[attr-defined,unused-ignore]  # the names of re's own parser
 from typing import Any, Literal
 
 from infra.policy.characters import kinds

@@ -107,9 +107,9 @@ def serve_event(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]
         return ignored(served)
     if any(served.left):
         logger.info("handed on", left=sum(map(len, served.left)), failed=sum(map(len, served.failed)))
-        wiring.event_queue().add(image_events.rest_of(image_event, served.left, region=settings.region))
+        wiring.event_queue().add(image_events.rest_of(served.event, served.left, region=settings.region))
         wiring.event_queue().add(
-            image_events.rest_of(image_event, served.failed, region=settings.region), later=True
+            image_events.rest_of(served.event, served.failed, region=settings.region), later=True
         )
     elif served.error:
         raise served.error

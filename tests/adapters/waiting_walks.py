@@ -11,7 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from local.aws import LocalAws
+from promoter.aws.dynamodb import keys
 from promoter.aws.dynamodb.freezes import DynamoFreezes
 from promoter.aws.dynamodb.history import DynamoHistory
 from promoter.domain import documents, rollback
@@ -306,6 +309,8 @@ def walk(local_aws: LocalAws, number: int, *, steps: int) -> None:
     """Take a walk in a table of its own. Raises AssertionError, with the number, where something does not hold."""
     kept = Kept(local_aws, new_table(local_aws), Clock(datetime.now(UTC)))
     try:
-        WaitingWalk(Stage(kept), number).take(steps)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(keys, "SHARDS", 2)  # little waits here, and reconcile reads each listing of what waits
+            WaitingWalk(Stage(kept), number).take(steps)
     except AssertionError as error:
         raise AssertionError(f"waiting walk {number} of {steps} steps: {error}") from error

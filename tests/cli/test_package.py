@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -17,10 +18,24 @@ PROJECT = Path(__file__).parents[2]
 SETTINGS = tomllib.loads((PROJECT / "pyproject.toml").read_text())
 
 
+SECRETS = (".env", "credentials", "notes.txt", "commands/.envrc")
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with wheel and sdist, built without a network: what builds them is pinned and installed."""
-    folder = tmp_path_factory.mktemp("dist")
+    """The folder with wheel and sdist, built without a network: what builds them is pinned and installed.
+
+    They are built from a copy of the project in which somebody has left files with secrets.
+    """
+    folder, copy = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("copy")
+    for name in ("CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", ".gitignore"):
+        shutil.copy(PROJECT / name, copy)
+    shutil.copytree(PROJECT / "cli", copy / "cli")
+    for name in ("lambda", "infra", "tests"):
+        (copy / name).mkdir()
+        (copy / name / "code.py").touch()
+    for name in SECRETS:
+        (copy / "cli" / "ecr_promoter" / name).write_text("secret")
     line = [
         str(Path(sys.executable).with_name("uv")),
         "build",
@@ -30,8 +45,17 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--python",
         sys.executable,
     ]
-    subprocess.run([*line, "--out-dir", str(folder), str(PROJECT)], check=True)
+    subprocess.run([*line, "--out-dir", str(folder), str(copy)], check=True)
     return folder
+
+
+def test_files_that_somebody_left_are_in_neither(built: Path) -> None:
+    """A file .env among the sources would be published."""
+    (wheel,), (sdist,) = built.glob("*.whl"), built.glob("*.tar.gz")
+    with zipfile.ZipFile(wheel) as in_wheel, tarfile.open(sdist) as in_sdist:
+        names = [*in_wheel.namelist(), *in_sdist.getnames()]
+
+    assert not [name for name in names if name.endswith(SECRETS)]
 
 
 def test_the_wheel_has_the_command_line_only(built: Path) -> None:

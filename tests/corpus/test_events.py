@@ -24,6 +24,7 @@ IGNORED = {
     "ecr-image-action.delete.json": "action-type is DELETE",
     "ecr-image-action.archive.json": "action-type is UPDATE_STORAGE_CLASS",
     "ecr-image-action.restore.json": "action-type is UPDATE_STORAGE_CLASS",
+    "ecr-referrer-action.restore.json": "action-type is UPDATE_STORAGE_CLASS",
 }
 READ = {
     "inspector2-scan.ecr.zero.json": ("inspector2", "ubuntu22"),

@@ -24,7 +24,8 @@ def accepted(stack: Stack, image: Image, image_tag: str) -> str:
 def ended(stack: Stack, promotion_id: str) -> dict[str, Any]:
     """Wait until a promotion has ended; return its record."""
     return eventually(
-        lambda: stack.call("GET", f"/promotions/{promotion_id}")[1], lambda record: record["outcome"] != "WAITING"
+        lambda: stack.call("GET", f"/promotions/{promotion_id}")[1],
+        lambda record: record.get("outcome") not in (None, "WAITING"),
     )
 
 

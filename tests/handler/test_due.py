@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from promoter import handler
 from promoter.domain.errors import LedgerError, RegistryError
 from promoter.domain.findings import Scan
 from promoter.domain.model import Outcome
 from promoter.entrypoints import due
 from promoter.entrypoints.due import Due
-from tests.handler.conftest import EVENTS_QUEUE, TRIES, Sqs
+from tests.handler.conftest import EVENTS_QUEUE, TRIES, Context, Sqs
 from tests.handler.test_events import IMAGE, enhanced, pushed
 from tests.handler.test_queue import queued
 from tests.support.ledgers import InMemoryLedger, InMemoryWaiting
@@ -58,7 +59,8 @@ def test_a_failure_after_a_tag_was_put_waits_with_what_it_has_put(
         ("staging-7", "PLANNED"),
     ]
     assert registry.tags["staging"] == IMAGE
-    assert ledger.held == ledger.leases == {}
+    assert ledger.held == {}
+    assert ledger.leases == {}
     assert ledger.announced == []
 
 
@@ -68,7 +70,7 @@ def test_it_comes_back_and_does_the_rest(
     """From the queue of events, as a message of its own; it is announced and counted once, with all its tags."""
     registry.failure = None
     (message,) = sqs.sent
-    assert (message["QueueUrl"], messages(sqs)) == (EVENTS_QUEUE, [(3, Due(failed, 3))])
+    assert (message["QueueUrl"], messages(sqs)) == (EVENTS_QUEUE, [(3, Due((failed,), 3))])
 
     answer = invoke(queued(message["MessageBody"]))
 
@@ -85,7 +87,7 @@ def test_it_comes_back_less_and_less_often_and_at_last_no_more(failed: str, invo
     for message in sqs.sent:  # it grows meanwhile
         invoke(queued(message["MessageBody"]))
 
-    assert messages(sqs) == [(pause, Due(failed, pause)) for pause in (3, 6, 12, 24, 48, 96, 192)]
+    assert messages(sqs) == [(pause, Due((failed,), pause)) for pause in (3, 6, 12, 24, 48, 96, 192)]
 
 
 def test_one_that_waits_for_something_else_by_now_does_not_come_back(
@@ -132,3 +134,39 @@ def test_a_message_whose_promotion_cannot_be_read_comes_again(
 
     assert [each["VisibilityTimeout"] for each in sqs.hidden] == [60]
     assert invoke(queued(body, receives=TRIES)) == {"outcome": "FAILED"}
+
+
+class Busy(Context):
+    """An invocation that has time for one promotion only."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 0
+
+
+def test_an_invocation_leaves_what_it_has_no_time_for_to_the_next(
+    failed: str, registry: FailingRegistry, ledger: InMemoryLedger, sqs: Sqs
+) -> None:
+    """Promotions that are due come many at a time when a freeze is lifted: each call tries one at least."""
+    registry.failure = None
+    sqs.sent.clear()
+    (body,) = due.messages(["p-gone", "p-gone-too", failed], 3)
+
+    bodies = [body]
+    for each in bodies:  # it grows meanwhile
+        handler.lambda_handler(queued(each), Busy())  # type: ignore[arg-type]
+        bodies += [message["MessageBody"] for message in sqs.sent]
+        sqs.sent.clear()
+
+    assert len(bodies) == 3
+    assert ledger.records[failed].outcome is Outcome.PROMOTED
+
+
+def test_a_message_of_many_promotions_fits_into_a_queue() -> None:
+    """However many wait for the same freeze."""
+    names = [f"{number:036}" for number in range(2_500)]
+
+    bodies = list(due.messages(names, 3))
+
+    assert all(len(body.encode()) < 256 * 1024 for body in bodies)
+    found = [due.read(json.loads(body)) for body in bodies]
+    assert [name for each in found if each for name in each.promotion_ids] == names

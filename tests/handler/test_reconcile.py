@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 
 from promoter import handler, wiring
-from promoter.domain.errors import LedgerError
+from promoter.domain.errors import LedgerError, RegistryError
+from promoter.domain.findings import Scan
 from promoter.domain.model import Repository
 from promoter.domain.records import Head
 from promoter.promotion.reconcile import Reconciler
 from tests.handler.conftest import Context, http_event
+from tests.handler.test_events import IMAGE, pushed
 from tests.support.ledgers import InMemoryLedger, InMemoryRuns
 from tests.support.policies import ACCOUNT
-from tests.support.registries import InMemoryRegistry, manifest
+from tests.support.registries import FailingRegistry, InMemoryRegistry, KnownImageFacts, manifest
 
 Invoke = Callable[[dict[str, Any]], dict[str, Any]]
 Logs = Callable[[], list[dict[str, Any]]]
@@ -47,7 +49,15 @@ def request(caller: str = OPERATOR) -> dict[str, Any]:
 def metrics(logs: Logs) -> dict[str, Any]:
     """Return the metrics of all runs by name, and the trigger of the runs."""
     lines = [line for line in logs() if "_aws" in line]
-    names = ("StaleIntents", "Drift", "ReconcileFailures", "LongestDriftCheckInterval", "ReconcileRuns", "trigger")
+    names = (
+        "StaleIntents",
+        "Drift",
+        "ReconcileFailures",
+        "LongestDriftCheckInterval",
+        "LongestWait",
+        "ReconcileRuns",
+        "trigger",
+    )
     return {name: line[name] for line in lines for name in names if name in line}
 
 
@@ -66,6 +76,60 @@ def test_the_schedule_runs_it(
     assert found["LongestDriftCheckInterval"][0] == pytest.approx(0, abs=5)
     assert (found["ReconcileRuns"], found["trigger"]) == ([1], "schedule")
     assert runs.run is None
+
+
+@pytest.fixture
+def waits(
+    invoke: Invoke, registry: InMemoryRegistry, image_facts: KnownImageFacts, ledger: InMemoryLedger
+) -> list[datetime]:
+    """Let the promotion of a push wait for its scan; return the time, which the test may change."""
+    time = [datetime.now(UTC)]
+    ledger.clock = lambda: time[0]
+    registry.tags["build-7"] = IMAGE
+    image_facts.pushes[IMAGE.digest] = time[0]
+    asked = pushed() | {"time": time[0].isoformat()}
+    assert [each["outcome"] for each in invoke(asked)["promotions"]] == ["WAITING"]
+    return time
+
+
+def test_it_tries_what_waits_and_says_how_long_the_oldest_has_waited(
+    waits: list[datetime], reconcile: Invoke, image_facts: KnownImageFacts, logs: Logs
+) -> None:
+    """In the log and as a metric, which has an alarm; when nothing waits any longer, it is zero again."""
+    waits[0] += timedelta(minutes=20)
+    answer = reconcile(request())
+    waiting = logs()
+    waits[0] += timedelta(minutes=20)
+    image_facts.scans[IMAGE.digest] = Scan("ACTIVE")
+
+    assert (json.loads(answer["body"])["waiting"], reconcile(SCHEDULE)["finished"]) == (1, 1)
+
+    ended = logs()
+    assert metrics(lambda: waiting)["LongestWait"] == [1200]
+    assert [each["longest_wait"] for each in waiting if each.get("message") == "reconciled"] == [1200]
+    assert metrics(lambda: ended)["LongestWait"] == [0]
+    assert [each["outcome"] for each in ended if "Promotions" in each] == ["PROMOTED"]
+
+
+def test_what_fails_in_a_run_waits_on_without_the_queue_of_events(
+    waits: list[datetime],
+    reconcile: Invoke,
+    image_facts: KnownImageFacts,
+    ledger: InMemoryLedger,
+    logs: Logs,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The reconciler has no right to send to it: the next run tries again. It is a failure of this one."""
+    waits[0] += timedelta(minutes=20)
+    image_facts.scans[IMAGE.digest] = Scan("ACTIVE")
+    broken = FailingRegistry({"build-7": IMAGE}, failing_tag="staging", failure=RegistryError("AccessDenied"))
+    monkeypatch.setattr(wiring, "registry", lambda: broken)
+
+    assert reconcile(SCHEDULE) == {"settled": 0, "finished": 0, "drifted": 0}
+
+    (record,) = ledger.records.values()
+    assert (record.outcome, record.waiting_for) == ("WAITING", ("registry_error",))
+    assert metrics(logs)["ReconcileFailures"] == [1]
 
 
 def test_an_operator_runs_it(reconcile: Invoke, runs: InMemoryRuns, logs: Logs) -> None:

@@ -21,8 +21,9 @@ from promoter.entrypoints import image_events, service
 from promoter.entrypoints.image_events import Rest
 from tests.handler.conftest import EVENTS_QUEUE, FAILED_QUEUE, REGION, TRIES, Context
 from tests.handler.test_events import IMAGE, basic, enhanced, pushed
+from tests.handler.test_waiting_for_signatures import referred, referrer
 from tests.support.ledgers import InMemoryLedger, InMemoryWakeUps
-from tests.support.policies import ACCOUNT
+from tests.support.policies import ACCOUNT, gate, policy, rule
 from tests.support.registries import InMemoryRegistry, KnownImageFacts
 
 TAGS = [f"build-{number}" for number in range(300)]
@@ -170,6 +171,31 @@ def test_three_hundred_that_wait_for_one_scan_are_woken_one_by_one(
     assert wake_ups.found == {}
     assert set(ledger.records) == set(waiting)
     assert ledger.outcomes() == ["PROMOTED"] * 300
+    assert set(deliveries.tries.values()) == {1}
+
+
+def test_what_is_left_of_a_signature_is_still_woken(
+    invoke: Invoke,
+    deliveries: Deliveries,
+    registry: InMemoryRegistry,
+    image_facts: KnownImageFacts,
+    wake_ups: InMemoryWakeUps,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The event of a referrer does not name the image that it refers to; what is left of it does."""
+    signed = rule(name="s", on="scan", to=["staging-{n}"], gate=gate(signed=True), **{"from": r"build-(?P<n>\d+)"})
+    monkeypatch.setattr(wiring, "policy", lambda: policy(signed))
+    registry.tags |= dict.fromkeys(TAGS[:60], IMAGE)
+    for tag in TAGS[:60]:
+        invoke(pushed(**{"image-tag": tag}) | {"id": tag})
+    signature = referrer(IMAGE)
+    registry.untagged.append(signature)
+    image_facts.signatures.add(IMAGE.digest)
+
+    deliveries.run(referred(signature))
+
+    assert len(targets(registry)) == 60
+    assert wake_ups.found == {}
     assert set(deliveries.tries.values()) == {1}
 
 

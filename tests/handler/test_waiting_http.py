@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,8 +16,8 @@ from promoter.domain.listing import Filter, Page
 from promoter.domain.model import ImageId, Outcome, TagMove, Trigger
 from promoter.domain.records import Record
 from promoter.domain.rule import Freeze
-from promoter.entrypoints import service
-from tests.handler.conftest import CALLER, http_event
+from promoter.entrypoints import due, service
+from tests.handler.conftest import CALLER, Sqs, http_event
 from tests.support.ledgers import InMemoryLedger
 from tests.support.policies import ACCOUNT
 from tests.support.registries import REPOSITORY, InMemoryRegistry, manifest
@@ -229,13 +230,14 @@ def test_what_has_waited_for_as_long_as_it_may_has_ended(call: Call, ledger: InM
 class Listed:
     """A history that remembers what it was asked for."""
 
-    def __init__(self, entry: HistoryEntry) -> None:
+    def __init__(self, entry: HistoryEntry, *tokens: str | None) -> None:
         self.entry = entry
+        self.tokens = list(tokens)
         self.asked: dict[str, Any] = {}
 
     def waiting(self, **asked: Any) -> Page[HistoryEntry]:
         self.asked = asked
-        return Page((self.entry,), "t-2")
+        return Page((self.entry,), self.tokens.pop(0))
 
 
 @pytest.mark.parametrize(
@@ -252,7 +254,7 @@ def test_what_waits_is_listed(
 ) -> None:
     """Of all repositories, or of one; with for what and how long it waits."""
     promotion_id = call("POST", "/promotions", WAIT)[1]["promotionId"]
-    history = Listed(entry_of(ledger.records[promotion_id]))
+    history = Listed(entry_of(ledger.records[promotion_id]), "t-2")
     monkeypatch.setattr(wiring, "history", lambda: history)
 
     status, page = call("GET", "/promotions", query={"outcome": "WAITING", "imageTag": "v1"} | parameters)
@@ -276,3 +278,28 @@ def test_a_list_of_what_ended_needs_a_repository(call: Call) -> None:
     status, problem = call("GET", "/promotions", query={"outcome": "REFUSED"})
 
     assert (status, problem["code"], problem["field"]) == (400, "invalid_request", "repositoryName")
+
+
+class Lifted:
+    """Freezes of which one is lifted."""
+
+    def lift(self, scope: Freeze) -> bool:
+        """Lift it."""
+        return True
+
+
+def test_lifting_a_freeze_has_what_waited_for_it_tried(
+    call: Call, ledger: InMemoryLedger, sqs: Sqs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a moment, when every environment of the function knows that the freeze is lifted."""
+    _, waits = call("POST", "/promotions", WAIT)
+    history = Listed(entry_of(ledger.records[waits["promotionId"]]), "t-2", None)
+    monkeypatch.setattr(wiring, "history", lambda: history)
+    monkeypatch.setattr(wiring, "freezes", Lifted)
+
+    assert call("DELETE", "/freeze", caller=OPERATOR, query={"repositories": "*"})[0] == 200
+
+    (message,) = sqs.sent
+    waited = (waits["promotionId"],) * 2  # once a page
+    assert due.read(json.loads(message["MessageBody"])) == due.Due(waited, due.FIRST_PAUSE)
+    assert message["DelaySeconds"] > 5

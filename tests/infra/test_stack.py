@@ -31,6 +31,7 @@ def test_every_route_needs_a_signature(template: Template) -> None:
         "POST /promotions",
         "GET /promotions",
         "GET /promotions/{promotionId}",
+        "DELETE /promotions/{promotionId}",
         "POST /promotions/{promotionId}/rollback",
         "POST /rollback",
         "GET /heads",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from re import _constants, _parser
+from re import _constants, _parser  # type: ignore[attr-defined,unused-ignore]
 from typing import Any
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from promoter.aws.dynamodb.wake_ups import OTHERS
-from promoter.domain import documents
+from promoter.domain import documents, waiting
 from promoter.domain.errors import IdempotencyConflict, LedgerError, PromotionNotFound
 from promoter.domain.history import HistoryEntry, accepted, entry_of
 from promoter.domain.leasing import (
@@ -179,6 +179,8 @@ class InMemoryLedger:
                 if record.undoes:
                     back.add(record.undone[move.image_tag])
         self._end(record)
+        if record.outcome is Outcome.WAITING:
+            self.tries[record.promotion_id] = waiting.next_try(record, self.clock())
         return None
 
     def release(self, repository: Repository, image_tags: Sequence[str], promotion_id: str) -> None:

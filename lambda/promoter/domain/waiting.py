@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from promoter.domain.errors import Expired, Frozen, PromoterError, ScanPending, Superseded, TagBusy, Throttled
+from promoter.domain.errors import Expired, Frozen, PromoterError, Superseded, TagBusy, Throttled
 from promoter.domain.gate import PENDING
 from promoter.domain.model import Outcome, Reason, Trigger
 from promoter.domain.records import Record
@@ -29,29 +29,37 @@ CERTAIN = frozenset({Frozen.code, "soaking"})
 """What is certain to pass, even if that takes long."""
 
 
-def passes(error: PromoterError) -> bool:
-    """Say whether a request may be accepted with this in its way: it passes with time."""
-    return isinstance(error, ScanPending | Frozen | TagBusy | Throttled)
-
-
 def reasons_of(errors: Iterable[PromoterError]) -> tuple[Reason, ...]:
     """Return the reasons to wait; an error without any is one itself."""
     return tuple(reason for error in errors for reason in error.reasons or (Reason(error.code, error.detail),))
 
 
 def awaited(record: Record) -> tuple[str, ...]:
-    """Return the images whose events wake a promotion: of pending scans; its own where it is unsigned."""
-    digests = [
-        reason.image_digest if reason.code == PENDING else record.image_digest
-        for reason in record.reasons
-        if reason.code in {PENDING, "unsigned"}
-    ]
-    return tuple(dict.fromkeys(digest for digest in digests if digest))
+    """Return the images whose events wake a promotion."""
+    return awaited_scans(record) + awaited_signature(record)
+
+
+def awaited_scans(record: Record) -> tuple[str, ...]:
+    """Return the images whose scans are pending. They know of each other: only the last has to wake it."""
+    pending = [reason.image_digest for reason in record.reasons if reason.code == PENDING]
+    return tuple(dict.fromkeys(digest for digest in pending if digest))
+
+
+def awaited_signature(record: Record) -> tuple[str, ...]:
+    """Return the image whose signature is awaited, unless its scan is too: then both wake it already."""
+    own, unsigned = record.image_digest, any(reason.code == "unsigned" for reason in record.reasons)
+    return (own,) if own and unsigned and own not in awaited_scans(record) else ()
 
 
 def is_certain(record: Record) -> bool:
     """Say whether all that a promotion waits for is certain to pass."""
     return set(record.waiting_for) <= CERTAIN
+
+
+def longer(record: Record, now: datetime) -> datetime | None:
+    """Return until when a promotion by event waits instead: what is certain to pass is waited for."""
+    is_late = record.wait is not None and record.wait.until - now < LONGEST / 2
+    return now + LONGEST if is_late and record.trigger is Trigger.SCAN and is_certain(record) else None
 
 
 def passes_within_seconds(record: Record) -> bool:

@@ -16,6 +16,7 @@ from promoter.domain.records import WakeUp
 from promoter.entrypoints import image_events, service
 from promoter.entrypoints.due import FIRST_PAUSE
 from promoter.entrypoints.image_events import Ignored, ImageEvent, Rest
+from promoter.promotion.recovery import read_or_missing
 
 Task = WakeUp | list[Promotion]
 """What is carried out or left as a whole: a promotion that waits, or the promotions of one source."""
@@ -28,9 +29,10 @@ NOTHING = Rest()
 class Served:
     """How an event was served: its answers, what there was no time for, and what has to be tried again.
 
-    `error` is the first error of what failed.
+    `event` is the event with the image that it wakes. `error` is the first error of what failed.
     """
 
+    event: ImageEvent
     answers: list[tuple[Promotion, Answer]] = field(default_factory=list)
     left: Rest = NOTHING
     failed: Rest = NOTHING
@@ -47,12 +49,14 @@ def serve(event: ImageEvent, in_time: Callable[[], bool]) -> Served | Ignored:
 
     The first task is carried out in any case, so that every call leaves fewer.
     """
+    if event.is_referrer:
+        event = event._replace(wakes=subject(event))
     wake_ups = woken_by(event)
     promotions = image_events.promotions(event, wiring.policy())
     if isinstance(promotions, Ignored) and not wake_ups:
         return promotions
     own = () if isinstance(promotions, Ignored) else promotions
-    served = Served()
+    served = Served(event)
     tasks: list[Task] = [*wake_ups, *_by_source(own)]
     for number, task in enumerate(tasks):
         if number and not in_time():
@@ -68,18 +72,17 @@ def serve(event: ImageEvent, in_time: Callable[[], bool]) -> Served | Ignored:
 
 def woken_by(event: ImageEvent) -> Sequence[WakeUp]:
     """Return what the event wakes."""
-    woken = subject(event) if event.is_referrer else event.wakes
-    if woken is None:
+    if event.wakes is None:
         return ()
     if event.rest is not None:
-        return [WakeUp(event.repository, woken, promotion_id) for promotion_id in event.rest.promotion_ids]
-    return wiring.dependencies().wake_ups.of(event.repository, woken)
+        return [WakeUp(event.repository, event.wakes, promotion_id) for promotion_id in event.rest.promotion_ids]
+    return wiring.dependencies().wake_ups.of(event.repository, event.wakes)
 
 
 def subject(event: ImageEvent) -> str | None:
     """Return the image that a referrer says it refers to; None: it is gone, or refers to nothing."""
     referrer = ImageId(image_digest=event.image_digest)
-    found = wiring.dependencies().registry.read(event.repository, [referrer])[referrer]
+    found = read_or_missing(wiring.dependencies(), event.repository, [referrer])[referrer]
     return subject_of(found.body) if isinstance(found, Manifest) else None
 
 

@@ -17,6 +17,7 @@ from promoter.domain.errors import (
     Superseded,
     TagBusy,
     TagChanged,
+    Throttled,
 )
 from promoter.domain.leasing import (
     Abandoned,
@@ -112,10 +113,10 @@ def _judged(
     """
     try:
         judge(plan, state, dependencies)
-    except ScanPending as pending:
-        if not plan.promotion.may_wait or plan.promotion.dry_run:
+    except (ScanPending, Throttled) as error:
+        if not _may_wait_for(error, plan.promotion):
             raise
-        return Held((frozen, pending) if frozen else (pending,), plan)
+        return Held((frozen, error) if frozen else (error,), plan)
     except TagBusy as busy:
         return Blocked(busy, state, plan)
     except TagChanged:
@@ -124,6 +125,12 @@ def _judged(
             return _again(Resumable(earlier), plan, state, dependencies)
         raise
     return Held((frozen,), plan) if frozen else None
+
+
+def _may_wait_for(error: PromoterError, promotion: Promotion) -> bool:
+    """Say whether a promotion waits for this. An event that is throttled comes again by itself."""
+    is_waited_for = promotion.wait is not None or (promotion.may_wait and isinstance(error, ScanPending))
+    return is_waited_for and not promotion.dry_run
 
 
 def _carried_out(plan: Plan, state: AttemptState, dependencies: Dependencies) -> Answer | Waits | Blocked:

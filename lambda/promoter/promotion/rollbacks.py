@@ -8,6 +8,7 @@ from promoter.domain.errors import PromotionNotFound
 from promoter.domain.model import Promotion, Repository
 from promoter.domain.records import Record
 from promoter.domain.rollback import Undo
+from promoter.domain.waiting import as_of
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.recovery import recover
 
@@ -17,7 +18,8 @@ def plan_rollback(promotion_id: str, undo: Undo, dependencies: Dependencies) -> 
 
     Raises PromotionNotFound, NotAllowed, InvalidRequest where there is nothing to take back, or TagBusy.
     """
-    return _plan(dependencies.history.promotion(promotion_id), undo, dependencies)
+    record = as_of(dependencies.history.promotion(promotion_id), dependencies.now())
+    return _plan(record, undo, dependencies)
 
 
 def plan_tag_rollback(

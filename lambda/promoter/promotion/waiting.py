@@ -39,7 +39,7 @@ def accept(promotion: Promotion, held: Held, dependencies: Dependencies) -> Answ
         record = _accepted(promotion, held, state.earlier, dependencies, is_first=number == 0)
         match _accept(promotion, record, state.earlier, dependencies):
             case Recorded() if record:
-                return _woken_by_events(record, (), dependencies)
+                return _look_again(record, dependencies)
             case Replayed(standing) | Waits(standing):
                 return replay(standing, dependencies)
             case Abandoned() as abandoned:
@@ -53,6 +53,14 @@ def accept(promotion: Promotion, held: Held, dependencies: Dependencies) -> Answ
                     return _answer(attempted)
                 held = attempted
     raise TagBusy(NOT_ACCEPTED)
+
+
+def _look_again(record: Record, dependencies: Dependencies) -> Answer:
+    """Write what wakes a promotion that was accepted. If that fails it is accepted still: `reconcile` tries it."""
+    try:
+        return _woken_by_events(record, dependencies)
+    except PromoterError:
+        return Waiting(record)
 
 
 def _accept(
@@ -125,7 +133,8 @@ def promotion_of(record: Record) -> Promotion:
     )
 
 
-def _carry_on(record: Record, dependencies: Dependencies) -> Answer:
+def _carry_on(record: Record, dependencies: Dependencies, *, is_recorded: bool = False) -> Answer:
+    """Try it. `is_recorded`: what it waits for was recorded a moment ago."""
     now = dependencies.now()
     if over := waiting.end_of(record, now):
         return _end(record, over, dependencies)
@@ -141,7 +150,7 @@ def _carry_on(record: Record, dependencies: Dependencies) -> Answer:
             return _end(record, error, dependencies)
         attempted = Held((error,))
     if isinstance(attempted, Held):
-        return _wait_on(record, attempted, dependencies)
+        return _wait_on(record, attempted, dependencies, is_recorded=is_recorded)
     return _answer(attempted)
 
 
@@ -161,25 +170,30 @@ def _answer(attempted: Attempted) -> Answer:
     return attempted
 
 
-def _wait_on(record: Record, held: Held, dependencies: Dependencies) -> Answer:
-    """Record what the promotion waits for now."""
+def _wait_on(record: Record, held: Held, dependencies: Dependencies, *, is_recorded: bool) -> Answer:
+    """Record what the promotion waits for now, unless the same is recorded already."""
     now, wait = dependencies.now(), record.wait or Wait(dependencies.now())
     waits = documents.waits(record, wait, waiting.reasons_of(held.errors))
-    if record.trigger is Trigger.SCAN and waiting.is_certain(waits):
-        waits = documents.waits(waits, wait._replace(until=now + waiting.LONGEST), waits.reasons)
+    if until := waiting.longer(waits, now):
+        waits = documents.waits(waits, wait._replace(until=until), waits.reasons)
+    if is_recorded and waits == record:
+        return Waiting(record)
     if dependencies.waiting.update(record, waits, waiting.next_try(waits, now)):
-        return _woken_by_events(waits, waiting.awaited(record), dependencies)
+        return _woken_by_events(waits, dependencies)
     standing = dependencies.history.promotion(record.promotion_id)
     return replay(standing, dependencies) if standing.outcome else NotPromoted(TagBusy(UNDER_WAY))
 
 
-def _woken_by_events(record: Record, before: tuple[str, ...], dependencies: Dependencies) -> Answer:
-    """Write what wakes the promotion. If it waits for events that it did not wait for before, try it once more."""
-    digests = waiting.awaited(record)
+def _woken_by_events(record: Record, dependencies: Dependencies) -> Answer:
+    """Write what wakes the promotion. If any of it is new, try it once more: the event may have come before."""
     until = record.wait.until if record.wait else dependencies.now()
-    new = bool(digests) and dependencies.wake_ups.add(record.repository, record.promotion_id, digests, until)
-    if new and set(digests) - set(before):
-        return _carry_on(record, dependencies)
+    new = [
+        dependencies.wake_ups.add(record.repository, record.promotion_id, digests, until)
+        for digests in (waiting.awaited_scans(record), waiting.awaited_signature(record))
+        if digests
+    ]
+    if any(new):
+        return _carry_on(record, dependencies, is_recorded=True)
     return Waiting(record)
 
 

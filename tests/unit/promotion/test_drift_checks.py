@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from promoter.domain.errors import RepositoryNotFound
-from promoter.domain.model import ImageId, Promotion, Repository
-from promoter.domain.records import DeferredPromotion, Head, Rota
+from promoter.domain import documents
+from promoter.domain.answers import Answer, NotPromoted
+from promoter.domain.errors import RepositoryNotFound, Superseded
+from promoter.domain.model import ImageId, Promotion, Reason, Repository, Wait
+from promoter.domain.records import Head, Record, Rota
+from promoter.promotion import waiting
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.reconcile import Reconciled, Reconciler
-from tests.support.answers import nobody
 from tests.support.ledgers import InMemoryLedger, dependencies, runs
 from tests.support.policies import policy, rule
-from tests.support.registries import REPOSITORY, InMemoryDeferredPromotions, InMemoryRegistry, manifest
+from tests.support.promotions import scan_of
+from tests.support.registries import REPOSITORY, InMemoryRegistry, manifest
 
 IMAGE, OTHER = manifest('{"a": 1}'), manifest('{"b": 1}')
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -72,24 +75,28 @@ def here(registry: Slow, ledger: InMemoryLedger, clock: Clock) -> Dependencies:
     return dependencies(POLICY, registry, ledger=ledger, now=clock)
 
 
-def run(
-    here: Dependencies, *, seconds: float = 1000, deferred_promotions: InMemoryDeferredPromotions | None = None
-) -> Reconciled:
-    """Run reconcile once, for so long; its deferred promotions wait for nothing, and take a second each."""
+def run(here: Dependencies, *, seconds: float = 1000) -> Reconciled:
+    """Run reconcile once, for so long; a try of a promotion that waits takes a second, and ends it."""
     end = here.now() + timedelta(seconds=seconds)
 
-    def promotions(_: DeferredPromotion) -> tuple[Promotion, ...]:
+    def resume(promotion_id: str) -> tuple[Promotion, Answer]:
         here.now.tick()  # type: ignore[attr-defined]
-        return ()
+        record, answer = here.history.promotion(promotion_id), NotPromoted(Superseded("it was moved"))
+        here.ledger.record(documents.ended(record, answer, now=here.now()), record)
+        return waiting.promotion_of(record), answer
 
     def in_time(longest: timedelta) -> bool:
         return here.now() + longest <= end
 
-    done = Reconciler(
-        here, runs(here), deferred_promotions or InMemoryDeferredPromotions(), promotions, nobody, in_time
-    ).run()
+    done = Reconciler(here, runs(here), resume, in_time).run()
     assert here.now() <= end
     return done
+
+
+def waiting_record(promotion_id: str = "p-1") -> Record:
+    """Return the record of a promotion that waits for a scan."""
+    record = replace(documents.opened(scan_of(IMAGE, "build-1")), promotion_id=promotion_id)
+    return documents.waits(record, Wait(NOW + timedelta(days=14)), [Reason("scan_pending", "it is being scanned")])
 
 
 def head_of(tag: str, *, repository: Repository = REPOSITORY, moving: bool = False) -> Head:
@@ -108,16 +115,14 @@ def put_once(ledger: InMemoryLedger, count: int) -> None:
 def test_each_kind_of_work_gets_its_share_of_the_time(
     here: Dependencies, registry: Slow, ledger: InMemoryLedger
 ) -> None:
-    """A thousand deferred promotions do not keep tags from being compared, nor the other way round."""
+    """A thousand waiting promotions do not keep tags from being compared, nor the other way round."""
     put_once(ledger, 1000)
-    deferred_promotions = InMemoryDeferredPromotions(
-        {f"sha256:{n:064}": [ImageId("v1", IMAGE.digest)] for n in range(1000)}
-    )
+    ledger.records |= {f"p-{number}": waiting_record(f"p-{number}") for number in range(1000)}
 
-    done = run(here, seconds=200, deferred_promotions=deferred_promotions)
+    done = run(here, seconds=200)
 
     assert done.finished == pytest.approx(len(registry.reads), abs=25)
-    assert set(done.unfinished) == {"deferred promotions", "heads of tags put once"}
+    assert set(done.unfinished) == {"waiting promotions", "heads of tags put once"}
 
 
 def test_time_that_one_kind_does_not_need_is_the_others(

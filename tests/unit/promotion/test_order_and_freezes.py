@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,13 +12,13 @@ import pytest
 from promoter.domain.errors import (
     Frozen,
     GateRefused,
-    ScanPending,
     Superseded,
 )
-from promoter.domain.findings import Scan
+from promoter.domain.findings import Finding, Scan
 from promoter.domain.model import ImageId, Manifest, Outcome, Repository, Source
 from promoter.domain.rule import Freeze
-from tests.support.answers import promote
+from promoter.promotion import waiting
+from tests.support.answers import held, promote
 from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import gate, policy, rule
 from tests.support.promotions import ANY_TAG, NEW, NOW, OLD, OTHER, SCANS, promotion, scan_of
@@ -28,6 +28,32 @@ from tests.support.registries import InMemoryRegistry, KnownImageFacts
 @pytest.fixture
 def registry() -> InMemoryRegistry:
     return InMemoryRegistry({"new": NEW, "other": OTHER, "prod": OLD})
+
+
+BAD = Scan("COMPLETE", (Finding("CVE-1", "CRITICAL", ("a",)),))
+
+
+@pytest.mark.parametrize(
+    ("of_newer", "ends", "image"),
+    [(Scan("COMPLETE"), ["PROMOTED", "REFUSED"], NEW), (BAD, ["REFUSED", "PROMOTED"], OLD)],
+)
+def test_of_two_builds_that_wait_the_newest_that_passes_wins(
+    of_newer: Scan, ends: list[str], image: Manifest
+) -> None:
+    """Events do not supersede each other while they wait: the newer build may be refused, and the older pass."""
+    unfinished = {OLD.digest: Scan("PENDING"), NEW.digest: Scan("PENDING")}
+    image_facts = KnownImageFacts(unfinished, pushes={OLD.digest: NOW - timedelta(hours=1), NEW.digest: NOW})
+    registry = InMemoryRegistry({"build-1": OLD, "build-2": NEW})
+    gated = {"on": "scan", "to": ["staging"], "from": "build-.*", "gate": gate(findings={"CRITICAL": 0})}
+    here = dependencies(policy(rule(name="staging", **gated)), registry, image_facts)
+    older = held(replace(scan_of(OLD, "build-1"), promotion_id="p-old"), here)
+    newer = held(replace(scan_of(NEW, "build-2"), promotion_id="p-new"), here)
+    image_facts.scans |= {OLD.digest: Scan("COMPLETE"), NEW.digest: of_newer}
+
+    ended = [waiting.resume(each.promotion_id, here) for each in (newer, older)]
+
+    assert [answer.outcome for _, answer in filter(None, ended)] == ends
+    assert registry.tags["staging"] == image
 
 
 def test_a_late_scan_of_an_older_image_is_superseded() -> None:
@@ -86,8 +112,8 @@ def test_a_scan_waits_for_what_passes_with_time() -> None:
     registry = InMemoryRegistry({"build-1": NEW})
     rules = policy(rule(name="staging", on="scan", to=["staging"], gate=asked, **{"from": "build-.*"}))
 
-    with pytest.raises(ScanPending):
-        promote(scan_of(NEW, "build-1"), dependencies(rules, registry, image_facts))
+    waits = held(scan_of(NEW, "build-1"), dependencies(rules, registry, image_facts))
+    assert waits.waiting_for == ("unsigned",)
     with pytest.raises(GateRefused):
         promote(promotion("build-1"), dependencies(policy(rule(gate=asked)), registry, image_facts))
 
@@ -136,15 +162,25 @@ def test_a_dry_run_says_that_an_operator_froze_it(registry: InMemoryRegistry) ->
     assert ledger.announced == []
 
 
-def test_an_event_waits_for_the_end_of_a_freeze(registry: InMemoryRegistry) -> None:
-    """Nobody is told that it was refused: it is carried out later."""
+def test_an_event_waits_for_the_end_of_a_freeze() -> None:
+    """Nobody is told that it was refused. When it is lifted, the promotion that waits is carried out."""
     ledger = InMemoryLedger(stops=[Freeze(NOW - timedelta(hours=1), None, "incident 7", None, None)])
     image_facts = KnownImageFacts({NEW.digest: Scan("COMPLETE")})
     frozen = dependencies(SCANS, InMemoryRegistry({"build-1": NEW}), image_facts, ledger=ledger)
 
-    with pytest.raises(Frozen):
-        promote(scan_of(NEW, "build-1"), frozen)
+    assert held(scan_of(NEW, "build-1"), frozen).waiting_for == ("frozen",)
     assert ledger.announced == []
 
     ledger.stops.clear()
     assert promote(scan_of(NEW, "build-1"), frozen).outcome is Outcome.PROMOTED
+    assert ledger.outcomes() == ["PROMOTED"]
+
+
+def test_a_dry_run_of_an_event_does_not_wait() -> None:
+    """It tells what would happen, and leaves no record."""
+    ledger = InMemoryLedger(stops=[Freeze(NOW - timedelta(hours=1), None, "incident 7", None, None)])
+    frozen = dependencies(SCANS, InMemoryRegistry({"build-1": NEW}), ledger=ledger)
+
+    with pytest.raises(Frozen):
+        promote(replace(scan_of(NEW, "build-1"), dry_run=True), frozen)
+    assert ledger.records == {}

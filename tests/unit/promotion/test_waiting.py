@@ -22,7 +22,7 @@ from promoter.promotion.dependencies import Dependencies
 from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import gate, policy, rule
 from tests.support.promotions import NEW, NOW, OLD, OTHER, promotion
-from tests.support.registries import REPOSITORY, InMemoryRegistry, KnownImageFacts
+from tests.support.registries import REPOSITORY, FailingImageFacts, InMemoryRegistry, KnownImageFacts
 
 DAY = timedelta(days=1)
 GATED = policy(
@@ -385,6 +385,15 @@ def test_a_manifest_that_came_along_waits_too(world: World) -> None:
     signed.wake()
 
     assert signed.registry.tags["prod"] == NEW
+
+
+def test_a_throttled_look_at_the_findings_is_waited_for(world: World) -> None:
+    """The tags and the digest are known by then."""
+    world.facts = FailingImageFacts(failure=Throttled("slow down"))
+    assert waits_for(world.ask()) == ("throttled",)
+
+    world.facts = KnownImageFacts({NEW.digest: CLEAN})
+    assert isinstance(world.wake(), Promoted)
 
 
 @dataclass

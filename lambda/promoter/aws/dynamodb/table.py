@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 INDEX = "listed"
-"""The table's one index, by `listing` and `listedAt`: open and deferred promotions, histories, heads."""
+"""The table's one index, by `listing` and `listedAt`: open and waiting promotions, histories, heads."""
 
 CONDITION_FAILED, CONFLICT = "ConditionalCheckFailed", "TransactionConflict"
 IN_THE_WAY = {CONFLICT, "ThrottlingError", "ProvisionedThroughputExceeded"}

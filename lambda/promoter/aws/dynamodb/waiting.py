@@ -73,7 +73,9 @@ class DynamoWaitingPromotions:
         return tuple(tag for tag, item in newest.items() if keys.text(item, "promotion") not in ours)
 
     def update(self, before: Record, record: Record, next_try: datetime) -> bool:
-        """Update the promotion's item on condition that it still waits."""
+        """Update the promotion's item on condition that it still waits. What names it lasts as long."""
+        if record.trigger is Trigger.SCAN and record.wait != before.wait:
+            self._table.transact([records.newest(record, _event_of(record), self._table.region)], NOT_WRITTEN)
         values = Values()
         waits = values.condition(records.still_waits(before, values))
         changed = items.document_parts(record) | items.waiting_of(record, next_try) | items.wait_of(record)
@@ -99,7 +101,7 @@ class DynamoWaitingPromotions:
 
     def _accept_event(self, record: Record, next_try: datetime, after: Record | None) -> Accepted:
         """Accept a promotion by event, unless one of the same rule, tag and digest waits."""
-        what = f"scan#{record.source.image_tag or ''}@{record.source.image_digest}"
+        what = _event_of(record)
         key = keys.newest(self._table.region, record.repository, record.rule or "", what)
         known = keys.text(self._table.get(key, NOT_READ), "promotion")
         if known and (waits := self.promotion(known)):
@@ -128,3 +130,8 @@ def _manifest_item(record: Record, manifest: Manifest) -> Item:
         "digest": {"S": manifest.digest},
         "expires": {"N": keys.seconds(until + records.KEPT)},
     }
+
+
+def _event_of(record: Record) -> str:
+    """Return what promotions by event of the same image and tag have in common."""
+    return f"scan#{record.source.image_tag or ''}@{record.source.image_digest}"

@@ -46,7 +46,7 @@ def test_the_projects_own_policy_is_checked_by_default(
     monkeypatch.chdir(Path(__file__).parents[4])
 
     assert check.main([]) == 0
-    assert "promotions.yaml: 3 rules, 0 freezes, no mistakes" in capsys.readouterr().out
+    assert "promotions.yaml: 4 rules, 0 freezes, no mistakes" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         check.main(["one", "two"])
 

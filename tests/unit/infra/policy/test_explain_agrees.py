@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.policy.explain import Question, Verdict, explain
-from promoter.domain.answers import Answer, NotPromoted
+from promoter.domain.answers import Answer, NotPromoted, Waiting
 from promoter.domain.decision import by_rule, needing_digest
 from promoter.domain.errors import NotAllowed
 from promoter.domain.findings import Evidence, Finding, Scan, Subject
@@ -123,6 +123,7 @@ def of_explain(verdict: Verdict) -> object:
 def of_function(answer: Answer) -> object:
     if isinstance(answer, NotPromoted):
         return (answer.error.code, answer.error.detail, answer.error.reasons)
+    assert not isinstance(answer, Waiting), "a dry run waits"
     return (answer.rule, tuple(move.image_tag for move in answer.moves))
 
 

@@ -15,7 +15,8 @@ from promoter.domain.waiting import LARGEST_MANIFEST, LONGEST, USUAL
 class WaitBody(Struct, forbid_unknown_fields=True, rename="camel"):
     """How long a promotion may wait, in seconds."""
 
-    seconds: Annotated[int, Meta(ge=1, le=int(LONGEST.total_seconds()))]
+    # JSON has one kind of numbers: 60.0 is 60.
+    seconds: Annotated[float, Meta(ge=1, le=int(LONGEST.total_seconds()))]
 
 
 WaitMember = bool | WaitBody | UnsetType

@@ -55,7 +55,14 @@ def test_who_does_not_ask_for_it_does_not_wait(wait: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("wait", "seconds"),
-    [(True, 86_400), ({"seconds": 1}, 1), ({"seconds": 90}, 90), ({"seconds": 1_209_600}, 14 * 86_400)],
+    [
+        (True, 86_400),
+        ({"seconds": 1}, 1),
+        ({"seconds": 90}, 90),
+        ({"seconds": 90.0}, 90),
+        ({"seconds": 1e3}, 1_000),
+        ({"seconds": 1_209_600}, 14 * 86_400),
+    ],
 )
 def test_a_promotion_waits_for_as_long_as_it_is_told(wait: Any, seconds: int) -> None:
     """From the moment when it is asked for; a day where no time is named."""
@@ -84,9 +91,9 @@ def test_a_rollback_waits_in_the_same_way(read: Any) -> None:
         ({"hours": 1}, "wait.hours", "unknown field `hours`"),
         ({"seconds": 60, "for": "scans"}, "wait.for", "unknown field `for`"),
         ({"seconds": 0}, "wait.seconds", ">= 1"),
-        ({"seconds": 1_209_601}, "wait.seconds", "<= 1209600"),
-        ({"seconds": "60"}, "wait.seconds", "Expected `int`, got `str`"),
-        ({"seconds": True}, "wait.seconds", "Expected `int`, got `bool`"),
+        ({"seconds": 1_209_601}, "wait.seconds", "<= 1209600.0"),
+        ({"seconds": "60"}, "wait.seconds", "Expected `float`, got `str`"),
+        ({"seconds": True}, "wait.seconds", "Expected `float`, got `bool`"),
     ],
 )
 @pytest.mark.parametrize("read", [lambda body: promotion(ASK | body), by_promotion, by_tag])
