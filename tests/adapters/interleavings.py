@@ -114,6 +114,7 @@ class Interleavings(RuleBasedStateMachine):
             assert self.at.registry.tags == before
             return answer
         assert not self.frozen
+        assert isinstance(answer, Promoted), f"it waits: {answer}"
         assert all(self.at.registry.tags[move.image_tag] == answer.manifest_of(move) for move in answer.moves)
         assert {move.image_tag for move in answer.moves} == set(promotion.image_tags or ())
         self.promoted.append(promotion.promotion_id)
