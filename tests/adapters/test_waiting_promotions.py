@@ -162,8 +162,7 @@ def test_a_request_of_40_tags_with_the_largest_manifest_can_wait(
     standing = waiting.promotion(record.promotion_id)
     assert standing is not None
 
-    exact: dict[str, Any] = dict.fromkeys(tags, 0)
-    lease = resumed(ledger, standing, **exact)
+    lease = resumed(ledger, standing, OLD, **dict.fromkeys(tags, 0))
 
     finish(ledger, lease, ended(lease.record))
 
