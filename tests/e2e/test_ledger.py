@@ -319,20 +319,20 @@ def test_a_promotion_takes_two_ledger_calls_a_repeat_one_and_a_dry_run_none(stac
 
 
 def test_reconcile_promotes_an_image_whose_events_were_lost(stack: Stack, build: Image) -> None:
-    """The scans finish without events, after the push deferred the promotion."""
+    """The scans finish without events. The promotion has waited since the push, and its next try is due."""
     table, dynamodb = stack.variables["PROMOTER_TABLE"], stack.client("dynamodb")
 
-    def deferred_promotions() -> list[Any]:
-        place = f"{stack.aws.account_id}/{stack.aws.region}/{build.repository}"
-        keys = [f"deferred#{place}@{platform}" for platform in build.platforms]
-        query = {"TableName": table, "KeyConditionExpression": "pk = :pk"}
-        pages = [dynamodb.query(**query, ExpressionAttributeValues={":pk": {"S": key}}) for key in keys]
-        return [item for page in pages for item in page["Items"]]
+    def waiting() -> list[str]:
+        return [each["promotionId"] for each in history(stack, build.repository, outcome="WAITING")]
 
-    for item in eventually(deferred_promotions, lambda found: len(found) == 2):
-        aged = item | {"listedAt": {"S": "2026-01-01T00:00:00.000000Z#"}}
-        dynamodb.put_item(TableName=table, Item=aged)
     stack.settle(build.repository, events=1)
+    (promotion_id,) = waiting()
+    dynamodb.update_item(
+        TableName=table,
+        Key={"pk": {"S": f"promotion#{promotion_id}"}, "sk": {"S": "record"}},
+        UpdateExpression="SET listedAt = :long_ago",
+        ExpressionAttributeValues={":long_ago": {"S": "2026-01-01T00:00:00.000000Z#"}},
+    )
     for platform in build.platforms:
         stack.scan(build.repository, platform, announce=False)
     assert "staging" not in stack.tags(build.repository)
@@ -341,7 +341,7 @@ def test_reconcile_promotes_an_image_whose_events_were_lost(stack: Stack, build:
 
     assert (status, done["finished"] > 0, done["failures"]) == (200, True, [])
     assert stack.tags(build.repository)["staging"] == build.digest
-    assert deferred_promotions() == []
+    assert waiting() == []
 
 
 def test_only_one_reconcile_run_at_a_time(stack: Stack) -> None:
