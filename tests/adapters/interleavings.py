@@ -110,6 +110,7 @@ class Interleavings(RuleBasedStateMachine):
             assert changed or (self.frozen and isinstance(answer.error, Frozen)), answer.error
             assert self.at.registry.tags == before
             return answer
+        assert isinstance(answer, Promoted)
         assert not self.frozen
         assert all(self.at.registry.tags[move.image_tag] == answer.manifest_of(move) for move in answer.moves)
         assert {move.image_tag for move in answer.moves} == set(promotion.image_tags or ())

@@ -162,7 +162,8 @@ def test_a_request_of_40_tags_with_the_largest_manifest_can_wait(
     standing = waiting.promotion(record.promotion_id)
     assert standing is not None
 
-    lease = resumed(ledger, standing, **dict.fromkeys(tags, 0))
+    exact: dict[str, Any] = dict.fromkeys(tags, 0)
+    lease = resumed(ledger, standing, **exact)
 
     finish(ledger, lease, ended(lease.record))
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from local.aws import LocalAws
@@ -157,7 +158,7 @@ class WaitingWalk:
     def request(self, rule: str) -> Promotion:
         name, source = uuid.uuid4().hex, Source(ImageId(self.dice.choice([*IMAGES, "latest"])))
         tags = self.dice.choice([TAGS, TAGS[:2], *([tag] for tag in TAGS)])
-        asked = {"asked_at": self.at.kept.clock(), "rule": rule, "fingerprint": name}
+        asked: dict[str, Any] = {"asked_at": self.at.kept.clock(), "rule": rule, "fingerprint": name}
         return Promotion(name, Trigger.REQUEST, self.at.place, source, tuple(tags), **asked)
 
     def events(self) -> None:
@@ -183,7 +184,7 @@ class WaitingWalk:
         image = self.dice.choice(list(IMAGES.values()))
         self.at.facts.scans[image.digest] = self.dice.choice([CLEAN, CLEAN, CLEAN, CRITICAL, PENDING])
         for wake_up in self.at.dependencies().wake_ups.of(self.at.place, image.digest):
-            self.act(lambda here, wake_up=wake_up: wake(wake_up, here))
+            self.act(partial(wake, wake_up))
 
     def is_tried(self) -> None:
         """One that waits comes back through the queue; also one that no longer waits."""
@@ -299,7 +300,7 @@ def wake(wake_up: Any, here: Dependencies) -> None:
     resumed = waiting.resume(wake_up.promotion_id, here)
     if resumed and isinstance(resumed[1], Waiting) and wake_up.image_digest in awaited(resumed[1].record):
         return
-    here.wake_ups.remove(wake_up)
+    here.wake_ups.mark_served(wake_up)
 
 
 def walk(local_aws: LocalAws, number: int, *, steps: int) -> None:
