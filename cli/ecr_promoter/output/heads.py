@@ -62,8 +62,8 @@ def reconciled(document: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield of_members(
         {
             "recovered promotions": document.get("settled") or "none",
-            "deferred that ended": str(document.get("finished", 0)),
-            "deferred that wait": str(document.get("waiting", 0)),
+            "waiting promotions that ended": str(document.get("finished", 0)),
+            "still waiting": str(document.get("waiting", 0)),
             "tags that drifted": str(len(document.get("drifted", ()))),
         }
     )
