@@ -55,8 +55,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def as_shown(document: dict[str, Any]) -> dict[str, Any]:
     """Return a copy of the OpenAPI document for the page.
 
-    Scalar shows alternatives instead of the members beside them, so the copy has none. Its code samples have the first
-    scheme of `security`: a token can be pasted into a sample, a signature with SigV4 cannot.
+    Scalar shows alternatives instead of the members beside them, so the copy has none. Its code samples have the
+    first scheme of `security`: a token can be pasted into a sample, a signature with SigV4 cannot.
     """
     schemas = {name: _without_alternatives(schema) for name, schema in document["components"]["schemas"].items()}
     security = sorted(document["security"], key=lambda scheme: "jwt" not in scheme)
