@@ -21,7 +21,7 @@ SECONDS = click.IntRange(0, 86_400)
 
 
 def read_query(_: click.Context, __: click.Parameter, text: str | None) -> Any:
-    """Compile `--query`, so that a mistake in it is told before anything is done."""
+    """Compile `--query`, so that a mistake in it is reported before anything is done."""
     if text is None:
         return None
     import jmespath

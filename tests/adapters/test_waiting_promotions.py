@@ -164,7 +164,7 @@ def test_a_request_of_40_tags_with_the_largest_manifest_can_wait(
     standing = waiting.promotion(record.promotion_id)
     assert standing is not None
 
-    lease = resumed(ledger, standing, **dict.fromkeys(tags, 0))
+    lease = resumed(ledger, standing, OLD, **dict.fromkeys(tags, 0))
 
     finish(ledger, lease, ended(lease.record))
 

@@ -190,6 +190,24 @@ def test_a_waiting_promotion_ends_with_what_it_waited_for(
     assert [(each["trigger"], each["outcome"]) for each in counted] == [("scan", outcome)]
 
 
+def test_the_event_that_carried_it_out_is_delivered_again(
+    invoke: Invoke, ledger: InMemoryLedger, image_facts: KnownImageFacts, unscanned: Manifest
+) -> None:
+    """A scan names the tag too. Delivered twice, it is one promotion with the push; a later scan is a new one."""
+    invoke(pushed())
+    image_facts.scans[unscanned.digest] = FINISHED
+    scan = enhanced() | {"id": "scan-1"}
+    first = invoke(scan)
+
+    again = invoke(scan)
+    later = invoke(scan | {"id": "scan-2", "time": (datetime.now(UTC) + timedelta(hours=1)).isoformat()})
+
+    assert outcomes(first) == ["PROMOTED"]
+    assert again == {"promotions": []}
+    assert outcomes(later) == ["UNCHANGED"]
+    assert ledger.outcomes() == ["PROMOTED", "UNCHANGED"]
+
+
 def test_a_wake_up_of_a_promotion_that_has_ended_is_removed(
     invoke: Invoke, wake_ups: InMemoryWakeUps, image_facts: KnownImageFacts
 ) -> None:

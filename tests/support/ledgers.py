@@ -381,6 +381,7 @@ class InMemoryWakeUps:
     """Wake-ups in memory; `written` counts what would be items of the table."""
 
     found: dict[tuple[str, str], WakeUp] = field(default_factory=dict)
+    served: dict[tuple[str, str], WakeUp] = field(default_factory=dict)
     written: int = 0
 
     def add(
@@ -397,13 +398,16 @@ class InMemoryWakeUps:
         return bool(new)
 
     def of(self, repository: Repository, image_digest: str) -> Sequence[WakeUp]:
-        return [each for each in self.found.values() if each[:2] == (repository, image_digest)]
+        every = {**self.served, **self.found}
+        return [each for each in every.values() if each[:2] == (repository, image_digest)]
 
     def beside(self, wake_up: WakeUp) -> tuple[str, ...]:
         return tuple(each for each in wake_up.others if (each, wake_up.promotion_id) in self.found)
 
-    def remove(self, wake_up: WakeUp) -> None:
-        self.found.pop((wake_up.image_digest, wake_up.promotion_id), None)
+    def mark_served(self, wake_up: WakeUp) -> None:
+        key = (wake_up.image_digest, wake_up.promotion_id)
+        self.found.pop(key, None)
+        self.served[key] = wake_up._replace(is_served=True)
 
 
 def runs(dependencies: Dependencies) -> InMemoryRuns:

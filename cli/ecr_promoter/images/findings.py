@@ -47,7 +47,7 @@ def read_findings(ecr: Any, place: Place, digest: str) -> Findings:
     status = "UNKNOWN"
     found: list[Finding] = []
     pages = ecr.get_paginator("describe_image_scan_findings")
-    with aws.told():
+    with aws.explain_errors():
         try:
             for page in pages.paginate(**place.members(), imageId={"imageDigest": digest}):
                 status = page.get("imageScanStatus", {}).get("status", "UNKNOWN")

@@ -67,13 +67,13 @@ class WakeUps(Protocol):
         """Remember until then that the events of these images wake the promotion; say whether any of it is new."""
 
     def of(self, repository: Repository, image_digest: str) -> Sequence[WakeUp]:
-        """Return the promotions that an event of this image wakes."""
+        """Return the promotions that an event of this image wakes, or has woken in the last days."""
 
     def beside(self, wake_up: WakeUp) -> tuple[str, ...]:
         """Return which of its `others` would still wake the same promotion."""
 
-    def remove(self, wake_up: WakeUp) -> None:
-        """Forget it."""
+    def mark_served(self, wake_up: WakeUp) -> None:
+        """Note that it has woken its promotion, for events that are delivered again."""
 
 
 class WaitingPromotions(Protocol):

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from promoter import telemetry, wiring
 from promoter.domain import waiting
 from promoter.domain.answers import Answer, NotPromoted, Waiting
-from promoter.domain.errors import PromoterError, ScanPending
+from promoter.domain.errors import PromoterError, PromotionNotFound, ScanPending
 from promoter.domain.gate import FINISHED, NOT_YET, PENDING
 from promoter.domain.manifest import subject_of
-from promoter.domain.model import ImageId, Manifest, Promotion
+from promoter.domain.model import ImageId, Manifest, Promotion, Source
 from promoter.domain.records import WakeUp
 from promoter.entrypoints import image_events, service
 from promoter.entrypoints.due import FIRST_PAUSE
@@ -37,6 +37,16 @@ class Served:
     left: Rest = NOTHING
     failed: Rest = NOTHING
     error: PromoterError | None = None
+    woken: set[tuple[str | None, Source]] = field(default_factory=set)
+
+    def note_earlier(self, wake_up: WakeUp) -> None:
+        """Note a promotion that another delivery of the event, or a later event, has carried on."""
+        try:
+            record = wiring.history().promotion(wake_up.promotion_id)
+        except PromotionNotFound:
+            return
+        if record.ended_at is None or record.ended_at >= self.event.happened_at:
+            self.woken.add((record.rule, Source(record.source)))
 
     def fail(self, task: Task, error: PromoterError) -> None:
         """Note that a task has to be tried again."""
@@ -51,12 +61,16 @@ def serve(event: ImageEvent, in_time: Callable[[], bool]) -> Served | Ignored:
     """
     if event.is_referrer:
         event = event._replace(wakes=subject(event))
-    wake_ups = woken_by(event)
+    found = woken_by(event)
+    wake_ups = [each for each in found if not each.is_served]
     promotions = image_events.promotions(event, wiring.policy())
     if isinstance(promotions, Ignored) and not wake_ups:
         return promotions
     own = () if isinstance(promotions, Ignored) else promotions
     served = Served(event)
+    for each in found if own else ():
+        if each.is_served:
+            served.note_earlier(each)
     tasks: list[Task] = [*wake_ups, *_by_source(own)]
     for number, task in enumerate(tasks):
         if number and not in_time():
@@ -88,9 +102,8 @@ def subject(event: ImageEvent) -> str | None:
 
 def serve_source(event: ImageEvent, promotions: list[Promotion], served: Served) -> None:
     """Carry out the promotions of one source, but for those that the event has woken."""
-    woken = {(promotion.rule, promotion.source) for promotion, _ in served.answers}
     for promotion in promotions:
-        if (promotion.rule, promotion.source) in woken:
+        if (promotion.rule, promotion.source) in served.woken:
             continue
         answer = service.carry_out(promotion)
         served.answers.append((promotion, answer))
@@ -107,15 +120,18 @@ def serve_wake_up(event: ImageEvent, wake_up: WakeUp, served: Served) -> None:
         if other := awaited_beside(wake_up):
             telemetry.report_waiting(wake_up, other)
         elif resumed := service.resume(wake_up.promotion_id):
-            _, answer = resumed
+            promotion, answer = resumed
             served.answers.append(resumed)
+            served.woken.add((promotion.rule, promotion.source))
             service.come_back(answer, FIRST_PAUSE)
             if error := must_come_again(event, answer):
                 served.fail(wake_up, error)
                 return
             if isinstance(answer, Waiting) and wake_up.image_digest in waiting.awaited(answer.record):
                 return
-        wiring.dependencies().wake_ups.remove(wake_up)
+        else:
+            served.note_earlier(wake_up)
+        wiring.dependencies().wake_ups.mark_served(wake_up)
     except PromoterError as error:
         served.fail(wake_up, error)
 

@@ -63,7 +63,7 @@ Attempted = Answer | Waits | Held
 """How attempts end: with an answer; with the finding that the promotion waits already; or held."""
 
 
-def patiently(promotion: Promotion, state: AttemptState, dependencies: Dependencies) -> Attempted:
+def attempt_patiently(promotion: Promotion, state: AttemptState, dependencies: Dependencies) -> Attempted:
     """Attempt the promotion until no other one is in the way, or until `patience` is over."""
     deadline = dependencies.now() + dependencies.patience
     while True:

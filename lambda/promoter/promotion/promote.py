@@ -7,7 +7,7 @@ from promoter.domain.errors import Expired, PromoterError
 from promoter.domain.leasing import Waits
 from promoter.domain.model import Promotion
 from promoter.domain.waiting import has_expired
-from promoter.promotion.attempt import Held, patiently
+from promoter.promotion.attempt import Held, attempt_patiently
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.idempotency import record_refusal
 from promoter.promotion.plan import AttemptState
@@ -36,7 +36,7 @@ def _promote(promotion: Promotion, dependencies: Dependencies) -> Answer:
 
 
 def _attempted(promotion: Promotion, dependencies: Dependencies) -> Answer:
-    attempted = patiently(promotion, AttemptState(), dependencies)
+    attempted = attempt_patiently(promotion, AttemptState(), dependencies)
     if not isinstance(attempted, Held | Waits):
         return attempted
     from promoter.promotion import waiting  # loaded where something waits

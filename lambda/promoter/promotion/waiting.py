@@ -17,7 +17,7 @@ from promoter.domain.errors import Cancelled, LedgerError, NotWaiting, PromoterE
 from promoter.domain.leasing import Abandoned, Accepted, Busy, Recorded, Replayed, Resumable, Stale, Waits
 from promoter.domain.model import ImageId, Outcome, Promotion, Seen, Source, Trigger, Wait
 from promoter.domain.records import Position, Record
-from promoter.promotion.attempt import Attempted, Held, patiently
+from promoter.promotion.attempt import Attempted, Held, attempt_patiently
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.idempotency import inheriting, replay
 from promoter.promotion.judge import reached_at
@@ -49,7 +49,7 @@ def accept(promotion: Promotion, held: Held, dependencies: Dependencies) -> Answ
                 dependencies.pause(spread_pause(0.05, 0.3))
             case in_the_way:  # a tag has moved since it was read, or an earlier attempt has put some
                 state = AttemptState(earlier=in_the_way.record) if isinstance(in_the_way, Resumable) else state
-                attempted = patiently(promotion, state, at_once)
+                attempted = attempt_patiently(promotion, state, at_once)
                 if not isinstance(attempted, Held):
                     return _answer(attempted)
                 held = attempted
@@ -145,7 +145,7 @@ def _carry_on(record: Record, dependencies: Dependencies, *, is_recorded: bool =
     if promotion.source.image_id == ImageId():
         promotion = replace(promotion, source=_brought(record, dependencies))
     try:
-        attempted = patiently(promotion, AttemptState(earlier=record), dependencies)
+        attempted = attempt_patiently(promotion, AttemptState(earlier=record), dependencies)
     except PromoterError as error:
         if not error.retryable:
             return _end(record, error, dependencies)
