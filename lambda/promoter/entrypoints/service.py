@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -67,25 +67,19 @@ def come_back(answer: Answer, pause: int) -> None:
 def try_frozen_soon() -> None:
     """Have promotions that wait for the end of a freeze tried as soon as every environment knows the freezes.
 
-    If the ledger cannot be asked for all of them, `reconcile` tries the others.
+    Page by page, so that those of one page come back whatever becomes of the next. If the ledger cannot be asked,
+    `reconcile` tries the others.
     """
-    frozen = list[str]()
+    token: str | None = None
     try:
-        for promotion_id in _frozen():
-            frozen.append(promotion_id)
+        while True:
+            page = wiring.history().waiting(limit=100, next_token=token)
+            frozen = [each.promotion_id for each in page.entries if Frozen.code in each.waiting_for]
+            _try_soon(frozen, FIRST_PAUSE, seconds=FREEZES_KNOWN)
+            if (token := page.next_token) is None:
+                return
     except LedgerError as error:
         telemetry.logger.warning("waiting promotions do not come back soon", cause=error.detail)
-    _try_soon(frozen, FIRST_PAUSE, seconds=FREEZES_KNOWN)
-
-
-def _frozen() -> Iterator[str]:
-    """Yield the promotions that wait for the end of a freeze."""
-    token: str | None = None
-    while True:
-        page = wiring.history().waiting(limit=100, next_token=token)
-        yield from (each.promotion_id for each in page.entries if Frozen.code in each.waiting_for)
-        if (token := page.next_token) is None:
-            return
 
 
 def _try_soon(promotion_ids: Sequence[str], pause: int, *, seconds: int) -> None:
