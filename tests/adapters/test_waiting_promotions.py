@@ -270,6 +270,27 @@ def test_a_newer_request_of_the_same_rule_takes_its_place(
     finish(ledger, resumed(ledger, newer, prod=0), ended(newer))
 
 
+def test_a_request_that_was_asked_for_earlier_is_not_newer(
+    waiting: WaitingPromotions, ledger: Ledger, clock: Clock
+) -> None:
+    """Another promotion's lease may have held it up, whether it has to wait now or can begin."""
+    newer = accepted(waiting, request(clock(), ("prod",)))
+    asked_at = newer.asked_at - timedelta(seconds=5)
+
+    older = request(clock(), ("prod", "v1"), asked_at=asked_at)
+    assert accept(waiting, older) == Overtaken(("prod",))
+    assert ledger.begin(opened(older), {"prod": OLD, "v1": OLD}, {}) == Overtaken(("prod",))
+
+    assert waiting.promotion(older.promotion_id) is None
+    assert waiting.overtaken(newer) == ()
+    assert isinstance(begin(ledger, newer, prod=0), Lease)
+
+
+def opened(waits: Record) -> Record:
+    """Return the record of a request that has not waited yet."""
+    return replace(waits, outcome=None, detail=None, reasons=(), wait=Wait(waits.asked_at + UNTIL))
+
+
 @pytest.mark.parametrize("members", [{"rule": "other"}, {"repository": PLACE._replace(name="team/api")}])
 def test_a_newer_request_of_another_rule_or_repository_does_not_take_its_place(
     waiting: WaitingPromotions, clock: Clock, members: dict[str, Any]

@@ -128,6 +128,8 @@ class InMemoryLedger:
         if in_the_way := self._in_the_way(tags, record, seen, versions):
             return in_the_way
         if record.wait and record.trigger is Trigger.REQUEST and (after is None or after.wait is None):
+            if newer := self.newer(record):
+                return Overtaken(newer)
             self.newest |= dict.fromkeys(newest_keys(record), record.promotion_id)
         lease = Lease(uuid.uuid4().hex, record, self.clock() + self.lease_duration)
         self.records[record.promotion_id] = record
@@ -226,6 +228,11 @@ class InMemoryLedger:
         newest = [self.newest.get(key) for key in newest_keys(record)]
         ours = (None, record.promotion_id)
         return tuple(tag for tag, each in zip(record.image_tags, newest, strict=True) if each not in ours)
+
+    def newer(self, record: Record) -> tuple[str, ...]:
+        """Return the tags of a request for which a request waits, or has waited, that was asked for later."""
+        newest = {key[2]: self.records.get(self.newest.get(key, "")) for key in newest_keys(record)}
+        return tuple(tag for tag, each in newest.items() if each and each.asked_at > record.asked_at)
 
     def abandoned(self) -> Iterator[str]:
         yield from [name for name, lease in self.leases.items() if lease.until < self.clock()]
@@ -331,6 +338,8 @@ class InMemoryWaiting:
                 return Waits(standing)
         else:
             keys = newest_keys(record)
+            if newer := self.ledger.newer(record):
+                return Overtaken(newer)
             if moved := self._moved(record):
                 return Stale(moved)
         self.ledger.newest |= dict.fromkeys(keys, record.promotion_id)

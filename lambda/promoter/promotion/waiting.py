@@ -14,7 +14,17 @@ from promoter.domain import documents, waiting
 from promoter.domain.answers import Answer, NotPromoted, Waiting
 from promoter.domain.clock import spread_pause
 from promoter.domain.errors import Cancelled, LedgerError, NotWaiting, PromoterError, TagBusy
-from promoter.domain.leasing import Abandoned, Accepted, Busy, Recorded, Replayed, Resumable, Stale, Waits
+from promoter.domain.leasing import (
+    Abandoned,
+    Accepted,
+    Busy,
+    Overtaken,
+    Recorded,
+    Replayed,
+    Resumable,
+    Stale,
+    Waits,
+)
 from promoter.domain.model import ImageId, Outcome, Promotion, Seen, Source, Trigger, Wait
 from promoter.domain.records import Position, Record
 from promoter.promotion.attempt import Attempted, Held, attempt_patiently
@@ -45,6 +55,8 @@ def accept(promotion: Promotion, held: Held, dependencies: Dependencies) -> Answ
                 return replay(standing, dependencies)
             case Abandoned() as abandoned:
                 recover_in_the_way(abandoned, promotion.repository, dependencies)
+            case Overtaken(image_tags):
+                raise waiting.overtaken(image_tags)
             case Busy():
                 dependencies.pause(spread_pause(0.05, 0.3))
             case in_the_way:  # a tag has moved since it was read, or an earlier attempt has put some

@@ -256,6 +256,17 @@ def test_a_newer_request_that_waits_supersedes_the_older(world: World) -> None:
     assert world.registry.tags["prod"] == OTHER
 
 
+def test_a_request_that_was_held_up_does_not_supersede_a_newer_one(world: World) -> None:
+    """It was asked for first, and comes to be accepted second."""
+    world.ask(promotion_id="p-2", source=Source(ImageId("other")))
+
+    assert code_of(world.ask(promotion_id="p-1", asked_at=NOW - timedelta(seconds=9))) == "superseded"
+
+    world.scanned(OTHER)
+    assert isinstance(world.wake("p-2"), Promoted)
+    assert world.registry.tags["prod"] == OTHER
+
+
 def test_a_request_for_another_tag_supersedes_nothing(world: World) -> None:
     """Prod and canary are two."""
     world.ask()

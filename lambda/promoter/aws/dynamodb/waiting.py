@@ -9,7 +9,7 @@ from promoter.aws.dynamodb import expressions, items, keys, leases, records
 from promoter.aws.dynamodb.expressions import Values
 from promoter.aws.dynamodb.table import CONDITION_FAILED, INDEX, Item, Table
 from promoter.domain.clock import utc_now
-from promoter.domain.leasing import Accepted, Busy, Recorded, Stale, Waits
+from promoter.domain.leasing import Accepted, Busy, Overtaken, Recorded, Stale, Waits
 from promoter.domain.model import Manifest, Outcome, Trigger
 from promoter.domain.records import Record
 
@@ -46,6 +46,8 @@ class DynamoWaitingPromotions:
             return Recorded()
         if standing := records.standing(record, reasons[0], self._now()):
             return standing
+        if others := records.failed(record.image_tags, reasons[1 + len(seen) :]):
+            return Overtaken(others)
         moved = records.failed(tuple(seen), reasons[1:])
         return Stale(dict.fromkeys(moved, 0)) if moved else CONTENDED
 
