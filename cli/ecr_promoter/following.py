@@ -20,7 +20,8 @@ from ecr_promoter.settings import Settings
 
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 1.0, 30.0, 1.4  # seconds
 STOPS = (signal.SIGINT, signal.SIGTERM)
-ENDED = frozenset({"PROMOTED", "UNCHANGED", "PLANNED", "REFUSED", "FAILED"})
+GOES_ON = (None, "WAITING")
+"""The outcomes of a promotion that goes on. One that this version does not know has ended."""
 
 
 class Display(Protocol):
@@ -47,7 +48,7 @@ def follow(
     next_pause = FIRST_PAUSE
     try:
         with stopped_by_signals() as was_stopped, display(settings) as shown:
-            while seen.get("outcome") not in ENDED:
+            while seen.get("outcome") in GOES_ON:
                 shown.update(describe(seen))
                 rest = LONGEST_PAUSE if ends is None else ends - clock.now()
                 if rest <= 0 or was_stopped():  # what a destructor raises is lost, also an interruption

@@ -149,6 +149,8 @@ def test_a_manifest_waits_with_its_promotion(waiting: WaitingPromotions, clock: 
 
     assert waiting.manifest(brought.promotion_id) == manifest
     assert waiting.manifest(named.promotion_id) is None
+    waiting.keep(named, manifest)
+    assert waiting.manifest(named.promotion_id) == manifest
 
 
 def test_a_request_of_40_tags_with_the_largest_manifest_can_wait(
@@ -162,8 +164,7 @@ def test_a_request_of_40_tags_with_the_largest_manifest_can_wait(
     standing = waiting.promotion(record.promotion_id)
     assert standing is not None
 
-    exact: dict[str, Any] = dict.fromkeys(tags, 0)
-    lease = resumed(ledger, standing, **exact)
+    lease = resumed(ledger, standing, OLD, **dict.fromkeys(tags, 0))
 
     finish(ledger, lease, ended(lease.record))
 

@@ -350,10 +350,10 @@ def test_a_token_of_what_waits_is_of_no_other_list(
         accept(waiting, request(clock(), (f"v{number}",)))
     token = history.waiting(limit=1).next_token
     assert token
-    part, _, inner = token.partition(".")
+    listing, _, inner = token.partition(".")
     assert inner
 
-    for other in (f"{(int(part) + 1) % keys.SHARDS}.{inner}",):
+    for other in (f"{(int(listing) + 1) % keys.SHARDS}.{inner}",):
         with pytest.raises(InvalidRequest):
             history.waiting(next_token=other)
     with pytest.raises(InvalidRequest):

@@ -71,6 +71,16 @@ def test_a_wake_up_that_was_served_wakes_nothing(either: WakeUps) -> None:
     assert [each.is_served for each in either.of(PLACE, A)] == [True]
 
 
+def test_a_wake_up_is_new_once_up_to_its_last_second(local_aws: LocalAws, table: str) -> None:
+    """Times to live have whole seconds; a promotion that looks again for each that is new would not stop."""
+    now = soon()
+    of_now = Table(local_aws.client("dynamodb"), table, local_aws.region)
+    wake_ups, until = DynamoWakeUps(of_now, now=lambda: now.replace(microsecond=1)), now.replace(microsecond=2)
+
+    assert wake_ups.add(PLACE, "p-1", [A], until)
+    assert not wake_ups.add(PLACE, "p-1", [A], until)
+
+
 def test_what_stands_already_is_not_new(either: WakeUps) -> None:
     """Who adds it again need not look again; one more that is new has to."""
     assert either.add(PLACE, "p-1", [A, B], soon())

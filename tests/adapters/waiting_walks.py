@@ -12,7 +12,10 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import pytest
+
 from local.aws import LocalAws
+from promoter.aws.dynamodb import keys
 from promoter.aws.dynamodb.freezes import DynamoFreezes
 from promoter.aws.dynamodb.history import DynamoHistory
 from promoter.domain import documents, rollback
@@ -104,7 +107,7 @@ class WaitingWalk:
         """Take so many steps. Raises AssertionError where something does not hold after one."""
         actions = {
             self.asks: 22, self.asks_at_once: 5, self.events: 10, self.repeats: 10, self.scan_ends: 14,
-            self.is_tried: 10, self.cancels: 6, self.rolls_back: 8, self.somebody_pushes: 2,
+            self.is_tried: 10, self.cancels: 6, self.rolls_back: 8, self.somebody_pushes: 5,
             self.registry_fails: 4, self.registry_recovers: 4, self.freezes: 5, self.time_passes: 8,
             self.reconciles: 6,
         }  # fmt: skip
@@ -156,7 +159,7 @@ class WaitingWalk:
         self.send(self.request(self.dice.choice(["gated", "open"])))
 
     def request(self, rule: str) -> Promotion:
-        name, source = uuid.uuid4().hex, Source(ImageId(self.dice.choice([*IMAGES, "latest"])))
+        name, source = uuid.uuid4().hex, Source(ImageId(self.dice.choice([*IMAGES, "latest", "latest"])))
         tags = self.dice.choice([TAGS, TAGS[:2], *([tag] for tag in TAGS)])
         asked: dict[str, Any] = {"asked_at": self.at.kept.clock(), "rule": rule, "fingerprint": name}
         return Promotion(name, Trigger.REQUEST, self.at.place, source, tuple(tags), **asked)
@@ -220,7 +223,7 @@ class WaitingWalk:
         self.send(promotion)
 
     def somebody_pushes(self) -> None:
-        tag = self.dice.choice([*TAGS, "latest"])
+        tag = self.dice.choice([*TAGS, *["latest"] * 5])
         image = self.dice.choice(list(IMAGES.values()))
         if self.at.registry.tags.get(tag) != image:
             self.at.registry.tags[tag] = image
@@ -307,6 +310,8 @@ def walk(local_aws: LocalAws, number: int, *, steps: int) -> None:
     """Take a walk in a table of its own. Raises AssertionError, with the number, where something does not hold."""
     kept = Kept(local_aws, new_table(local_aws), Clock(datetime.now(UTC)))
     try:
-        WaitingWalk(Stage(kept), number).take(steps)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(keys, "SHARDS", 2)  # little waits here, and reconcile reads each listing of what waits
+            WaitingWalk(Stage(kept), number).take(steps)
     except AssertionError as error:
         raise AssertionError(f"waiting walk {number} of {steps} steps: {error}") from error

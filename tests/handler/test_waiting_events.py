@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from promoter import wiring
-from promoter.domain.errors import Throttled
+from promoter.domain.errors import LedgerError, Throttled
 from promoter.domain.findings import Finding, Scan
 from promoter.domain.model import Manifest, Outcome
 from promoter.domain.records import Record
@@ -18,7 +18,7 @@ from promoter.domain.rule import Freeze
 from promoter.domain.waiting import LONGEST
 from tests.handler.conftest import Sqs
 from tests.handler.test_events import IMAGE, basic, enhanced, pushed
-from tests.support.ledgers import InMemoryLedger, InMemoryWakeUps
+from tests.support.ledgers import InMemoryLedger, InMemoryWaiting, InMemoryWakeUps
 from tests.support.policies import gate, policy, rule
 from tests.support.registries import REPOSITORY, InMemoryRegistry, KnownImageFacts
 
@@ -287,4 +287,28 @@ def test_a_waiting_promotion_that_fails_waits_on_and_comes_back_soon(
     (message,) = sqs.sent
     monkeypatch.setattr(registry, "read", reads)
     assert outcomes(invoke(json.loads(message["MessageBody"]))) == ["PROMOTED"]
+    assert registry.tags["staging"] == unscanned
+
+
+def test_an_event_whose_try_the_ledger_failed_wakes_it_again(
+    invoke: Invoke,
+    image_facts: KnownImageFacts,
+    registry: InMemoryRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+    unscanned: Manifest,
+) -> None:
+    """Nothing of the try is recorded, so that the promotion does not come back by itself: the delivery does."""
+    invoke(pushed())
+    image_facts.scans[unscanned.digest] = FINISHED
+
+    def unreachable(*_: Any) -> Any:
+        raise LedgerError("DynamoDB is down")
+
+    with monkeypatch.context() as down:
+        down.setattr(InMemoryLedger, "begin", unreachable)
+        down.setattr(InMemoryWaiting, "update", unreachable)
+        with pytest.raises(LedgerError):
+            invoke(enhanced(**{"image-tags": []}))
+
+    assert outcomes(invoke(enhanced(**{"image-tags": []}))) == ["PROMOTED"]
     assert registry.tags["staging"] == unscanned

@@ -356,6 +356,9 @@ class InMemoryWaiting:
     def manifest(self, promotion_id: str) -> Manifest | None:
         return self.ledger.manifests.get(promotion_id)
 
+    def keep(self, record: Record, manifest: Manifest) -> None:
+        self.ledger.manifests[record.promotion_id] = manifest
+
     def overtaken(self, record: Record) -> tuple[str, ...]:
         return self.ledger.overtaken(record)
 

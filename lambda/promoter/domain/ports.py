@@ -93,6 +93,9 @@ class WaitingPromotions(Protocol):
     def manifest(self, promotion_id: str) -> Manifest | None:
         """Return the manifest that came with a promotion that waits."""
 
+    def keep(self, record: Record, manifest: Manifest) -> None:
+        """Keep the manifest that came with a promotion that is to wait again, and was not accepted before."""
+
     def overtaken(self, record: Record) -> tuple[str, ...]:
         """Return the target tags of a request for which a newer request by the same rule waits, or has waited."""
 

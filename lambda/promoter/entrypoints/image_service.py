@@ -112,7 +112,10 @@ def serve_source(event: ImageEvent, promotions: list[Promotion], served: Served)
 
 
 def serve_wake_up(event: ImageEvent, wake_up: WakeUp, served: Served) -> None:
-    """Try a promotion that waits. The same event does not wake it again, unless it waits for that still."""
+    """Try a promotion that waits. The image's next event wakes it no more, unless it waits for that still.
+
+    If the event has to come again, the wake-up stays: without it the event would wake nothing.
+    """
     try:
         if other := awaited_beside(wake_up):
             telemetry.report_waiting(wake_up, other)
@@ -123,6 +126,7 @@ def serve_wake_up(event: ImageEvent, wake_up: WakeUp, served: Served) -> None:
             service.come_back(answer, FIRST_PAUSE)
             if error := must_come_again(event, answer):
                 served.fail(wake_up, error)
+                return
             if isinstance(answer, Waiting) and wake_up.image_digest in waiting.awaited(answer.record):
                 return
         else:

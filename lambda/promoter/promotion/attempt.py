@@ -96,6 +96,8 @@ def attempt(promotion: Promotion, state: AttemptState, dependencies: Dependencie
     in_the_way = _judged(plan, state, dependencies, frozen)
     if in_the_way or promotion.dry_run:
         return in_the_way or plan.answer(plan.moves)
+    if state.earlier and (over := waiting.end_of(state.earlier, dependencies.now())):
+        raise over  # it has been read as expired since
     return _carried_out(plan, replace(state, passed=plan.manifest.digest), dependencies)
 
 

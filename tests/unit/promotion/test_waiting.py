@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,11 +15,12 @@ from promoter.domain.errors import NotWaiting, TagBusy, Throttled
 from promoter.domain.findings import Finding, Scan
 from promoter.domain.model import ImageId, Manifest, Outcome, Promoted, Promotion, Seen, Source, TagMove, Wait
 from promoter.domain.policy import Policy
-from promoter.domain.records import Record
+from promoter.domain.records import Lease, Record
 from promoter.domain.rule import Freeze
 from promoter.promotion import promote as use_case
 from promoter.promotion import waiting
 from promoter.promotion.dependencies import Dependencies
+from promoter.promotion.recovery import recover
 from tests.support.ledgers import InMemoryLedger, dependencies
 from tests.support.policies import gate, policy, rule
 from tests.support.promotions import NEW, NOW, OLD, OTHER, promotion
@@ -297,6 +299,28 @@ def test_it_expires(world: World) -> None:
     assert world.registry.puts == []
 
 
+@dataclass
+class SlowImageFacts(KnownImageFacts):
+    """Facts that take their time."""
+
+    takes: Callable[[], None] = lambda: None
+
+    def scan(self, repository: Any, image_digest: str) -> Scan:
+        self.takes()
+        return super().scan(repository, image_digest)
+
+
+def test_one_whose_time_ends_while_it_is_judged_moves_nothing(world: World) -> None:
+    """From that moment on everybody reads that it has expired."""
+    world.ask()
+    world.now += DAY - timedelta(seconds=1)
+    world.facts = SlowImageFacts({NEW.digest: CLEAN}, takes=lambda: world._pause(5))
+
+    assert code_of(world.wake()) == "expired"
+    assert world.registry.puts == []
+    assert world.ledger.outcomes() == ["REFUSED"]
+
+
 def test_a_cancelled_one_moves_nothing(world: World) -> None:
     """However late its event comes. To repeat it is not an error."""
     world.ask()
@@ -423,6 +447,30 @@ def test_a_throttled_put_is_waited_for(world: World) -> None:
         ("canary", "PROMOTED", OLD.digest),
     ]
     assert world.ledger.outcomes() == ["PROMOTED"]
+
+
+def test_a_manifest_that_came_along_waits_after_its_lease_too(world: World) -> None:
+    """Nothing was in its way but the registry, so that it had not been accepted to wait."""
+    world.policy = policy(rule(to=["prod"]))
+    world.registry = ThrottlingRegistry({"prod": OLD}, throttled={"prod"})
+    assert waits_for(world.ask(source=Source(manifest=NEW))) == ("throttled",)
+
+    world.registry.throttled.clear()
+
+    assert isinstance(world.wake(), Promoted)
+    assert world.registry.tags["prod"] == NEW
+
+
+def test_a_manifest_that_died_with_its_function_does_not_wait(world: World) -> None:
+    """Nobody has it any longer but its requester, whose key runs the promotion again."""
+    came = promotion(source=Source(manifest=NEW), image_tags=("prod",), wait=Wait(world.now + DAY))
+    intent = replace(documents.opened(came, rule="release"), moves=(TagMove("prod", Outcome.PLANNED, OLD.digest),))
+    assert isinstance(world.ledger.begin(intent, {"prod": OLD.digest}, {}), Lease)
+    world.now += timedelta(minutes=1)
+
+    recover("p-1", world.here)
+
+    assert (world.record().outcome, world.record().code) == ("FAILED", "interrupted")
 
 
 def test_a_tag_that_another_promotion_moves_is_waited_for(world: World) -> None:

@@ -61,6 +61,10 @@ class DynamoWaitingPromotions:
             return None
         return Manifest(item["body"]["B"], item["mediaType"]["S"], item["digest"]["S"])
 
+    def keep(self, record: Record, manifest: Manifest) -> None:
+        """Put the item beside the promotion's."""
+        self._table.put(_manifest_item(record, manifest), NOT_WRITTEN)
+
     def overtaken(self, record: Record) -> tuple[str, ...]:
         """Read which promotion is the newest of each tag."""
         if record.trigger is Trigger.SCAN:

@@ -47,11 +47,11 @@ class DynamoWakeUps:
             WakeUp(repository, digest, promotion_id, _others(number, digests))
             for number, digest in enumerate(digests)
         ]
-        now = self._now().timestamp()
+        now = int(self._now().timestamp())  # in whole seconds, as they expire
         standing = {
             item["pk"]["S"]
             for item in self._read(wake_ups)
-            if keys.number(item, "expires") > now and "served" not in item
+            if keys.number(item, "expires") >= now and "served" not in item
         }
         missing = [wake_up for wake_up in wake_ups if self._key(wake_up)["pk"]["S"] not in standing]
         self._write([self._item(wake_up, until) for wake_up in missing])
