@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """The step of action.yml: runs the command line of this clone, and reports what it did to GitHub.
 
-Needs nothing but Python and uv. The command line runs from the clone itself, with the packages of cli/requirements.txt,
-whose hashes uv checks: no code runs that the commit does not name. The inputs come in the environment. The command line
-itself fetches the job's OIDC token, if one is sent: the token is in no argument, no file and no output.
+Needs nothing but Python and uv. The command line runs from the clone itself, with the packages of
+cli/requirements.txt, whose hashes uv checks: no code runs that the commit does not name. The inputs come in the
+environment. The command line itself fetches the job's OIDC token, if one is sent: the token is in no argument, no
+file and no output.
 """
 
 from __future__ import annotations

@@ -39,10 +39,10 @@ def _attempted(promotion: Promotion, dependencies: Dependencies) -> Answer:
     attempted = attempt_patiently(promotion, AttemptState(), dependencies)
     if not isinstance(attempted, Held | Waits):
         return attempted
-    from promoter.promotion import waiting  # loaded where something waits
+    from promoter.promotion import acceptance, waiting  # loaded where something waits
 
     if isinstance(attempted, Held):
-        return waiting.accept(promotion, attempted, dependencies)
+        return acceptance.accept(promotion, attempted, dependencies)
     return waiting.carry_on(attempted.record, dependencies)
 
 
