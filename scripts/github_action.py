@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """The step of action.yml: runs the command line of this clone, and reports what it did to GitHub.
 
-Needs nothing but Python and uv. The command line runs from the clone itself, with the packages of cli/requirements.txt,
-whose hashes uv checks: no code runs that the commit does not name. The inputs come in the environment. The command line
-itself fetches the job's OIDC token, if one is sent: the token is in no argument, no file and no output.
+Needs nothing but Python and uv. The command line runs from the clone itself, with the packages of
+cli/requirements.txt, whose hashes uv checks: no code runs that the commit does not name. The inputs come in the
+environment. The command line itself fetches the job's OIDC token, if one is sent: the token is in no argument, no
+file and no output.
 """
 
 from __future__ import annotations
@@ -49,8 +50,10 @@ def main(environment: Mapping[str, str]) -> int:
         return failed(USAGE, f"{wrong}")
     try:
         ended = installed_and_run(environment["GITHUB_ACTION_PATH"], asked)
-    except (OSError, subprocess.CalledProcessError) as error:
-        return failed(FAILED, f"The command line was not installed, and nothing was promoted: {error}")
+    except OSError as error:
+        return failed(FAILED, f"The command line could not be started, and nothing was promoted: {error}")
+    except subprocess.CalledProcessError:
+        return failed(FAILED, "uv did not install the command line, and nothing was promoted. The log says why.")
     answer = read(ended.printed)
     append(environment.get("GITHUB_OUTPUT"), outputs(answer, ended.code))
     append(environment.get("GITHUB_STEP_SUMMARY"), summary(environment, answer, ended))

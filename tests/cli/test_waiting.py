@@ -258,3 +258,13 @@ def test_a_promotion_that_is_moving_tags_cannot_be_cancelled(run: Run, api: Fake
 
     assert ended.exit_code == 4
     assert "It is moving tags." in ended.stderr
+
+
+def test_an_outcome_of_a_newer_service_ends_the_wait(run: Run, api: FakeApi) -> None:
+    """Only WAITING and running go on; without --timeout the command would ask for ever."""
+    api.answer(f"GET /promotions/{ID}", record("REJECTED"))
+
+    ended = run("status", ID, "--timeout", "60s")
+
+    assert ended.exit_code == 4
+    assert len(api.asked) == 1
