@@ -197,7 +197,13 @@ def test_the_command_line_writes_utf8(tmp_path: Path) -> None:
 @pytest.mark.parametrize("shell", [BASH, SH], ids=["bash", "sh"])
 def test_a_missing_uvx_fails_the_job(tmp_path: Path, shell: Sequence[str]) -> None:
     """With the exit code of what could not be carried out. The log says what is missing."""
-    ended = run(tmp_path, "#!/bin/sh\necho uvx: not found\nexit 127\n", shell=shell, repository="team/web", source="staging")
+    ended = run(
+        tmp_path,
+        "#!/bin/sh\necho uvx: not found >&2\nexit 127\n",
+        shell=shell,
+        repository="team/web",
+        source="staging",
+    )
 
     assert (ended.code, ended.answer) == (4, {})
     assert "uvx" in ended.log
