@@ -50,8 +50,10 @@ def main(environment: Mapping[str, str]) -> int:
         return failed(USAGE, f"{wrong}")
     try:
         ended = installed_and_run(environment["GITHUB_ACTION_PATH"], asked)
-    except (OSError, subprocess.CalledProcessError) as error:
-        return failed(FAILED, f"The command line was not installed, and nothing was promoted: {error}")
+    except OSError as error:
+        return failed(FAILED, f"The command line could not be started, and nothing was promoted: {error}")
+    except subprocess.CalledProcessError:
+        return failed(FAILED, "uv did not install the command line, and nothing was promoted. The log says why.")
     answer = read(ended.printed)
     append(environment.get("GITHUB_OUTPUT"), outputs(answer, ended.code))
     append(environment.get("GITHUB_STEP_SUMMARY"), summary(environment, answer, ended))
