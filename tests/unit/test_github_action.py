@@ -336,11 +336,21 @@ def test_packages_that_uv_does_not_install_end_the_step(tmp_path: Path) -> None:
 
     assert ended.code == 4
     assert "Hash mismatch" in ended.log
-    assert ended.log.splitlines()[-1].startswith("::error title=ecr-promoter::uv did not install the command line")
+    assert ended.log.splitlines()[-1].startswith("::error title=ecr-promoter::The command line was not installed")
     assert not (tmp_path / "arguments.json").exists()
 
 
-@pytest.mark.parametrize("answer", [b'{"outcome": "PROMOTED", "detail": "caf\xe9"}', b"\xff\xfe"])
+def test_a_job_that_is_cancelled_while_uv_installs_ends_in_a_line(tmp_path: Path) -> None:
+    """Commands of the workflow work again for the steps that clean up."""
+    ended = promote(tmp_path, uv="#!/bin/sh\nkill -INT $PPID\nexec sleep 30\n")
+
+    assert ended.code == 4
+    assert "Traceback" not in ended.log
+    (stop,) = re.findall(r"^::stop-commands::([0-9a-f]{32})$", ended.log, re.MULTILINE)
+    assert f"\n::{stop}::\n" in ended.log
+
+
+@pytest.mark.parametrize("answer", [b'{"outcome": "PROMOTED", "detail": "\xe9"}', b"\xff\xfe"])
 def test_an_answer_in_another_encoding_does_not_hide_that_the_promotion_was_done(
     tmp_path: Path, answer: bytes
 ) -> None:
