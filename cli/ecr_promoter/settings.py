@@ -32,5 +32,5 @@ class Settings:
 
     @property
     def timeouts(self) -> tuple[int | None, int | None]:
-        """The seconds to wait for a connection and for an answer, as botocore takes them; None: without a limit."""
+        """The seconds to wait for a connection and for an answer, as botocore takes them; None: for ever."""
         return self.connect_timeout or None, self.read_timeout or None
