@@ -372,7 +372,8 @@ class InMemoryWaiting:
 
     def due(self, now: datetime) -> Iterator[str]:
         waiting = [promotion_id for promotion_id in self.ledger.records if self.promotion(promotion_id)]
-        yield from [each for each in waiting if self.ledger.tries.get(each, now) <= now]
+        due = [each for each in waiting if self.ledger.tries.get(each, now) <= now]
+        yield from sorted(due, key=lambda each: self.ledger.tries.get(each, now))
 
 
 @dataclass

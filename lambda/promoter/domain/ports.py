@@ -103,7 +103,7 @@ class WaitingPromotions(Protocol):
         """Record what it waits for now; False: it was changed or ended since `before` was read."""
 
     def due(self, now: datetime) -> Iterator[str]:
-        """Yield those whose next try is due, the longest ago first within each part of the list."""
+        """Yield those whose next try is due, the longest ago first."""
 
 
 class Ledger(Protocol):

@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from promoter import telemetry, wiring
 from promoter.domain import waiting
 from promoter.domain.answers import Answer, Waiting
-from promoter.domain.errors import Frozen
+from promoter.domain.errors import Frozen, LedgerError
 from promoter.domain.model import Promotion
 from promoter.entrypoints.due import FIRST_PAUSE, LONGEST_PAUSE, Due, messages
 from promoter.promotion.promote import promote
@@ -65,14 +65,21 @@ def come_back(answer: Answer, pause: int) -> None:
 
 
 def try_frozen_soon() -> None:
-    """Have promotions that wait for the end of a freeze tried as soon as every environment knows the freezes."""
-    frozen, token = list[str](), None
-    while True:
-        page = wiring.history().waiting(limit=100, next_token=token)
-        frozen += [each.promotion_id for each in page.entries if Frozen.code in each.waiting_for]
-        if (token := page.next_token) is None:
-            break
-    _try_soon(frozen, FIRST_PAUSE, seconds=FREEZES_KNOWN)
+    """Have promotions that wait for the end of a freeze tried as soon as every environment knows the freezes.
+
+    Page by page, so that those of one page come back whatever becomes of the next. If the ledger cannot be asked,
+    `reconcile` tries the others.
+    """
+    token: str | None = None
+    try:
+        while True:
+            page = wiring.history().waiting(limit=100, next_token=token)
+            frozen = [each.promotion_id for each in page.entries if Frozen.code in each.waiting_for]
+            _try_soon(frozen, FIRST_PAUSE, seconds=FREEZES_KNOWN)
+            if (token := page.next_token) is None:
+                return
+    except LedgerError as error:
+        telemetry.logger.warning("waiting promotions do not come back soon", cause=error.detail)
 
 
 def _try_soon(promotion_ids: Sequence[str], pause: int, *, seconds: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from promoter.domain import documents, waiting
 from promoter.domain.answers import Answer, Waiting
@@ -27,9 +27,10 @@ NOT_ACCEPTED = "The promotion could not be accepted because its tags are being m
 def accept(promotion: Promotion, held: Held, dependencies: Dependencies) -> Answer:
     """Have the promotion wait, and say for what. A promotion of the same image by event that waits is the same.
 
-    It is tried once more when its wake-ups are written: an event may have come before them.
+    It is tried once more when its wake-ups are written: an event may have come before them. It has been patient
+    before this, and its caller has no time for more.
     """
-    state = AttemptState()
+    state, at_once = AttemptState(), replace(dependencies, patience=timedelta())
     for number in range(TRIES):
         record = _accepted(promotion, held, state.earlier, dependencies, is_first=number == 0)
         match _accept(promotion, record, state.earlier, dependencies):
@@ -43,7 +44,7 @@ def accept(promotion: Promotion, held: Held, dependencies: Dependencies) -> Answ
                 dependencies.pause(spread_pause(0.05, 0.3))
             case in_the_way:  # a tag has moved since it was read, or an earlier attempt has put some
                 state = AttemptState(earlier=in_the_way.record) if isinstance(in_the_way, Resumable) else state
-                attempted = attempt_patiently(promotion, state, dependencies)
+                attempted = attempt_patiently(promotion, state, at_once)
                 if not isinstance(attempted, Held):
                     return answer_of(attempted)
                 held = attempted

@@ -21,7 +21,7 @@ def promote(promotion: Promotion, dependencies: Dependencies) -> Answer:
     """
     try:
         answer = _promote(promotion, dependencies)
-        if _is_expired(answer, dependencies):
+        if _is_expired(answer, dependencies) and not _is_over(promotion, dependencies):
             answer = _promote(promotion, dependencies)
     except PromoterError as error:
         return NotPromoted(error)
@@ -56,3 +56,8 @@ def _is_expired(answer: Answer, dependencies: Dependencies) -> bool:
 
         answer = waiting.carry_on(answer.record, dependencies)
     return isinstance(answer, NotPromoted) and isinstance(answer.error, Expired)
+
+
+def _is_over(promotion: Promotion, dependencies: Dependencies) -> bool:
+    """Say whether the time is over for which the promotion itself may wait."""
+    return promotion.wait is not None and promotion.wait.until <= dependencies.now()

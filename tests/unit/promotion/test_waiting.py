@@ -13,6 +13,7 @@ from promoter.domain import documents
 from promoter.domain.answers import Answer, NotPromoted, Waiting
 from promoter.domain.errors import NotWaiting, TagBusy, Throttled
 from promoter.domain.findings import Finding, Scan
+from promoter.domain.leasing import Busy, Stale
 from promoter.domain.model import ImageId, Manifest, Outcome, Promoted, Promotion, Seen, Source, TagMove, Wait
 from promoter.domain.policy import Policy
 from promoter.domain.records import Lease, Record
@@ -21,7 +22,7 @@ from promoter.promotion import promote as use_case
 from promoter.promotion import waiting
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.recovery import recover
-from tests.support.ledgers import InMemoryLedger, dependencies
+from tests.support.ledgers import InMemoryLedger, InMemoryWaiting, dependencies
 from tests.support.policies import gate, policy, rule
 from tests.support.promotions import NEW, NOW, OLD, OTHER, promotion
 from tests.support.registries import REPOSITORY, FailingImageFacts, InMemoryRegistry, KnownImageFacts
@@ -321,6 +322,16 @@ def test_one_whose_time_ends_while_it_is_judged_moves_nothing(world: World) -> N
     assert world.ledger.outcomes() == ["REFUSED"]
 
 
+def test_one_whose_time_ends_while_it_is_accepted_is_run_once(world: World) -> None:
+    """A repeat runs again what has waited in vain, but a request is no repeat of itself."""
+    world.facts = SlowImageFacts(pushes={NEW.digest: NOW}, takes=lambda: world._pause(5))
+
+    answer = world.ask(wait=Wait(world.now + timedelta(seconds=1)))
+
+    assert code_of(answer) == "expired"
+    assert world.ledger.outcomes() == ["REFUSED"]
+
+
 def test_a_cancelled_one_moves_nothing(world: World) -> None:
     """However late its event comes. To repeat it is not an error."""
     world.ask()
@@ -490,6 +501,18 @@ def test_a_tag_that_another_promotion_moves_is_waited_for(world: World) -> None:
 
     assert isinstance(world.wake(), Promoted)
     assert world.registry.tags["prod"] == NEW
+
+
+def test_a_tag_that_many_promotions_move_is_waited_for_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """API Gateway answers 504 after half a minute. The request is told before that, that it was not accepted."""
+    world.scanned()
+    begun = Busy("Another promotion is moving the tag. Retry.")
+    monkeypatch.setattr(InMemoryLedger, "begin", lambda *_: begun)
+    monkeypatch.setattr(InMemoryWaiting, "accept", lambda *_: Stale({"prod": 1}))  # the next one has its lease
+
+    assert code_of(world.ask()) == "tag_busy"
+
+    assert world.now - NOW < world.here.patience + timedelta(seconds=5)
 
 
 def record_of(asked: Promotion, image: Manifest) -> Record:

@@ -88,20 +88,23 @@ class DynamoWaitingPromotions:
         return self._table.update(key, change, NOT_WRITTEN, **waits | values.members())
 
     def due(self, now: datetime) -> Iterator[str]:
-        """Query each listing of the index."""
-        for number in range(keys.SHARDS):
-            values = Values()
-            found = self._table.every(
-                NOT_READ,
-                IndexName=INDEX,
-                KeyConditionExpression=(
-                    f"listing={values.text(keys.shard(number))} AND listedAt<{values.text(keys.sortable(now))}"
-                ),
-                Limit=PAGE,
-                **values.members(),
-            )
-            for item in found:
-                yield items.promotion_id(item)
+        """Query the listings of the index, and merge them."""
+        from heapq import merge  # events do not need it
+
+        listings = [self._due(keys.shard(number), now) for number in range(keys.SHARDS)]
+        for item in merge(*listings, key=lambda item: str(item["listedAt"]["S"])):
+            yield items.promotion_id(item)
+
+    def _due(self, listing: str, now: datetime) -> Iterator[Item]:
+        values = Values()
+        due = f"listing={values.text(listing)} AND listedAt<{values.text(keys.sortable(now))}"
+        return self._table.every(
+            NOT_READ,
+            IndexName=INDEX,
+            KeyConditionExpression=due,
+            Limit=PAGE,
+            **values.members(),
+        )
 
     def _accept_event(self, record: Record, next_try: datetime, after: Record | None) -> Accepted:
         """Accept a promotion by event, unless one of the same rule, tag and digest waits."""
