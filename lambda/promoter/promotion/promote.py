@@ -21,7 +21,7 @@ def promote(promotion: Promotion, dependencies: Dependencies) -> Answer:
     """
     try:
         answer = _promote(promotion, dependencies)
-        if _has_waited_in_vain(answer, dependencies) and not _is_over(promotion, dependencies):
+        if _is_expired(answer, dependencies) and not _is_over(promotion, dependencies):
             answer = _promote(promotion, dependencies)
     except PromoterError as error:
         return NotPromoted(error)
@@ -46,10 +46,10 @@ def _attempted(promotion: Promotion, dependencies: Dependencies) -> Answer:
     return waiting.carry_on(attempted.record, dependencies)
 
 
-def _has_waited_in_vain(answer: Answer, dependencies: Dependencies) -> bool:
-    """Say whether this is the answer of an earlier call that has waited in vain, and have that recorded.
+def _is_expired(answer: Answer, dependencies: Dependencies) -> bool:
+    """Say whether the answer is that of an earlier call whose wait has expired, and have that recorded.
 
-    It does not stand under its Idempotency-Key: the same key runs the promotion again.
+    Such an answer is not kept under its Idempotency-Key: the same key runs the promotion again.
     """
     if isinstance(answer, Waiting) and has_expired(answer.record, dependencies.now()):
         from promoter.promotion import waiting
