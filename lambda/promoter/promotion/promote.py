@@ -21,7 +21,7 @@ def promote(promotion: Promotion, dependencies: Dependencies) -> Answer:
     """
     try:
         answer = _promote(promotion, dependencies)
-        if _is_expired(answer, dependencies) and not _is_over(promotion, dependencies):
+        if _record_expiry(answer, dependencies) and not _is_over(promotion, dependencies):
             answer = _promote(promotion, dependencies)
     except PromoterError as error:
         return NotPromoted(error)
@@ -46,8 +46,8 @@ def _attempted(promotion: Promotion, dependencies: Dependencies) -> Answer:
     return waiting.carry_on(attempted.record, dependencies)
 
 
-def _is_expired(answer: Answer, dependencies: Dependencies) -> bool:
-    """Say whether the answer is that of an earlier call whose wait has expired, and have that recorded.
+def _record_expiry(answer: Answer, dependencies: Dependencies) -> bool:
+    """If this is the answer of an earlier call whose wait has expired, have that recorded; say whether it is.
 
     Such an answer is not kept under its Idempotency-Key: the same key runs the promotion again.
     """
