@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """The step of action.yml: runs the command line of this clone, and reports what it did to GitHub.
 
-Needs nothing but Python and uv. The command line runs from the clone itself, with the packages of cli/requirements.txt,
-whose hashes uv checks: no code runs that the commit does not name. The inputs come in the environment. The command line
-itself fetches the job's OIDC token, if one is sent: the token is in no argument, no file and no output.
+Needs nothing but Python and uv. The command line runs from the clone itself, with the packages of
+cli/requirements.txt, whose hashes uv checks: no code runs that the commit does not name. The inputs come in the
+environment. The command line itself fetches the job's OIDC token, if one is sent: the token is in no argument, no
+file and no output.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,10 @@ class WrongInput(Exception):
     """An input of the action is wrong. Nothing was asked."""
 
 
+class NotInstalled(Exception):
+    """The command line could not be installed. Nothing was asked."""
+
+
 def main(environment: Mapping[str, str]) -> int:
     """Promote, report, and return the exit code of the command line."""
     for line in environment.get("ECR_PROMOTER_TOKEN", "").splitlines():
@@ -49,8 +54,8 @@ def main(environment: Mapping[str, str]) -> int:
         return failed(USAGE, f"{wrong}")
     try:
         ended = installed_and_run(environment["GITHUB_ACTION_PATH"], asked)
-    except (OSError, subprocess.CalledProcessError) as error:
-        return failed(FAILED, f"The command line was not installed, and nothing was promoted: {error}")
+    except NotInstalled as error:
+        return failed(FAILED, f"The command line was not installed, and nothing was promoted. {error}")
     answer = read(ended.printed)
     append(environment.get("GITHUB_OUTPUT"), outputs(answer, ended.code))
     append(environment.get("GITHUB_STEP_SUMMARY"), summary(environment, answer, ended))
@@ -68,7 +73,7 @@ def installed_and_run(clone: str, asked: list[str]) -> Ended:
     end = secrets.token_hex(16)
     say(f"::stop-commands::{end}")
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             python = install(clone, folder)
             # -P: no file in the folder of the job stands in for a module.
             return run([python, "-P", "-m", "ecr_promoter", *asked], {"PYTHONPATH": str(Path(clone, "cli"))})
@@ -79,7 +84,7 @@ def installed_and_run(clone: str, asked: list[str]) -> Ended:
 def install(clone: str, folder: str) -> str:
     """Install the packages of the command line into a folder; return the Python that finds them.
 
-    Raises OSError if uv is missing, and CalledProcessError, after uv has said why, if it fails.
+    Raises NotInstalled if uv is missing or fails.
     """
     # In the folder, uv reads no settings of the job's own project. It is found as the runner finds it.
     pins = str(Path(clone, "cli", "requirements.txt").resolve())
@@ -88,7 +93,14 @@ def install(clone: str, folder: str) -> str:
         ("uv", "venv", "--quiet", "--python", PYTHONS, "packages"),
         ("uv", "pip", "install", "--quiet", "--python", "packages", *checked),
     ):
-        subprocess.run(command, cwd=folder, check=True)  # noqa: S603
+        try:
+            subprocess.run(command, cwd=folder, check=True)  # noqa: S603
+        except OSError as error:
+            raise NotInstalled(
+                f"uv cannot be started: {error.strerror}. Install uv in an earlier step."
+            ) from error
+        except subprocess.CalledProcessError as error:
+            raise NotInstalled(f"uv ended with exit code {error.returncode}, and the log says why.") from error
     return str(Path(folder, "packages", "bin", "python"))
 
 
@@ -110,15 +122,14 @@ def run(command: list[str], variables: Mapping[str, str]) -> Ended:
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as printed:
         process = subprocess.Popen(  # noqa: S603 - no shell reads the arguments
             command,
-            env=os.environ | {"PYTHONIOENCODING": "utf-8"} | variables,
+            env={**os.environ, "PYTHONIOENCODING": "utf-8", **variables},
             stdout=printed,
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
             errors="replace",
         )
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: process.terminate())
+        on_cancel(lambda *_: process.terminate())
         for line in process.stderr or ():
             say(line.rstrip("\n"))
             if line.startswith(WAITING):
@@ -126,6 +137,12 @@ def run(command: list[str], variables: Mapping[str, str]) -> Ended:
         code = process.wait()
         printed.seek(0)
         return Ended(code, printed.read(), tuple(waited))
+
+
+def on_cancel(do: Callable[..., object]) -> None:
+    """Do this when GitHub ends the job."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, do)
 
 
 def arguments(environment: Mapping[str, str]) -> list[str]:
@@ -301,4 +318,5 @@ def append(path: str | None, written: str) -> None:
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    on_cancel(lambda *_: sys.exit(failed(FAILED, "The job was cancelled.")))
     sys.exit(main(os.environ))

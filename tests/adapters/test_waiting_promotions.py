@@ -358,7 +358,7 @@ def test_the_lease_is_given_only_while_it_waits(
 def test_it_is_not_cancelled_while_it_moves_its_tags(
     waiting: WaitingPromotions, ledger: Ledger, clock: Clock
 ) -> None:
-    """The lease was taken since it was read; nor is it changed, nor begun twice."""
+    """The lease was taken since it was read. Then it is neither changed nor begun twice."""
     record = accepted(waiting, request(clock()))
     cancelled = documents.ended(record, NotPromoted(Cancelled("enough")), now=clock())
     lease = resumed(ledger, record, prod=0)

@@ -82,7 +82,7 @@ def test_a_wake_up_is_new_once_up_to_its_last_second(local_aws: LocalAws, table:
 
 
 def test_what_stands_already_is_not_new(either: WakeUps) -> None:
-    """Who adds it again need not look again; one more that is new has to."""
+    """Whoever adds the same again does not have to look again. One more image is new, so it has to."""
     assert either.add(PLACE, "p-1", [A, B], soon())
     assert not either.add(PLACE, "p-1", [B], soon())
     assert either.add(PLACE, "p-1", [A, INDEX], soon())

@@ -244,6 +244,18 @@ def test_an_image_that_had_to_wait_is_printed_whole(run: Run, api: FakeApi) -> N
     assert ended.document["image"]["imageManifest"] == MANIFEST
 
 
+def test_an_outcome_of_a_newer_service_is_not_a_success(run: Run, api: FakeApi) -> None:
+    """Nobody knows whether the tag was put."""
+    api.answer("POST /promotions", waiting("scan_pending"), 202).answer(
+        f"GET /promotions/{ID}", record("REJECTED")
+    )
+
+    ended = run("put-image", *PUT, "--wait")
+
+    assert (ended.exit_code, ended.stdout) == (4, "")
+    assert "REJECTED" in ended.stderr
+
+
 def test_what_the_aws_cli_takes_and_has_no_meaning_here_is_taken(run: Run, api: FakeApi) -> None:
     """A script with these options goes on working."""
     ignored: tuple[Any, ...] = ("--no-paginate", "--no-cli-pager", "--cli-read-timeout", "5", "--color", "off")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +22,7 @@ from local import pusher
 from promoter.domain import manifest
 from tests.corpus.test_manifests import MANIFESTS, NOT_TAKEN
 from tests.e2e.conftest import Image, Stack
+from tests.support.waiting_processes import waiting_process
 
 PROJECT = Path(__file__).parents[2]
 CRITICAL = {"id": "CVE-2026-1234", "severity": "CRITICAL", "package": "openssl"}
@@ -112,6 +115,69 @@ def test_a_finding_refuses_and_is_named(shell: Shell, stack: Stack, image: Image
     assert done.exit_code == 3
     assert "ecr-promoter: gate_refused: linux/amd64: CVE-2026-1234 in openssl is CRITICAL" in done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()[2:]] == ["linux/amd64", "linux/arm64"]
+
+
+def waiting(image: Image) -> AbstractContextManager[subprocess.Popen[str]]:
+    """The process of a pipeline whose promotion waits for scans, with the answer as JSON."""
+    line = (*PROMOTER, "promote", image.repository, "candidate", "--to", "gated", "--wait", "--output", "json")
+    return waiting_process(line, os.environ | {"PYTHONPATH": str(PROJECT / "cli")})
+
+
+def test_a_promotion_waits_for_its_scans_and_ends_by_itself(shell: Shell, stack: Stack, image: Image) -> None:
+    """Exit code 0, with the answer of one that did not wait."""
+    with waiting(image) as process:
+        for platform in image.platforms:
+            stack.scan(image.repository, platform)
+        printed, told = process.communicate()
+
+    assert (process.returncode, told) == (0, "")
+    assert json.loads(printed)["outcome"] == "PROMOTED"
+    assert stack.tags(image.repository)["gated"] == image.digest
+
+
+def test_a_promotion_that_waits_is_refused_for_a_finding(shell: Shell, stack: Stack, image: Image) -> None:
+    """Exit code 3, and the finding is named."""
+    with waiting(image) as process:
+        for platform in image.platforms:
+            stack.scan(image.repository, platform, findings=[CRITICAL])
+        _, told = process.communicate()
+
+    assert process.returncode == 3
+    assert "gate_refused: linux/amd64: CVE-2026-1234 in openssl is CRITICAL" in told
+    assert "gated" not in stack.tags(image.repository)
+
+
+def test_ctrl_c_leaves_a_promotion_waiting(shell: Shell, stack: Stack, image: Image) -> None:
+    """Exit code 5. It is listed, goes on, and can be followed again."""
+    with waiting(image) as process:
+        process.send_signal(signal.SIGINT)
+        printed, told = process.communicate()
+
+    promotion_id = json.loads(printed)["promotionId"]
+    assert process.returncode == 5
+    assert f"Follow it: ecr-promoter status {promotion_id} --wait." in told
+    listed = shell.data("list", image.repository, "--outcome", "WAITING")["promotions"]
+    assert [each["promotionId"] for each in listed] == [promotion_id]
+    for platform in image.platforms:
+        stack.scan(image.repository, platform)
+    assert shell.run(main, "status", promotion_id, "--wait").exit_code == 0
+    assert stack.tags(image.repository)["gated"] == image.digest
+    assert shell.data("list", image.repository, "--outcome", "WAITING")["promotions"] == []
+
+
+def test_a_promotion_that_waits_is_cancelled(shell: Shell, stack: Stack, image: Image) -> None:
+    """The command that follows it ends with exit code 3. Scans put no tag after that."""
+    with waiting(image) as process:
+        (listed,) = shell.data("list", image.repository, "--outcome", "WAITING")["promotions"]
+        shell.promoter("cancel", listed["promotionId"])
+        _, told = process.communicate()
+
+    assert process.returncode == 3
+    assert "cancelled" in told
+    for platform in image.platforms:
+        stack.scan(image.repository, platform)
+    assert shell.data("reconcile")["failures"] == []
+    assert "gated" not in stack.tags(image.repository)
 
 
 def test_a_freeze_stops_and_is_lifted(shell: Shell, image: Image) -> None:

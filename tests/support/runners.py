@@ -58,17 +58,17 @@ def asked(folder: Path) -> list[str]:
 
 
 def run_script(
-    shell: Sequence[str], script: str, folder: Path, uvx: str, environment: Mapping[str, str]
+    shell: Sequence[str], script: str, folder: Path, uvx: str, environment: Mapping[str, str], uv: str = UV
 ) -> subprocess.CompletedProcess[str]:
     """Run a script in a folder, with nothing in the environment but this; `uvx` is the script of that name.
 
-    The `uv` beside it installs nothing, and leads to the same script.
+    `uv` is beside it: it installs nothing, and leads to the same script.
 
     What it prints is in `stdout`, errors included.
     """
     tools = folder / "bin"
     tools.mkdir(exist_ok=True)
-    for name, text in (("uvx", uvx), ("uv", UV)):
+    for name, text in (("uvx", uvx), ("uv", uv)):
         (tools / name).write_text(text)
         (tools / name).chmod(0o755)
     path = os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]])

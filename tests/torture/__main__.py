@@ -14,7 +14,7 @@ from pathlib import Path
 
 from local import process
 from local.deploy import PROJECT, deploy
-from tests.torture import fuzz, interleavings, kill, openapi, regressions
+from tests.torture import fuzz, interleavings, kill, openapi, regressions, waiting
 from tests.torture.deployment import Deployment
 from tests.torture.results import Part, Results
 
@@ -28,6 +28,7 @@ def parts(deployment: Deployment) -> Mapping[str, Part]:
         interleavings.PART: partial(interleavings.explore, deployment.aws),
         fuzz.PART: partial(fuzz.explore, deployment),
         openapi.PART: partial(openapi.explore, deployment),
+        waiting.PART: partial(waiting.explore, deployment),
         # Last, because it makes many tags, with which reconcile is slow; the fuzz test calls reconcile too.
         kill.PART: partial(kill.explore, deployment),
     }
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
     parser.add_argument("--seconds", type=float, default=180, help="for all parts together (%(default)s)")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="default: a new one")
-    names = [interleavings.PART, fuzz.PART, openapi.PART, kill.PART]
+    names = [interleavings.PART, fuzz.PART, openapi.PART, waiting.PART, kill.PART]
     parser.add_argument("--only", choices=names, help="one part instead of all")
     given = parser.parse_args(arguments)
     print(f"Seed {given.seed}, {given.seconds:.0f} s after the stack is deployed to a local AWS", flush=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.torture import fuzz, interleavings, kill, openapi
+from tests.torture import fuzz, interleavings, kill, openapi, waiting
 from tests.torture.deployment import Deployment
 from tests.torture.results import Results, Violation
 
@@ -45,6 +45,8 @@ def replay(deployment: Deployment, entry: Entry) -> Results:
     results = Results(entry["part"], entry["seed"])
     if entry["part"] == interleavings.PART:
         interleavings.run(deployment.aws, entry["seed"], results)
+    elif entry["part"] == waiting.PART:
+        waiting.attack(deployment, entry["seed"], waiting.FEWEST, results, until_quiet=False)
     else:
         kill.attack(deployment, entry["seed"], REPLAY_SECONDS, results, until_quiet=False)
     return results

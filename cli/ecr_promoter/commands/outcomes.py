@@ -51,8 +51,8 @@ def waiting_options(serve: Callable[..., int]) -> Callable[..., int]:
         click.option(
             "--timeout",
             type=Duration(),
-            help="Follow the promotion for so long at most (implies --wait). After that the exit code is 5, and the promotion "
-            "goes on waiting.",
+            help="Follow the promotion for so long at most (implies --wait). After that the exit code is 5, and "
+            "the promotion goes on waiting.",
         ),
         click.option(
             "--expires",

@@ -41,7 +41,7 @@ class Findings:
 
 
 def read_findings(ecr: Any, place: Place, digest: str) -> Findings:
-    """Return the findings of an image. An image without a scan is normal, and is no error."""
+    """Return the findings of an image. An image without a scan is normal, and not an error."""
     from botocore.exceptions import ClientError
 
     status = "UNKNOWN"

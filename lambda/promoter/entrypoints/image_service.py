@@ -21,7 +21,6 @@ from promoter.promotion.recovery import read_or_missing
 Task = WakeUp | list[Promotion]
 """What is carried out or left as a whole: a promotion that waits, or the promotions of one source."""
 
-
 NOTHING = Rest()
 
 
@@ -60,7 +59,7 @@ def serve(event: ImageEvent, in_time: Callable[[], bool]) -> Served | Ignored:
     The first task is carried out in any case, so that every call leaves fewer.
     """
     if event.is_referrer:
-        event = event._replace(wakes=subject(event))
+        event = event._replace(wakes=read_subject(event))
     found = woken_by(event)
     wake_ups = [each for each in found if not each.is_served]
     promotions = image_events.promotions(event, wiring.policy())
@@ -71,17 +70,21 @@ def serve(event: ImageEvent, in_time: Callable[[], bool]) -> Served | Ignored:
     for each in found if own else ():
         if each.is_served:
             served.note_earlier(each)
-    tasks: list[Task] = [*wake_ups, *_by_source(own)]
+    serve_tasks([*wake_ups, *_by_source(own)], served, in_time)
+    return served
+
+
+def serve_tasks(tasks: Sequence[Task], served: Served, in_time: Callable[[], bool]) -> None:
+    """Carry out tasks, while there is time; note what is left."""
     for number, task in enumerate(tasks):
         if number and not in_time():
             for left in tasks[number:]:
                 served.left = image_events.with_task(served.left, left)
-            break
+            return
         if isinstance(task, WakeUp):
-            serve_wake_up(event, task, served)
+            serve_wake_up(served.event, task, served)
         else:
-            serve_source(event, task, served)
-    return served
+            serve_source(served.event, task, served)
 
 
 def woken_by(event: ImageEvent) -> Sequence[WakeUp]:
@@ -93,7 +96,7 @@ def woken_by(event: ImageEvent) -> Sequence[WakeUp]:
     return wiring.dependencies().wake_ups.of(event.repository, event.wakes)
 
 
-def subject(event: ImageEvent) -> str | None:
+def read_subject(event: ImageEvent) -> str | None:
     """Return the image that a referrer says it refers to; None: it is gone, or refers to nothing."""
     referrer = ImageId(image_digest=event.image_digest)
     found = read_or_missing(wiring.dependencies(), event.repository, [referrer])[referrer]

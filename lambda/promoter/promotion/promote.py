@@ -21,7 +21,7 @@ def promote(promotion: Promotion, dependencies: Dependencies) -> Answer:
     """
     try:
         answer = _promote(promotion, dependencies)
-        if _has_waited_in_vain(answer, dependencies) and not _is_over(promotion, dependencies):
+        if _record_expiry(answer, dependencies) and not _is_over(promotion, dependencies):
             answer = _promote(promotion, dependencies)
     except PromoterError as error:
         return NotPromoted(error)
@@ -39,17 +39,17 @@ def _attempted(promotion: Promotion, dependencies: Dependencies) -> Answer:
     attempted = attempt_patiently(promotion, AttemptState(), dependencies)
     if not isinstance(attempted, Held | Waits):
         return attempted
-    from promoter.promotion import waiting  # loaded where something waits
+    from promoter.promotion import acceptance, waiting  # loaded where something waits
 
     if isinstance(attempted, Held):
-        return waiting.accept(promotion, attempted, dependencies)
+        return acceptance.accept(promotion, attempted, dependencies)
     return waiting.carry_on(attempted.record, dependencies)
 
 
-def _has_waited_in_vain(answer: Answer, dependencies: Dependencies) -> bool:
-    """Say whether this is the answer of an earlier call that has waited in vain, and have that recorded.
+def _record_expiry(answer: Answer, dependencies: Dependencies) -> bool:
+    """If this is the answer of an earlier call whose wait has expired, have that recorded; say whether it is.
 
-    It does not stand under its Idempotency-Key: the same key runs the promotion again.
+    Such an answer is not kept under its Idempotency-Key: the same key runs the promotion again.
     """
     if isinstance(answer, Waiting) and has_expired(answer.record, dependencies.now()):
         from promoter.promotion import waiting
