@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from promoter import telemetry, wiring
 from promoter.domain import waiting
-from promoter.domain.answers import Answer, Waiting
+from promoter.domain.answers import Answer, NotPromoted, Waiting
 from promoter.domain.errors import Frozen, LedgerError
 from promoter.domain.model import Promotion
 from promoter.entrypoints.due import FIRST_PAUSE, LONGEST_PAUSE, Due, messages
@@ -50,7 +50,12 @@ def resume_due(due: Due, in_time: Callable[[], bool]) -> list[Resumed]:
             wiring.event_queue().add(messages(due.promotion_ids[number:], due.pause))
             break
         if found := resume(promotion_id):
-            come_back(found[1], due.pause * 2)
+            (_, answer), pause = found, due.pause * 2
+            if isinstance(answer, NotPromoted) and answer.error.retryable and pause <= LONGEST_PAUSE:
+                _try_soon(
+                    [promotion_id], pause, seconds=pause
+                )  # the ledger has failed, so that it waits as before
+            come_back(answer, pause)
             resumed.append(found)
     return resumed
 
