@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Stack
-from tests.torture import consistency, fuzz, interleavings, kill, processes, regressions
+from tests.torture import consistency, fuzz, interleavings, kill, processes, regressions, waiting
 from tests.torture.client import Answer, Request
 from tests.torture.consistency import Move, Places
 from tests.torture.deployment import Deployment
@@ -42,6 +42,15 @@ def test_functions_that_are_killed_lose_nothing(deployment: Deployment) -> None:
     assert results.violations == []
     assert results.counts["kills"] > 0
     assert results.counts["moves checked"] + results.counts["promotions that moved tags"] > 0
+
+
+def test_promotions_that_wait_end_once_and_not_too_early(deployment: Deployment) -> None:
+    """By the witness of the registry's events. Without kills: `make torture` kills, and waits for the leases."""
+    results = Results(waiting.PART, 1)
+    waiting.attack(deployment, 1, 40, results, until_quiet=False)
+    assert results.violations == []
+    assert results.counts["accepted to wait"] > 20
+    assert results.counts["pushes after a wait checked"] > 5
 
 
 def test_interleavings_are_explored_from_a_seed(deployment: Deployment) -> None:

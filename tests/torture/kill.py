@@ -59,10 +59,12 @@ def attack(deployment: Deployment, seed: int, seconds: float, results: Results, 
         results.add_violation(broken)
 
 
-def kill_repeatedly(deployment: Deployment, seed: int, over: threading.Event, results: Results) -> None:
-    """Kill a random process of the function, again and again."""
+def kill_repeatedly(
+    deployment: Deployment, seed: int, over: threading.Event, results: Results, pause: float = PAUSE
+) -> None:
+    """Kill a random process of the function, again and again, with a pause of so many seconds on average."""
     rng, server = random.Random(f"{seed}-killer"), deployment.aws.control("GET", "ready")["pid"]
-    while not over.wait(rng.uniform(0, 2 * PAUSE)):
+    while not over.wait(rng.uniform(0, 2 * pause)):
         # Mostly those that serve requests: a starting process has nothing to lose.
         least = STARTED if rng.random() < 0.9 else 0
         running = sorted(process for process, age in processes.children(server).items() if age >= least)

@@ -18,6 +18,8 @@ from tests.torture.witness import Witness
 PART = "waiting"
 EACH_SECOND = 5  # requests of a run
 FEWEST, MOST = 40, 1300  # requests of a run; about four of five wait
+PAUSE = 4.0
+"""Seconds between two kills, on average. Some seconds pass until a new process serves requests."""
 SLACK = 120.0  # seconds after the last lease until nothing may wait
 
 
@@ -44,7 +46,7 @@ def attack(
         if until_quiet:
             beside.append(threading.Thread(target=load.restart_repeatedly))
             beside.append(
-                threading.Thread(target=kill.kill_repeatedly, args=(deployment, seed, load.over, results))
+                threading.Thread(target=kill.kill_repeatedly, args=(deployment, seed, load.over, results, PAUSE))
             )
         beside.append(threading.Thread(target=reconcile_repeatedly, args=(load,)))
         for thread in beside:
@@ -60,9 +62,10 @@ def attack(
 
 
 def reconcile_repeatedly(load: Load) -> None:
-    """Reconcile as the schedule does, but every few seconds."""
-    while not load.over.wait(3):
-        kill.reconcile(load.deployment)
+    """Reconcile as the schedule does, but every few seconds, and without a word if the function is killed."""
+    with load.deployment.client() as client:
+        while not load.over.wait(3):
+            client.call("POST", "/reconcile")
 
 
 def wait_until_quiet(load: Load, results: Results, *, leases: float) -> None:

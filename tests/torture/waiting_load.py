@@ -21,7 +21,7 @@ from tests.torture.waiting_script import Asked, Build, Script, Step
 
 CALLERS = 6
 TRIES = 4
-RESTARTS = 20.0  # seconds between two restarts of all functions
+RESTARTS = 45.0  # seconds between two restarts of all functions
 RULES = ("waiting-gated", "waiting-scan", "waiting-open", None)
 
 

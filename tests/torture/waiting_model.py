@@ -21,6 +21,7 @@ CLOCK = 0.01  # seconds; the witness cuts its times to milliseconds
 SOURCES = ("build-", "candidate-")
 LATE = 45.0
 """Seconds after `waitsUntil` until which a tag may still be put: a try that began before it, and its lease."""
+SHORT = 60.0  # seconds; a request that may wait longer does not expire in a run
 BESIDE = 15.0
 """Seconds in which a push beside the service may be overwritten: Amazon ECR has no compare-and-swap."""
 
@@ -235,22 +236,18 @@ def unjustified(known: Known, asked: Asked, record: Record) -> str | None:
         if push.time >= asked.sent[0] - LATE
     ]
     build = known.load.script.of(asked.repository, record.get("imageDigest") or asked.build.digest)
-    match record["outcome"], record.get("code"):
-        case "PROMOTED" | "UNCHANGED", _:
-            return None
-        case "REFUSED", "gate_refused":
-            return "its image is clean" if build.is_clean else None
-        case "REFUSED", "superseded":
-            return None if others or beside else "nobody else moved its tags"
-        case "REFUSED", "expired":
-            return None if asked.seconds and asked.seconds <= 60 else "it had hours to wait"
-        case "REFUSED", "cancelled":
-            return None if asked.is_cancelled else "nobody cancelled it"
-        case "REFUSED", "tag_changed":
-            return None if "expectedDigests" in asked.body else "it expected nothing"
-        case "FAILED", "interrupted":
-            return None if known.load.counts["kills"] else "nothing was killed"
-    return "nothing explains that"
+    allowed = {
+        "gate_refused": (not build.is_clean, "its image is clean"),
+        "superseded": (bool(others or beside), "nobody else moved its tags"),
+        "expired": (asked.seconds is not None and asked.seconds <= SHORT, "it had hours to wait"),
+        "cancelled": (asked.is_cancelled, "nobody cancelled it"),
+        "tag_changed": ("expectedDigests" in asked.body, "it expected nothing"),
+        "interrupted": (known.load.counts["kills"] > 0, "nothing was killed"),
+    }
+    if record["outcome"] in ("PROMOTED", "UNCHANGED"):
+        return None
+    is_right, why_not = allowed.get(record.get("code", ""), (False, "nothing explains that"))
+    return None if is_right else why_not
 
 
 def of_end(known: Known, promotion_id: str, counts: Counter[str]) -> Iterator[str]:

@@ -14,7 +14,7 @@ AT_ONCE = 10  # messages that SQS gives at most
 
 
 class Push(NamedTuple):
-    """The registry put a tag on an image, at `time` (seconds since 1970). One that is there already is not told."""
+    """The registry put a tag on an image, at `time` (seconds since 1970), where it was not before."""
 
     repository: str
     image_tag: str
