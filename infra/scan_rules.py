@@ -82,7 +82,7 @@ def needed_by(rule: RuleModel) -> set[str]:
 
     Scans and pushes start the promotions of scan rules. Scans also wake the requests that wait for them, and
     signatures wake whatever waits for a signature: as a referrer (ECR managed signing, Notation, cosign 3), or by
-    tag (cosign 2), which is no signature by one of the gate's profiles.
+    tag (cosign 2), which is not a signature by one of the gate's profiles.
     """
     kinds = {"Pushed", "Basic", "Enhanced"} if rule.on == "scan" else set()
     if rule.gate and rule.gate.findings is not None:

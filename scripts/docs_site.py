@@ -5,6 +5,7 @@ MkDocs calls these functions by their names: https://www.mkdocs.org/dev-guide/pl
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ SCRIPTS = {
     # Scalar, which shows openapi.json. This package has it as one file, and few dependencies.
     "assets/scalar.js": Path("node_modules/@scalar/fastify-api-reference/dist/js/standalone.js"),
 }
+SHOWN = "reference/openapi-shown.json"
+"""The document that the page of the API shows."""
 LOADING = "script|img|iframe|source|link|video"
 LOADED = re.compile(rf"<(?:{LOADING})\b[^>]*?\b(?:src|href)=[\"']?((?:https?:)?//[^\"' >]+)")
 """The address of another host that a browser fetches by itself, unlike that of `<a href>`."""
@@ -42,7 +45,27 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         if not source.is_file():
             raise ConfigurationError(f"{installed} is missing: run `make setup`")
         files.append(File.generated(config, name, abs_src_path=str(source)))
+    document = Path(config.docs_dir) / "openapi.json"
+    if document.is_file():
+        shown = json.dumps(as_shown(json.loads(document.read_text())))
+        files.append(File.generated(config, SHOWN, content=shown))
     return files
+
+
+def as_shown(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of the OpenAPI document for the page.
+
+    Scalar shows alternatives instead of the members beside them, so the copy has none. Its code samples have the
+    first scheme of `security`: a token can be pasted into a sample, a signature with SigV4 cannot.
+    """
+    schemas = {name: _without_alternatives(schema) for name, schema in document["components"]["schemas"].items()}
+    security = sorted(document["security"], key=lambda scheme: "jwt" not in scheme)
+    return {**document, "security": security, "components": {**document["components"], "schemas": schemas}}
+
+
+def _without_alternatives(schema: dict[str, Any]) -> dict[str, Any]:
+    alternatives = {"oneOf", "anyOf", "not"} if "properties" in schema else set()
+    return {keyword: value for keyword, value in schema.items() if keyword not in alternatives}
 
 
 def on_post_page(output: str, page: Page, **_: Any) -> str:

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """The step of action.yml: runs the command line of this clone, and reports what it did to GitHub.
 
-Needs nothing but Python and uv. The inputs come in the environment. The command line itself fetches the job's OIDC
-token, if one is sent: the token is in no argument, no file and no output.
+Needs nothing but Python and uv. The command line runs from the clone itself, with the packages of
+cli/requirements.txt, whose hashes uv checks: no code runs that the commit does not name. The inputs come in the
+environment. The command line itself fetches the job's OIDC token, if one is sent: the token is in no argument, no
+file and no output.
 """
 
 from __future__ import annotations
@@ -15,36 +17,91 @@ import subprocess
 import sys
 import tempfile
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 NONE = "-"
 SHORT = len("sha256:") + 12
-OF_EXIT_CODE = {3: "REFUSED", 4: "FAILED"}
+USAGE, FAILED = 2, 4
+OF_EXIT_CODE = {3: "REFUSED", FAILED: "FAILED"}
 """The outcomes of problem documents, which have none."""
 WAITING = "waiting for "
 """Begins the lines with which the command line says what it waits for."""
 MOST_ANSWER = 500_000  # characters of an output; GitHub takes 1 MB of all outputs of a job
+MOST_ROWS = 300_000  # bytes of one list of the summary; GitHub shows nothing of a summary over 1 MiB
+MOST_TEXT = 1_000  # characters of one cell
+PYTHONS = ">=3.11,<3.15"
+"""Those of pyproject.toml."""
+
+
+class WrongInput(Exception):
+    """An input of the action is wrong. Nothing was asked."""
+
+
+class NotInstalled(Exception):
+    """The command line could not be installed. Nothing was asked."""
 
 
 def main(environment: Mapping[str, str]) -> int:
     """Promote, report, and return the exit code of the command line."""
-    if token := environment.get("ECR_PROMOTER_TOKEN"):
-        say(f"::add-mask::{token}")
-    command = ["uvx", "--from", environment["GITHUB_ACTION_PATH"], "ecr-promoter", *arguments(environment)]
-    # What the service says is printed below. Nothing of it may be taken for a command of the workflow.
+    for line in environment.get("ECR_PROMOTER_TOKEN", "").splitlines():
+        say(f"::add-mask::{escaped_command(line)}")  # GitHub masks no text over several lines
+    try:
+        asked = arguments(environment)
+    except WrongInput as wrong:
+        return failed(USAGE, f"{wrong}")
+    try:
+        ended = installed_and_run(environment["GITHUB_ACTION_PATH"], asked)
+    except NotInstalled as error:
+        return failed(FAILED, f"The command line was not installed, and nothing was promoted. {error}")
+    answer = read(ended.printed)
+    append(environment.get("GITHUB_OUTPUT"), outputs(answer, ended.code))
+    append(environment.get("GITHUB_STEP_SUMMARY"), summary(environment, answer, ended))
+    return failed(ended.code, reason(answer, ended.code)) if ended.code else 0
+
+
+def failed(code: int, why: str) -> int:
+    """Annotate the run with the cause, and return the exit code."""
+    say(f"::error title=ecr-promoter::{escaped_command(why)}")
+    return code
+
+
+def installed_and_run(clone: str, asked: list[str]) -> Ended:
+    """Run the command line of the clone. Nothing that it prints is taken for a command of the workflow."""
     end = secrets.token_hex(16)
     say(f"::stop-commands::{end}")
-    ended = run(command)
-    say(f"::{end}::")
-    answer = read(ended.printed)
-    append(environment.get("GITHUB_STEP_SUMMARY"), summary(environment, answer, ended))
-    append(environment.get("GITHUB_OUTPUT"), outputs(answer, ended.code))
-    if ended.code:
-        say(f"::error title=ecr-promoter::{escaped_command(reason(answer, ended.code))}")
-    return ended.code
+    try:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            python = install(clone, folder)
+            # -P: no file in the folder of the job stands in for a module.
+            return run([python, "-P", "-m", "ecr_promoter", *asked], {"PYTHONPATH": str(Path(clone, "cli"))})
+    finally:
+        say(f"::{end}::")
+
+
+def install(clone: str, folder: str) -> str:
+    """Install the packages of the command line into a folder; return the Python that finds them.
+
+    Raises NotInstalled if uv is missing or fails.
+    """
+    # In the folder, uv reads no settings of the job's own project. It is found as the runner finds it.
+    pins = str(Path(clone, "cli", "requirements.txt").resolve())
+    checked = ("--require-hashes", "--only-binary", ":all:", "--requirement", pins)
+    for command in (
+        ("uv", "venv", "--quiet", "--python", PYTHONS, "packages"),
+        ("uv", "pip", "install", "--quiet", "--python", "packages", *checked),
+    ):
+        try:
+            subprocess.run(command, cwd=folder, check=True)  # noqa: S603
+        except OSError as error:
+            raise NotInstalled(
+                f"uv cannot be started: {error.strerror}. Install uv in an earlier step."
+            ) from error
+        except subprocess.CalledProcessError as error:
+            raise NotInstalled(f"uv ended with exit code {error.returncode}, and the log says why.") from error
+    return str(Path(folder, "packages", "bin", "python"))
 
 
 @dataclass(frozen=True)
@@ -56,19 +113,23 @@ class Ended:
     waited: tuple[str, ...]
 
 
-def run(command: list[str]) -> Ended:
+def run(command: list[str], variables: Mapping[str, str]) -> Ended:
     """Run the command line, with its notes in the log as they come.
 
     When GitHub ends the job, the command line is told: it leaves the promotion waiting and says how to follow it.
     """
     waited = []
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as printed:
-        # uvx is found as the runner finds it; no shell reads the arguments.
-        process = subprocess.Popen(  # noqa: S603
-            command, stdout=printed, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace"
+        process = subprocess.Popen(  # noqa: S603 - no shell reads the arguments
+            command,
+            env={**os.environ, "PYTHONIOENCODING": "utf-8", **variables},
+            stdout=printed,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
         )
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: process.terminate())  # uvx passes on SIGTERM only
+        on_cancel(lambda *_: process.terminate())
         for line in process.stderr or ():
             say(line.rstrip("\n"))
             if line.startswith(WAITING):
@@ -76,6 +137,12 @@ def run(command: list[str]) -> Ended:
         code = process.wait()
         printed.seek(0)
         return Ended(code, printed.read(), tuple(waited))
+
+
+def on_cancel(do: Callable[..., object]) -> None:
+    """Do this when GitHub ends the job."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, do)
 
 
 def arguments(environment: Mapping[str, str]) -> list[str]:
@@ -103,10 +170,10 @@ def arguments(environment: Mapping[str, str]) -> list[str]:
 
 
 def flag(environment: Mapping[str, str], name: str) -> bool:
-    """Return whether an input is true. Ends the step for what is neither true nor false."""
+    """Return whether an input is true. Raises WrongInput for what is neither true nor false."""
     text = environment.get(f"INPUT_{name}", "").strip().lower()
     if text not in ("true", "false", ""):
-        sys.exit(f"input {name.lower().replace('_', '-')} must be true or false, not {text!r}")
+        raise WrongInput(f"input {name.lower().replace('_', '-')} must be true or false, not {text!r}")
     return text == "true"
 
 
@@ -114,24 +181,35 @@ def read(printed: str) -> dict[str, Any]:
     """Return the answer that the command line has printed, without the manifests; nothing if it printed none."""
     try:
         answer = json.loads(printed)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(answer, dict):
         return {}
-    for image in answer.get("images") or ():
+    for image in objects(answer.get("images")):
         image.pop("imageManifest", None)
     return answer
 
 
+def objects(members: Any) -> list[dict[str, Any]]:
+    """Return the objects of a list. What a newer service may have put in their place is left out."""
+    return [each for each in members if isinstance(each, dict)] if isinstance(members, list) else []
+
+
+def named(image: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the tag and digest of an image."""
+    found = image.get("imageId")
+    return found if isinstance(found, dict) else {}
+
+
 def outputs(answer: Mapping[str, Any], code: int) -> str:
     """Return the outputs of the step, in the form that takes any text."""
-    images = answer.get("images") or [{}]
+    images = objects(answer.get("images")) or [{}]
     whole = json.dumps(answer, separators=(",", ":"))
     found = {
         "outcome": answer.get("outcome") or (OF_EXIT_CODE.get(code, "") if answer.get("code") else ""),
         "promotion-id": answer.get("promotionId") or "",
         "code": answer.get("code") or "",
-        "digest": (images[0].get("imageId") or {}).get("imageDigest") or "",
+        "digest": named(images[0]).get("imageDigest") or "",
         "answer": whole if len(whole) <= MOST_ANSWER else "",
     }
     end = secrets.token_hex(16)
@@ -148,10 +226,10 @@ def summary(environment: Mapping[str, str], answer: Mapping[str, Any], ended: En
     if ended.code and not answer.get("images"):
         parts.append(text(reason(answer, ended.code)))
     if ended.waited:
-        parts.append("\n".join(["What it waited for:", "", *(f"- {text(line)}" for line in ended.waited)]))
-    if images := answer.get("images"):
-        parts.append(table(("tag", "outcome", "was on", "is on"), [moved(image) for image in images]))
-    if reasons := answer.get("reasons"):
+        parts.append("What it waited for:\n\n" + fitting(f"- {text(line)}" for line in ended.waited))
+    if images := objects(answer.get("images")):
+        parts.append(table(("tag", "outcome", "was on", "is on"), map(moved, images)))
+    if reasons := objects(answer.get("reasons")):
         parts.append(
             table(
                 ("reason", "platform", "severity", "vulnerability", "package", "fixed in", "says"),
@@ -167,11 +245,11 @@ def summary(environment: Mapping[str, str], answer: Mapping[str, Any], ended: En
 
 def moved(image: Mapping[str, Any]) -> list[str]:
     """Return the row of one tag."""
-    named = image.get("imageId") or {}
+    now = named(image)
     digests = (
-        f"{digest}"[:SHORT] if digest else "" for digest in (image.get("previousDigest"), named.get("imageDigest"))
+        f"{digest}"[:SHORT] if digest else "" for digest in (image.get("previousDigest"), now.get("imageDigest"))
     )
-    return [shown(each) for each in (named.get("imageTag"), image.get("outcome"), *digests)]
+    return [shown(each) for each in (now.get("imageTag"), image.get("outcome"), *digests)]
 
 
 def why(found: Mapping[str, Any]) -> list[str]:
@@ -189,10 +267,24 @@ def reason(answer: Mapping[str, Any], code: int) -> str:
     return f"{answer.get('code') or f'exit code {code}'}: {told}"
 
 
-def table(heads: tuple[str, ...], rows: Any) -> str:
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table in Markdown of cells that are escaped already."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    head, rule, *lines = (f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows))
+    return "\n".join((head, rule, fitting(lines)))
+
+
+def fitting(lines: Iterable[str]) -> str:
+    """Return as many lines as the summary has room for, and how many more there are."""
+    kept: list[str] = []
+    size = left_out = 0
+    for line in lines:
+        size += len(line.encode(errors="replace")) + 1
+        if size <= MOST_ROWS:
+            kept.append(line)
+        else:
+            left_out += 1
+    told = f"\n\n{left_out} more are left out: a summary of GitHub has no room for them" if left_out else ""
+    return "\n".join(kept) + told
 
 
 def shown(value: Any) -> str:
@@ -202,7 +294,8 @@ def shown(value: Any) -> str:
 
 def text(value: str) -> str:
     """Return a text in which nothing is Markdown, HTML, a link, a new line or invisible."""
-    visible = (each for each in " ".join(value.split()) if unicodedata.category(each)[0] != "C")
+    short = value if len(value) <= MOST_TEXT else f"{value[:MOST_TEXT]}…"
+    visible = (each for each in " ".join(short.split()) if unicodedata.category(each)[0] != "C")
     return "".join(each if each.isalnum() or each == " " else f"&#{ord(each)};" for each in visible)
 
 
@@ -224,4 +317,6 @@ def append(path: str | None, written: str) -> None:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    on_cancel(lambda *_: sys.exit(failed(FAILED, "The job was cancelled.")))
     sys.exit(main(os.environ))

@@ -12,7 +12,7 @@ upgrade=--upgrade
 [ -z "${KEEP:-}" ] || upgrade=
 
 # The files have no index addresses. Their header has the command, from which Dependabot takes its options.
-for pins in lambda/requirements requirements requirements-dev; do
+for pins in lambda/requirements requirements cli/requirements requirements-dev; do
     echo "-- $pins.txt"
     .venv/bin/uv pip compile --quiet $upgrade --universal --python-version 3.11 --generate-hashes \
         --output-file $pins.txt $pins.in

@@ -1,4 +1,4 @@
-"""Which tests are end to end, and which of them share a local AWS when several processes run the tests."""
+"""Which tests are end to end, and which share a process, and what is slow to start, when several run the tests."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hypothesis import settings
 settings.register_profile("tests", derandomize=True, deadline=None)
 settings.load_profile("tests")  # the same examples each time, however busy the machine is
 
-SHARED = ("e2e", "adapters")
-"""The folders whose tests share one local AWS each."""
+SHARED = ("e2e", "adapters", "infra")
+"""The folders whose tests share a process: with a local AWS each, or with the CDK, which is slow to warm up."""
 
 OF_THEIR_OWN = ("tests/e2e/test_openapi.py", "tests/e2e/test_tokens.py")
 """End-to-end tests that deploy once more, to run beside the others: one would take a minute of them otherwise."""
 
-LONGEST_FIRST = (*SHARED, *OF_THEIR_OWN)
+LONGEST_FIRST = ("e2e", "adapters", *OF_THEIR_OWN, "infra")
 """In which order to begin: what takes longest must not be left for the end."""
 
 
@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep in one process what shares a local AWS, and else each file.
+    """Keep in one process what shares a local AWS or the CDK, and else each file.
 
     Not by `--dist=loadgroup`, which pytest 9.2 breaks without a word (pytest-xdist issue 1386).
     """
@@ -45,7 +45,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def scope(nodeid: str) -> str:
-    """Return what a test has to share a process with: its folder, if a local AWS is shared there, or its file."""
+    """Return what a test has to share a process with: its folder, if that is SHARED, or its file."""
     file = nodeid.partition("::")[0]
     folder = file.split("/")[1]
     return folder if folder in SHARED and file not in OF_THEIR_OWN else file

@@ -9,8 +9,8 @@ import click
 
 from ecr_promoter import debugging, exits, streams
 from ecr_promoter.exits import CommandError, UsageMistake
-from ecr_promoter.harmless import one_line
 from ecr_promoter.program import NAME, program
+from ecr_promoter.sanitizing import one_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,8 +56,8 @@ def ending(error: BaseException) -> tuple[int, str]:
                 "Interrupted. What was sent may still be carried out: `ecr-promoter list` shows it.",
             )
         case _:
-            told = f"{type(error).__name__}: {error}"
-            return exits.FAILED, f"This is a bug of the program: {told}. Run it again with --debug, and report it."
+            what = f"{type(error).__name__}: {error}"
+            return exits.FAILED, f"This is a bug of the program: {what}. Run it again with --debug, and report it."
 
 
 if __name__ == "__main__":

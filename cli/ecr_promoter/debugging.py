@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 
-from ecr_promoter.harmless import one_line
+from ecr_promoter.sanitizing import one_line
 
 SECRET = ("authorization", "x-amz-security-token", "cookie", "set-cookie")
 MOST = 4_000  # characters of a body

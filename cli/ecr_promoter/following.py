@@ -13,14 +13,15 @@ from urllib.parse import quote
 from ecr_promoter import clock
 from ecr_promoter.api.client import Client
 from ecr_promoter.exits import Failed, StillWaiting
-from ecr_promoter.harmless import one_line
 from ecr_promoter.output.notes import note
 from ecr_promoter.output.tables import moment
+from ecr_promoter.sanitizing import one_line
 from ecr_promoter.settings import Settings
 
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 1.0, 30.0, 1.4  # seconds
 STOPS = (signal.SIGINT, signal.SIGTERM)
-ENDED = frozenset({"PROMOTED", "UNCHANGED", "PLANNED", "REFUSED", "FAILED"})
+GOES_ON = (None, "WAITING")
+"""The outcomes of a promotion that goes on. One that this version does not know has ended."""
 
 
 class Display(Protocol):
@@ -47,8 +48,8 @@ def follow(
     next_pause = FIRST_PAUSE
     try:
         with stopped_by_signals() as was_stopped, display(settings) as shown:
-            while seen.get("outcome") not in ENDED:
-                shown.update(told(seen))
+            while seen.get("outcome") in GOES_ON:
+                shown.update(describe(seen))
                 rest = LONGEST_PAUSE if ends is None else ends - clock.now()
                 if rest <= 0 or was_stopped():  # what a destructor raises is lost, also an interruption
                     raise StillWaiting(how_to_go_on(seen, promotion_id), document=seen)
@@ -62,26 +63,18 @@ def follow(
     return seen
 
 
-def told(document: Mapping[str, Any]) -> str:
+def describe(document: Mapping[str, Any]) -> str:
     """Return what a promotion waits for, in a line."""
     reasons, until = document.get("waitingFor"), moment(document.get("waitsUntil"))
     if not reasons:
         return "running"
-    names = reasons if isinstance(reasons, str) else ", ".join(map(reason_told, reasons))
-    return f"waiting for {names}" + (f", until {until} at most" if until else "")
-
-
-def reason_told(reason: Any) -> str:
-    """Return a reason that is waited for: a code, or a code with a sentence."""
-    if isinstance(reason, Mapping):
-        return str(reason.get("detail") or reason.get("code"))
-    return str(reason)
+    return f"waiting for {', '.join(reasons)}" + (f", until {until} at most" if until else "")
 
 
 def how_to_go_on(document: Mapping[str, Any], promotion_id: str) -> str:
     """Return that the promotion goes on waiting, and how to follow or end it."""
     return (
-        f"Promotion {promotion_id} is still {told(document)}. It goes on without this command. "
+        f"Promotion {promotion_id} is still {describe(document)}. It goes on without this command. "
         f"Follow it: ecr-promoter status {promotion_id} --wait. Give it up: ecr-promoter cancel {promotion_id}"
     )
 

@@ -17,11 +17,11 @@ from ecr_promoter.settings import DEFAULT_STACK, Settings
 
 FORMATS = ("table", "json", "yaml", "text")
 SECONDS = click.IntRange(0, 86_400)
-"""As the AWS CLI has time limits: whole seconds, and 0 is no limit."""
+"""As the AWS CLI has time limits: whole seconds; 0 means that there is no limit."""
 
 
 def read_query(_: click.Context, __: click.Parameter, text: str | None) -> Any:
-    """Compile `--query`, so that a mistake in it is told before anything is done."""
+    """Compile `--query`, so that a mistake in it is reported before anything is done."""
     if text is None:
         return None
     import jmespath

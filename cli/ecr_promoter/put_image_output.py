@@ -63,7 +63,7 @@ def configured(settings: Settings) -> str:
     """Return the format that the AWS CLI's own settings name."""
     named = os.environ.get("AWS_DEFAULT_OUTPUT")
     if named is None:
-        with aws.told():
+        with aws.explain_errors():
             session: Any = aws.open_session(settings)
             named = session._session.get_scoped_config().get("output")  # noqa: SLF001 - boto3 has no way to it
     return named if named in FORMATS else "json"

@@ -12,7 +12,7 @@ DEFAULT_STACK = "EcrPromoter"
 class Settings:
     """The options of every command. `output` and `stack` are None where the user named none.
 
-    The time limits are seconds; 0 is no limit.
+    The time limits are seconds; 0 means that there is none.
     """
 
     api_url: str | None = None
@@ -32,5 +32,5 @@ class Settings:
 
     @property
     def timeouts(self) -> tuple[int | None, int | None]:
-        """The seconds to wait for a connection and for an answer, as botocore takes them; None is no limit."""
+        """The seconds to wait for a connection and for an answer, as botocore takes them; None: for ever."""
         return self.connect_timeout or None, self.read_timeout or None

@@ -1,4 +1,4 @@
-"""Promotions, rollbacks, freezes, crashes and reconcile in any order, against what must always hold."""
+"""Promotions, those that wait, rollbacks, freezes, crashes and reconcile in any order: what must always hold."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ from promoter.aws.dynamodb.freezes import DynamoFreezes
 from promoter.aws.dynamodb.history import DynamoHistory
 from promoter.aws.dynamodb.table import Table
 from promoter.domain import rollback
-from promoter.domain.answers import Answer, NotPromoted
-from promoter.domain.errors import Frozen, InvalidRequest, TagChanged
-from promoter.domain.model import ImageId, Outcome, Promoted, Promotion, Repository, Source, Trigger
+from promoter.domain.answers import Answer, NotPromoted, Waiting
+from promoter.domain.errors import Frozen, InvalidRequest, Superseded, TagChanged
+from promoter.domain.model import ImageId, Outcome, Promoted, Promotion, Repository, Source, Trigger, Wait
 from promoter.domain.rule import Freeze
+from promoter.domain.waiting import LONGEST, LONGEST_PAUSE
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.promote import promote
+from promoter.promotion.waiting import resume
 from tests.adapters.conftest import new_table
 from tests.adapters.killing import POINTS, Killed, mortal
 from tests.adapters.test_crashes import ANY_TAG, reconcile
@@ -83,6 +85,7 @@ class Interleavings(RuleBasedStateMachine):
         self.promoted: list[str] = []
         self.interrupted = False
         self.crashed: Promotion | None = None
+        self.waiting: list[str] = []
         self.checked: Any = None
 
     def promotion(self, image: str, tags: tuple[str, ...]) -> Promotion:
@@ -110,7 +113,9 @@ class Interleavings(RuleBasedStateMachine):
             assert changed or (self.frozen and isinstance(answer.error, Frozen)), answer.error
             assert self.at.registry.tags == before
             return answer
+        assert isinstance(answer, Promoted)
         assert not self.frozen
+        assert isinstance(answer, Promoted), f"it waits: {answer}"
         assert all(self.at.registry.tags[move.image_tag] == answer.manifest_of(move) for move in answer.moves)
         assert {move.image_tag for move in answer.moves} == set(promotion.image_tags or ())
         self.promoted.append(promotion.promotion_id)
@@ -120,6 +125,36 @@ class Interleavings(RuleBasedStateMachine):
     def promote(self, image: str, tags: tuple[str, ...]) -> None:
         if not self.interrupted:
             self.carry_out(self.promotion(image, tags))
+
+    @rule(image=st.sampled_from(sorted(IMAGES)), tags=TAG_SETS)
+    def ask_to_wait(self, image: str, tags: tuple[str, ...]) -> None:
+        """Only a freeze is in its way: it waits for its end, or is carried out."""
+        if self.interrupted:
+            return
+        before, until = dict(self.at.registry.tags), self.at.clock() + timedelta(days=1)
+        promotion = replace(self.promotion(image, tags), wait=Wait(until))
+        answer = promote(promotion, self.at.dependencies())
+        assert isinstance(answer, Waiting if self.frozen else Promoted), answer
+        if self.frozen:
+            assert self.at.registry.tags == before
+            self.waiting.append(promotion.promotion_id)
+        else:
+            self.promoted.append(promotion.promotion_id)
+
+    @rule()
+    def try_what_waits(self) -> None:
+        """The newest for its tags is promoted, unless a tag has moved; under a freeze it waits on."""
+        before = dict(self.at.registry.tags)
+        for promotion_id in () if self.interrupted else self.waiting:
+            resumed = resume(promotion_id, self.at.dependencies())
+            if resumed is None:
+                continue
+            _, answer = resumed
+            if isinstance(answer, Promoted):
+                self.promoted.append(promotion_id)
+            elif isinstance(answer, NotPromoted):
+                assert isinstance(answer.error, Superseded), answer.error
+        assert not self.frozen or self.at.registry.tags == before
 
     @rule(image=st.sampled_from(sorted(IMAGES)), tags=TAG_SETS, point=st.sampled_from(POINTS))
     def crash(self, image: str, tags: tuple[str, ...], point: tuple[int, str]) -> None:
@@ -221,11 +256,14 @@ class Interleavings(RuleBasedStateMachine):
                 assert self.at.registry.tags[tag].digest == moves[-1][0]
 
     def teardown(self) -> None:
-        """Once everything is put right, no lease is held and every tag is where its head is."""
-        self.at.clock.time += timedelta(seconds=31)
+        """Once everything is put right, no lease is held, nothing waits, and every tag is where its head is."""
+        self.freeze(on=False)
         living = self.at.dependencies()
-        reconcile(living)
+        for passing in (timedelta(seconds=31), LONGEST_PAUSE):
+            self.at.clock.time += passing + timedelta(seconds=1)
+            reconcile(living)
         assert list(living.ledger.abandoned()) == []
+        assert list(living.waiting.due(self.at.clock() + LONGEST)) == []
         self.interrupted = False
         self.chains_are_unbroken()
 
@@ -239,7 +277,7 @@ def explore(local_aws: LocalAws, number: int, *, examples: int) -> None:
         stage = staticmethod(lambda: Stage(Table(client, new_table(local_aws), local_aws.region), writes))
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(keys, "SHARDS", 2)  # nothing waits here, and reconcile reads each listing of what waits
+        patched.setattr(keys, "SHARDS", 2)  # little waits here, and reconcile reads each listing of what waits
         run_state_machine_as_test(
             seed(number)(Here),
             settings=settings(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from promoter.aws.dynamodb import ledger
 from promoter.aws.dynamodb.ledger import DynamoLedger
 from promoter.aws.dynamodb.table import Table
 from promoter.domain.errors import GateRefused, Throttled
@@ -49,7 +49,7 @@ def sent() -> list[int]:
 @pytest.fixture
 def dynamo(sent: list[int], monkeypatch: pytest.MonkeyPatch) -> DynamoLedger:
     """A ledger whose requests are as long each time."""
-    monkeypatch.setattr(ledger.secrets, "token_urlsafe", lambda size: "T" * -(-size * 4 // 3))
+    monkeypatch.setattr(secrets, "token_urlsafe", lambda size: "T" * -(-size * 4 // 3))
     client = EmptyTable().client()
     measure: Any = lambda request, **_: sent.append(len(request.body))  # noqa: E731 - botocore wants Any
     client.meta.events.register_first("before-send.dynamodb", measure)

@@ -114,7 +114,7 @@ def world(roles: dict[str, Any], clock: Clock) -> World:
 def request(world: World, name: str = "p-1", source: str = "new", **members: Any) -> Promotion:
     """Ask for both tags, to be waited for."""
     usual: dict[str, Any] = {"caller": "arn:x", "fingerprint": "f", "wait": Wait(world.clock() + DAY)}
-    place = {"repository": PLACE, "source": Source(ImageId(source)), "image_tags": ("a", "b")}
+    place: dict[str, Any] = {"repository": PLACE, "source": Source(ImageId(source)), "image_tags": ("a", "b")}
     return Promotion(name, Trigger.REQUEST, **(place | usual | members))
 
 

@@ -241,7 +241,7 @@ def test_a_try_that_finds_it_still_waiting_may_be_killed(world: World, number: i
     """It is tried again: by the event, or by the schedule."""
     world.accepted()
     for wake_up in world.here.wake_ups.of(REPOSITORY, NEW.digest):
-        world.here.wake_ups.remove(wake_up)
+        world.here.wake_ups.mark_served(wake_up)
     with suppress(Killed):
         world.resume(dying(world.here, (number, when)))
     assert (world.put(), world.record.outcome) == ([], Outcome.WAITING)

@@ -149,6 +149,8 @@ def test_a_manifest_waits_with_its_promotion(waiting: WaitingPromotions, clock: 
 
     assert waiting.manifest(brought.promotion_id) == manifest
     assert waiting.manifest(named.promotion_id) is None
+    waiting.keep(named, manifest)
+    assert waiting.manifest(named.promotion_id) == manifest
 
 
 def test_a_request_of_40_tags_with_the_largest_manifest_can_wait(
@@ -162,7 +164,7 @@ def test_a_request_of_40_tags_with_the_largest_manifest_can_wait(
     standing = waiting.promotion(record.promotion_id)
     assert standing is not None
 
-    lease = resumed(ledger, standing, **dict.fromkeys(tags, 0))
+    lease = resumed(ledger, standing, OLD, **dict.fromkeys(tags, 0))
 
     finish(ledger, lease, ended(lease.record))
 
@@ -268,6 +270,27 @@ def test_a_newer_request_of_the_same_rule_takes_its_place(
     finish(ledger, resumed(ledger, newer, prod=0), ended(newer))
 
 
+def test_a_request_that_was_asked_for_earlier_is_not_newer(
+    waiting: WaitingPromotions, ledger: Ledger, clock: Clock
+) -> None:
+    """Another promotion's lease may have held it up, whether it has to wait now or can begin."""
+    newer = accepted(waiting, request(clock(), ("prod",)))
+    asked_at = newer.asked_at - timedelta(seconds=5)
+
+    older = request(clock(), ("prod", "v1"), asked_at=asked_at)
+    assert accept(waiting, older) == Overtaken(("prod",))
+    assert ledger.begin(opened(older), {"prod": OLD, "v1": OLD}, {}) == Overtaken(("prod",))
+
+    assert waiting.promotion(older.promotion_id) is None
+    assert waiting.overtaken(newer) == ()
+    assert isinstance(begin(ledger, newer, prod=0), Lease)
+
+
+def opened(waits: Record) -> Record:
+    """Return the record of a request that has not waited yet."""
+    return replace(waits, outcome=None, detail=None, reasons=(), wait=Wait(waits.asked_at + UNTIL))
+
+
 @pytest.mark.parametrize("members", [{"rule": "other"}, {"repository": PLACE._replace(name="team/api")}])
 def test_a_newer_request_of_another_rule_or_repository_does_not_take_its_place(
     waiting: WaitingPromotions, clock: Clock, members: dict[str, Any]
@@ -335,7 +358,7 @@ def test_the_lease_is_given_only_while_it_waits(
 def test_it_is_not_cancelled_while_it_moves_its_tags(
     waiting: WaitingPromotions, ledger: Ledger, clock: Clock
 ) -> None:
-    """The lease was taken since it was read; nor is it changed, nor begun twice."""
+    """The lease was taken since it was read. Then it is neither changed nor begun twice."""
     record = accepted(waiting, request(clock()))
     cancelled = documents.ended(record, NotPromoted(Cancelled("enough")), now=clock())
     lease = resumed(ledger, record, prod=0)
@@ -423,7 +446,10 @@ def test_events_do_not_overtake_each_other(waiting: WaitingPromotions, ledger: L
 
 
 def test_those_that_are_due_are_found(waiting: WaitingPromotions, ledger: Ledger, clock: Clock) -> None:
-    """Each once, however many there are, when its time has come; not while it moves tags, nor after its end."""
+    """Each once, the longest ago first, so that a run without time for all leaves none out for ever.
+
+    Not while it moves tags, nor after its end.
+    """
     now, records = clock(), []
     for number in range(130):
         record = request(now, (f"v{number}",))
@@ -431,10 +457,10 @@ def test_those_that_are_due_are_found(waiting: WaitingPromotions, ledger: Ledger
         records.append(record)
     names = [record.promotion_id for record in records]
 
-    assert sorted(waiting.due(now + timedelta(seconds=99.5))) == sorted(names[:100])
-    assert sorted(waiting.due(now + timedelta(hours=1))) == sorted(names)
+    assert list(waiting.due(now + timedelta(seconds=99.5))) == names[:100]
+    assert list(waiting.due(now + timedelta(hours=1))) == names
 
     waiting.update(records[0], records[0], now + timedelta(hours=2))
     ledger.record(documents.ended(records[1], NotPromoted(Cancelled("enough")), now=now), records[1])
     resumed(ledger, records[2], v2=0)
-    assert sorted(waiting.due(now + timedelta(hours=1))) == sorted(names[3:])
+    assert list(waiting.due(now + timedelta(hours=1))) == names[3:]

@@ -8,7 +8,7 @@ from local.aws import LocalAws
 from tests.adapters.waiting_walks import walk
 
 
-@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("number", range(4))
 def test_each_waiting_promotion_ends_once_on_a_long_walk(local_aws: LocalAws, number: int) -> None:
-    """After each of fifty steps; the same walks at every run."""
-    walk(local_aws, number, steps=50)
+    """After each of forty steps; the same walks at every run."""
+    walk(local_aws, number, steps=40)

@@ -44,7 +44,7 @@ def soon() -> datetime:
 
 def woken(wake_ups: WakeUps, repository: Repository, digest: str) -> set[str]:
     """Return the promotions that an event of the image wakes."""
-    return {each.promotion_id for each in wake_ups.of(repository, digest)}
+    return {each.promotion_id for each in wake_ups.of(repository, digest) if not each.is_served}
 
 
 def test_an_event_wakes_what_waits_for_its_image(either: WakeUps) -> None:
@@ -59,24 +59,35 @@ def test_an_event_wakes_what_waits_for_its_image(either: WakeUps) -> None:
     assert woken(either, PLACE, INDEX) == set()
 
 
-def test_a_wake_up_that_was_removed_wakes_nothing(either: WakeUps) -> None:
-    """The others stay; removing it once more is not an error."""
+def test_a_wake_up_that_was_served_wakes_nothing(either: WakeUps) -> None:
+    """The others stay, and it is told to an event that is delivered again."""
     either.add(PLACE, "p-1", [A, B], soon())
 
     for _ in range(2):
-        either.remove(WakeUp(PLACE, A, "p-1"))
+        either.mark_served(WakeUp(PLACE, A, "p-1"))
 
     assert woken(either, PLACE, A) == set()
     assert woken(either, PLACE, B) == {"p-1"}
+    assert [each.is_served for each in either.of(PLACE, A)] == [True]
+
+
+def test_a_wake_up_is_new_once_up_to_its_last_second(local_aws: LocalAws, table: str) -> None:
+    """Times to live have whole seconds; a promotion that looks again for each that is new would not stop."""
+    now = soon()
+    of_now = Table(local_aws.client("dynamodb"), table, local_aws.region)
+    wake_ups, until = DynamoWakeUps(of_now, now=lambda: now.replace(microsecond=1)), now.replace(microsecond=2)
+
+    assert wake_ups.add(PLACE, "p-1", [A], until)
+    assert not wake_ups.add(PLACE, "p-1", [A], until)
 
 
 def test_what_stands_already_is_not_new(either: WakeUps) -> None:
-    """Who adds it again need not look again; one more that is new has to."""
+    """Whoever adds the same again does not have to look again. One more image is new, so it has to."""
     assert either.add(PLACE, "p-1", [A, B], soon())
     assert not either.add(PLACE, "p-1", [B], soon())
     assert either.add(PLACE, "p-1", [A, INDEX], soon())
     assert either.add(PLACE, "p-2", [A], soon())
-    either.remove(WakeUp(PLACE, A, "p-1"))
+    either.mark_served(WakeUp(PLACE, A, "p-1"))
     assert either.add(PLACE, "p-1", [A], soon())
 
 
@@ -88,7 +99,7 @@ def test_a_wake_up_knows_for_what_else_its_promotion_waits(either: WakeUps) -> N
 
     assert set(either.beside(of["p-1"])) == {B, INDEX}
     assert either.beside(of["p-2"]) == ()
-    either.remove(WakeUp(PLACE, B, "p-1"))
+    either.mark_served(WakeUp(PLACE, B, "p-1"))
     assert either.beside(of["p-1"]) == (INDEX,)
 
 
@@ -103,7 +114,7 @@ def test_a_wake_up_names_images_on_both_of_its_sides(either: WakeUps) -> None:
     for digest in reversed(digests[1:]):
         (wake_up,) = either.of(PLACE, digest)
         assert either.beside(wake_up), f"nothing is known of what p-1 waits for beside {digest}"
-        either.remove(wake_up)
+        either.mark_served(wake_up)
 
 
 def test_many_images_are_more_than_one_batch(dynamo: DynamoWakeUps) -> None:

@@ -9,9 +9,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
+import pytest
+
 from local.aws import LocalAws
+from promoter.aws.dynamodb import keys
 from promoter.aws.dynamodb.freezes import DynamoFreezes
 from promoter.aws.dynamodb.history import DynamoHistory
 from promoter.domain import documents, rollback
@@ -103,7 +107,7 @@ class WaitingWalk:
         """Take so many steps. Raises AssertionError where something does not hold after one."""
         actions = {
             self.asks: 22, self.asks_at_once: 5, self.events: 10, self.repeats: 10, self.scan_ends: 14,
-            self.is_tried: 10, self.cancels: 6, self.rolls_back: 8, self.somebody_pushes: 2,
+            self.is_tried: 10, self.cancels: 6, self.rolls_back: 8, self.somebody_pushes: 5,
             self.registry_fails: 4, self.registry_recovers: 4, self.freezes: 5, self.time_passes: 8,
             self.reconciles: 6,
         }  # fmt: skip
@@ -155,9 +159,9 @@ class WaitingWalk:
         self.send(self.request(self.dice.choice(["gated", "open"])))
 
     def request(self, rule: str) -> Promotion:
-        name, source = uuid.uuid4().hex, Source(ImageId(self.dice.choice([*IMAGES, "latest"])))
+        name, source = uuid.uuid4().hex, Source(ImageId(self.dice.choice([*IMAGES, "latest", "latest"])))
         tags = self.dice.choice([TAGS, TAGS[:2], *([tag] for tag in TAGS)])
-        asked = {"asked_at": self.at.kept.clock(), "rule": rule, "fingerprint": name}
+        asked: dict[str, Any] = {"asked_at": self.at.kept.clock(), "rule": rule, "fingerprint": name}
         return Promotion(name, Trigger.REQUEST, self.at.place, source, tuple(tags), **asked)
 
     def events(self) -> None:
@@ -183,7 +187,7 @@ class WaitingWalk:
         image = self.dice.choice(list(IMAGES.values()))
         self.at.facts.scans[image.digest] = self.dice.choice([CLEAN, CLEAN, CLEAN, CRITICAL, PENDING])
         for wake_up in self.at.dependencies().wake_ups.of(self.at.place, image.digest):
-            self.act(lambda here, wake_up=wake_up: wake(wake_up, here))
+            self.act(partial(wake, wake_up))
 
     def is_tried(self) -> None:
         """One that waits comes back through the queue; also one that no longer waits."""
@@ -219,7 +223,7 @@ class WaitingWalk:
         self.send(promotion)
 
     def somebody_pushes(self) -> None:
-        tag = self.dice.choice([*TAGS, "latest"])
+        tag = self.dice.choice([*TAGS, *["latest"] * 5])
         image = self.dice.choice(list(IMAGES.values()))
         if self.at.registry.tags.get(tag) != image:
             self.at.registry.tags[tag] = image
@@ -299,13 +303,15 @@ def wake(wake_up: Any, here: Dependencies) -> None:
     resumed = waiting.resume(wake_up.promotion_id, here)
     if resumed and isinstance(resumed[1], Waiting) and wake_up.image_digest in awaited(resumed[1].record):
         return
-    here.wake_ups.remove(wake_up)
+    here.wake_ups.mark_served(wake_up)
 
 
 def walk(local_aws: LocalAws, number: int, *, steps: int) -> None:
     """Take a walk in a table of its own. Raises AssertionError, with the number, where something does not hold."""
     kept = Kept(local_aws, new_table(local_aws), Clock(datetime.now(UTC)))
     try:
-        WaitingWalk(Stage(kept), number).take(steps)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(keys, "SHARDS", 2)  # little waits here, and reconcile reads each listing of what waits
+            WaitingWalk(Stage(kept), number).take(steps)
     except AssertionError as error:
         raise AssertionError(f"waiting walk {number} of {steps} steps: {error}") from error

@@ -75,7 +75,7 @@ def test_a_time_in_no_year_is_told(run: Run, api: FakeApi, line: tuple[str, ...]
 
 @pytest.mark.parametrize("option", ["--cli-read-timeout", "--cli-connect-timeout"])
 def test_time_limits_are_those_of_the_aws_cli(run: Run, api: FakeApi, option: str) -> None:
-    """Whole seconds, and 0 is no limit."""
+    """Whole seconds; 0 means that there is no limit."""
     api.answer("POST /promotions", promoted())
 
     assert run(*ASK, option, "0").exit_code == 0

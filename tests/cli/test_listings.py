@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -198,7 +199,7 @@ def test_lifting_says_whether_there_was_a_freeze(run: Run, api: FakeApi, lifted:
 def test_reconcile_tells_what_it_did(run: Run, api: FakeApi) -> None:
     """Exit code 4 if a part of the run failed."""
     done = {"settled": [ID], "finished": 2, "waiting": 1, "drifted": [], "failures": []}
-    drift = {"repositoryName": "team/web", "imageTag": "v1", "imageDigest": DIGEST, "registryDigest": None}
+    drift = {"repositoryName": "team/web", "imageTag": "v1", "recordedDigest": DIGEST, "registryDigest": None}
     api.answer("POST /reconcile", done).answer(
         "POST /reconcile", done | {"drifted": [drift], "failures": ["team/web could not be read"]}
     )
@@ -208,7 +209,7 @@ def test_reconcile_tells_what_it_did(run: Run, api: FakeApi) -> None:
     assert (well.exit_code, badly.exit_code) == (0, 4)
     assert f"recovered promotions  {ID}" in well.stdout
     assert "team/web could not be read" in badly.stdout
-    assert "gone" in badly.stdout
+    assert re.search(rf"v1 +{DIGEST[:19]} +gone", badly.stdout)
 
 
 def test_a_run_that_is_under_way_is_waited_for(run: Run, api: FakeApi) -> None:

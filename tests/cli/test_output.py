@@ -87,7 +87,7 @@ def test_a_query_can_be_shown_as_a_table(run: Run, api: FakeApi, query: str, lin
     ],
 )
 def test_moments_are_in_utc(moment: str | None, shown: str | None) -> None:
-    """And what is no moment is shown as it is."""
+    """What is not a moment is shown as it is."""
     assert tables.moment(moment) == shown
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from scripts import github_action
+
 PROJECT = Path(__file__).parents[2]
 SETTINGS = tomllib.loads((PROJECT / "pyproject.toml").read_text())
 
@@ -94,3 +96,12 @@ def test_the_pinned_versions_are_ones_that_users_may_have() -> None:
     for text in SETTINGS["project"]["dependencies"]:
         requirement = Requirement(text)
         assert metadata.version(requirement.name) in requirement.specifier
+
+
+def test_the_action_installs_what_the_package_needs() -> None:
+    """What pyproject.toml asks for is what `make pins` resolves for the GitHub action, for the same Pythons."""
+    project = SETTINGS["project"]
+    lines = (PROJECT / "cli" / "requirements.in").read_text().splitlines()
+
+    assert [line for line in lines if not line.startswith(("#", "-"))] == project["dependencies"]
+    assert project["requires-python"] == github_action.PYTHONS

@@ -6,9 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import pytest
 
 from ecr_promoter import clock
 from tests.cli.conftest import DIGEST, ID, FakeApi, Passing, Run, problem, promoted, record, waiting
+from tests.support.waiting_processes import waiting_process
 
 ASK = ("promote", "team/web", "build-42", "--to", "prod", "--wait")
 PROJECT = Path(__file__).parents[2]
@@ -116,40 +115,17 @@ def test_ctrl_c_leaves_the_promotion_waiting(run: Run, api: FakeApi, monkeypatch
     assert "Traceback" not in ended.stderr
 
 
-@contextmanager
-def waiting_process(api: FakeApi, sigint: Any = signal.default_int_handler) -> Iterator[subprocess.Popen[str]]:
-    """A process of its own that waits now, and is killed after a minute: no read can hang.
-
-    What this process does at SIGINT is inherited if it is SIG_IGN. A handler becomes the default action.
-    """
+def in_a_process(api: FakeApi, **settings: Any) -> AbstractContextManager[subprocess.Popen[str]]:
+    """The program as a process of its own, which waits now."""
     api.answer("POST /promotions", waiting("scan_pending"), 202).answer(STATUS, waiting("scan_pending"))
-    before = signal.signal(signal.SIGINT, sigint)
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ecr_promoter", *ASK],
-            env=os.environ | {"ECR_PROMOTER_API_URL": api.url, "PYTHONPATH": str(PROJECT / "cli")},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    finally:
-        signal.signal(signal.SIGINT, before)
-    killer = threading.Timer(60, process.kill)
-    killer.start()
-    with process:
-        try:
-            assert process.stderr
-            assert "waiting for scan_pending" in process.stderr.readline()
-            yield process
-        finally:
-            process.kill()
-            killer.cancel()
+    environment = os.environ | {"ECR_PROMOTER_API_URL": api.url, "PYTHONPATH": str(PROJECT / "cli")}
+    return waiting_process([sys.executable, "-m", "ecr_promoter", *ASK], environment, **settings)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_a_ci_system_that_ends_the_job_leaves_it_waiting_too(api: FakeApi, number: signal.Signals) -> None:
     """A real process and a real signal."""
-    with waiting_process(api) as process:
+    with in_a_process(api) as process:
         process.send_signal(number)
         _, told = process.communicate()
 
@@ -161,7 +137,7 @@ def test_a_ci_system_that_ends_the_job_leaves_it_waiting_too(api: FakeApi, numbe
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_a_signal_may_come_again(api: FakeApi, number: signal.Signals) -> None:
     """A CI system sends it to each process, and uvx passes it on: the command still says how to go on."""
-    with waiting_process(api) as process:
+    with in_a_process(api) as process:
         while process.poll() is None:
             process.send_signal(number)
         _, told = process.communicate()
@@ -172,7 +148,7 @@ def test_a_signal_may_come_again(api: FakeApi, number: signal.Signals) -> None:
 
 def test_a_job_in_the_background_is_ended_by_sigterm(api: FakeApi) -> None:
     """Shells start it with SIGINT ignored, because Ctrl-C is not meant for it."""
-    with waiting_process(api, sigint=signal.SIG_IGN) as process:
+    with in_a_process(api, sigint=signal.SIG_IGN) as process:
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
         _, told = process.communicate()
@@ -258,3 +234,13 @@ def test_a_promotion_that_is_moving_tags_cannot_be_cancelled(run: Run, api: Fake
 
     assert ended.exit_code == 4
     assert "It is moving tags." in ended.stderr
+
+
+def test_an_outcome_of_a_newer_service_ends_the_wait(run: Run, api: FakeApi) -> None:
+    """Only WAITING and running go on; without --timeout the command would ask for ever."""
+    api.answer(f"GET /promotions/{ID}", record("REJECTED"))
+
+    ended = run("status", ID, "--timeout", "60s")
+
+    assert ended.exit_code == 4
+    assert len(api.asked) == 1

@@ -9,16 +9,20 @@ import base64
 import json
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 import pytest
 
-from tests.e2e.conftest import Image, Stack, push
+from tests.e2e.conftest import Image, Stack, eventually, push
 from tests.support import github, gitlab, snippets
 from tests.support.runners import UVX
 
 CRITICAL = {"id": "CVE-2026-7", "severity": "CRITICAL", "package": "openssl", "version": "3.0.1"}
+T = TypeVar("T")
 MAIN = "project_path:GROUP/PROJECT:ref_type:branch:ref:main"
 
 
@@ -73,6 +77,26 @@ def test_the_action_fails_with_the_findings(stack: Stack, image: Image, tmp_path
     assert "gated" not in stack.tags(image.repository)
 
 
+def while_scans_finish(stack: Stack, image: Image, job: Callable[[], T]) -> T:
+    """Run a job, and finish the scans of its image when its promotion waits for them; return how the job ended."""
+    listing = f"/promotions?outcome=WAITING&repositoryName={quote(image.repository, safe='')}"
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(job)
+        eventually(lambda: stack.call("GET", listing)[1]["promotions"], bool)
+        for platform in image.platforms:
+            stack.scan(image.repository, platform)
+        return running.result()
+
+
+def test_the_action_waits_for_scans(stack: Stack, image: Image, tmp_path: Path) -> None:
+    """The step ends by itself, and the summary says what it waited for."""
+    ended = while_scans_finish(stack, image, lambda: promote(stack, tmp_path, image, "gated", wait="true"))
+
+    assert (ended.code, ended.outputs["outcome"]) == (0, "PROMOTED"), ended.log
+    assert stack.tags(image.repository)["gated"] == ended.outputs["digest"] == image.digest
+    assert "What it waited for:\n\n- waiting for scan&#95;pending" in ended.summary
+
+
 def test_a_dry_run_of_the_action_moves_nothing(stack: Stack, image: Image, tmp_path: Path) -> None:
     """It says what would move."""
     ended = promote(stack, tmp_path, image, "prod", dry_run="true")
@@ -89,7 +113,7 @@ def deployer(stack: Stack) -> str:
     invoke = {
         "Effect": "Allow",
         "Action": "execute-api:Invoke",
-        "Resource": "arn:aws:execute-api:*/POST/promotions",
+        "Resource": ["arn:aws:execute-api:*/POST/promotions", "arn:aws:execute-api:*/GET/promotions/*"],
     }
     document = json.dumps({"Version": "2012-10-17", "Statement": [invoke]})
     iam.put_role_policy(RoleName=name, PolicyName="promote", PolicyDocument=document)
@@ -108,7 +132,7 @@ def id_token(subject: str) -> Callable[[str], str]:
 
 
 def in_gitlab(
-    stack: Stack, folder: Path, image: Image, role: str, subject: str = MAIN, to: str = ""
+    stack: Stack, folder: Path, image: Image, role: str, subject: str = MAIN, **others: Any
 ) -> gitlab.Ended:
     """Run the job that the page about GitLab includes, in a project that has other AWS credentials too."""
     inputs = snippets.gitlab_inputs() | {"repository": image.repository, "role_to_assume": role}
@@ -117,7 +141,7 @@ def in_gitlab(
         UVX,
         token=id_token(subject),
         environment=stack.aws.environment() | {"PROMOTER_API_URL": stack.variables["PROMOTER_API_URL"]},
-        **inputs | ({"to": to} if to else {}),
+        **inputs | others,
     )
 
 
@@ -154,6 +178,19 @@ def test_the_component_of_gitlab_fails_with_the_findings(
     assert (ended.code, ended.variables["PROMOTER_CODE"]) == (3, "gate_refused")
     assert "CVE-2026-7 in openssl is CRITICAL" in ended.log
     assert ended.answer["reasons"][0]["vulnerability"] == "CVE-2026-7"
+
+
+def test_the_component_of_gitlab_waits_for_scans(
+    stack: Stack, staging: Image, deployer: str, tmp_path: Path
+) -> None:
+    """The job ends by itself, and its log says what it waited for."""
+    ended = while_scans_finish(
+        stack, staging, lambda: in_gitlab(stack, tmp_path, staging, deployer, to="gated", wait=True)
+    )
+
+    assert (ended.code, ended.variables["PROMOTER_OUTCOME"]) == (0, "PROMOTED"), ended.log
+    assert stack.tags(staging.repository)["gated"] == ended.variables["PROMOTER_DIGEST"] == staging.digest
+    assert "waiting for scan_pending" in ended.log
 
 
 def in_jenkins(stack: Stack, folder: Path, image: Image) -> CompletedProcess[str]:

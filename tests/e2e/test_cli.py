@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from awscli.clidriver import create_clidriver
@@ -20,31 +22,43 @@ from local import pusher
 from promoter.domain import manifest
 from tests.corpus.test_manifests import MANIFESTS, NOT_TAKEN
 from tests.e2e.conftest import Image, Stack
+from tests.support.waiting_processes import waiting_process
 
 PROJECT = Path(__file__).parents[2]
 CRITICAL = {"id": "CVE-2026-1234", "severity": "CRITICAL", "package": "openssl"}
-AWS = (str(Path(sys.executable).with_name("aws")), "ecr")
 PROMOTER = (sys.executable, "-m", "ecr_promoter")
-Here = Callable[..., tuple[int, str, str]]
-"""Runs a program in this process: its exit code, and what it prints to stdout and stderr."""
+Program = Callable[[list[str]], int]
+"""Takes what stands after the program's name, prints, and returns the exit code."""
 SKELETON = ("put-image", "--generate-cli-skeleton")
+
+
+class Ended(NamedTuple):
+    """How a program ended: its exit code, and what it printed."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
 
 
 @dataclass(frozen=True)
 class Shell:
-    """A terminal's environment: `.local/env` and nothing of the user's own AWS."""
+    """A terminal's environment: `.local/env` and nothing of the user's own AWS.
 
-    stack: Stack
+    The programs run in this process, where they start faster.
+    """
 
-    def run(self, *line: str) -> subprocess.CompletedProcess[str]:
+    capsys: pytest.CaptureFixture[str]
+
+    def run(self, program: Program, *line: str) -> Ended:
         """Run a program."""
-        environment = self.stack.environment() | {"PYTHONPATH": str(PROJECT / "cli")}
-        return subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
+        self.capsys.readouterr()
+        exit_code = program(list(line))
+        return Ended(exit_code, *self.capsys.readouterr())
 
     def promoter(self, *line: str, exits: int = 0) -> str:
         """Run ecr-promoter; return what it prints if it ends as expected."""
-        done = self.run(*PROMOTER, *line)
-        assert done.returncode == exits, done.stderr
+        done = self.run(main, *line)
+        assert done.exit_code == exits, done.stderr
         assert "Traceback" not in done.stderr
         assert exits == 0 or len(done.stderr.splitlines()) == 1
         return done.stdout
@@ -54,9 +68,20 @@ class Shell:
         return json.loads(self.promoter(*line, "--output", "json"))
 
 
+def aws_ecr(line: list[str]) -> int:
+    """Run `aws ecr`, the real AWS CLI."""
+    exit_code: int = create_clidriver().main(["ecr", *line])
+    return exit_code
+
+
 @pytest.fixture
-def shell(stack: Stack) -> Shell:
-    return Shell(stack)
+def shell(stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    for name in os.environ:
+        if name.startswith("AWS_") and name != "AWS_DATA_PATH":  # the AWS CLI has set it when it was imported
+            monkeypatch.delenv(name)
+    for name, value in stack.environment().items():
+        monkeypatch.setenv(name, value)
+    return Shell(capsys)
 
 
 def test_a_promotion_and_its_rollback(shell: Shell, stack: Stack, image: Image) -> None:
@@ -85,11 +110,74 @@ def test_a_finding_refuses_and_is_named(shell: Shell, stack: Stack, image: Image
     for platform in image.platforms:
         stack.scan(image.repository, platform, findings=[CRITICAL])
 
-    done = shell.run(*PROMOTER, "promote", image.repository, "candidate", "--to", "gated")
+    done = shell.run(main, "promote", image.repository, "candidate", "--to", "gated")
 
-    assert done.returncode == 3
+    assert done.exit_code == 3
     assert "ecr-promoter: gate_refused: linux/amd64: CVE-2026-1234 in openssl is CRITICAL" in done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()[2:]] == ["linux/amd64", "linux/arm64"]
+
+
+def waiting(image: Image) -> AbstractContextManager[subprocess.Popen[str]]:
+    """The process of a pipeline whose promotion waits for scans, with the answer as JSON."""
+    line = (*PROMOTER, "promote", image.repository, "candidate", "--to", "gated", "--wait", "--output", "json")
+    return waiting_process(line, os.environ | {"PYTHONPATH": str(PROJECT / "cli")})
+
+
+def test_a_promotion_waits_for_its_scans_and_ends_by_itself(shell: Shell, stack: Stack, image: Image) -> None:
+    """Exit code 0, with the answer of one that did not wait."""
+    with waiting(image) as process:
+        for platform in image.platforms:
+            stack.scan(image.repository, platform)
+        printed, told = process.communicate()
+
+    assert (process.returncode, told) == (0, "")
+    assert json.loads(printed)["outcome"] == "PROMOTED"
+    assert stack.tags(image.repository)["gated"] == image.digest
+
+
+def test_a_promotion_that_waits_is_refused_for_a_finding(shell: Shell, stack: Stack, image: Image) -> None:
+    """Exit code 3, and the finding is named."""
+    with waiting(image) as process:
+        for platform in image.platforms:
+            stack.scan(image.repository, platform, findings=[CRITICAL])
+        _, told = process.communicate()
+
+    assert process.returncode == 3
+    assert "gate_refused: linux/amd64: CVE-2026-1234 in openssl is CRITICAL" in told
+    assert "gated" not in stack.tags(image.repository)
+
+
+def test_ctrl_c_leaves_a_promotion_waiting(shell: Shell, stack: Stack, image: Image) -> None:
+    """Exit code 5. It is listed, goes on, and can be followed again."""
+    with waiting(image) as process:
+        process.send_signal(signal.SIGINT)
+        printed, told = process.communicate()
+
+    promotion_id = json.loads(printed)["promotionId"]
+    assert process.returncode == 5
+    assert f"Follow it: ecr-promoter status {promotion_id} --wait." in told
+    listed = shell.data("list", image.repository, "--outcome", "WAITING")["promotions"]
+    assert [each["promotionId"] for each in listed] == [promotion_id]
+    for platform in image.platforms:
+        stack.scan(image.repository, platform)
+    assert shell.run(main, "status", promotion_id, "--wait").exit_code == 0
+    assert stack.tags(image.repository)["gated"] == image.digest
+    assert shell.data("list", image.repository, "--outcome", "WAITING")["promotions"] == []
+
+
+def test_a_promotion_that_waits_is_cancelled(shell: Shell, stack: Stack, image: Image) -> None:
+    """The command that follows it ends with exit code 3. Scans put no tag after that."""
+    with waiting(image) as process:
+        (listed,) = shell.data("list", image.repository, "--outcome", "WAITING")["promotions"]
+        shell.promoter("cancel", listed["promotionId"])
+        _, told = process.communicate()
+
+    assert process.returncode == 3
+    assert "cancelled" in told
+    for platform in image.platforms:
+        stack.scan(image.repository, platform)
+    assert shell.data("reconcile")["failures"] == []
+    assert "gated" not in stack.tags(image.repository)
 
 
 def test_a_freeze_stops_and_is_lifted(shell: Shell, image: Image) -> None:
@@ -127,8 +215,8 @@ def test_two_images_are_compared(shell: Shell, stack: Stack, image: Image) -> No
 
 def both(shell: Shell, stack: Stack, repository: str, tag: str, *line: str) -> tuple[str, str]:
     """Put an image with the AWS CLI and, without what that left, with ours; return what both print."""
-    theirs = shell.run(*AWS, *line)
-    assert theirs.returncode == 0, theirs.stderr
+    theirs = shell.run(aws_ecr, *line)
+    assert theirs.exit_code == 0, theirs.stderr
     stack.client("ecr").batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": tag}])
     return theirs.stdout, shell.promoter(*line)
 
@@ -171,7 +259,7 @@ def test_each_takes_the_others_skeleton(shell: Shell, stack: Stack, image: Image
     )
     text = found["images"][0]["imageManifest"]
     printed = []
-    for skeleton, program in ((shell.run(*AWS, *SKELETON).stdout, PROMOTER), (shell.promoter(*SKELETON), AWS)):
+    for skeleton, program in ((shell.run(aws_ecr, *SKELETON).stdout, main), (shell.promoter(*SKELETON), aws_ecr)):
         members = json.loads(skeleton)
         assert not any(members.values())
         filled = {"registryId": "123456789012", "repositoryName": image.repository, "imageManifest": text}
@@ -179,8 +267,8 @@ def test_each_takes_the_others_skeleton(shell: Shell, stack: Stack, image: Image
         input_json = json.dumps(members | filled | media_type | {"imageTag": "other", "imageDigest": image.digest})
         (tmp_path / "input.json").write_text(input_json)
         line = ("put-image", "--cli-input-json", f"file://{tmp_path}/input.json", "--image-tag", "v7")
-        done = shell.run(*program, *line)
-        assert done.returncode == 0, done.stderr
+        done = shell.run(program, *line)
+        assert done.exit_code == 0, done.stderr
         printed.append(done.stdout)
         stack.client("ecr").batch_delete_image(repositoryName=image.repository, imageIds=[{"imageTag": "v7"}])
 
@@ -199,28 +287,11 @@ def test_what_is_there_already_is_a_success(shell: Shell, stack: Stack, image: I
     first, second = shell.promoter(*line), shell.promoter(*line)
 
     assert first == second
-    assert "ImageAlreadyExistsException" in shell.run(*AWS, *line).stderr
-
-
-@pytest.fixture
-def here(stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
-    """Both programs in this process, where they start faster."""
-    for name in os.environ:
-        if name.startswith("AWS_") and name != "AWS_DATA_PATH":  # the AWS CLI has set it when it was imported
-            monkeypatch.delenv(name)
-    for name, value in stack.environment().items():
-        monkeypatch.setenv(name, value)
-
-    def run(program: Callable[[list[str]], int], *line: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        exit_code = program(list(line))
-        return exit_code, *capsys.readouterr()
-
-    return run
+    assert "ImageAlreadyExistsException" in shell.run(aws_ecr, *line).stderr
 
 
 @pytest.mark.parametrize("file", MANIFESTS, ids=lambda file: file.name)
-def test_a_manifest_of_the_corpus_is_put_as_by_the_aws_cli(here: Here, stack: Stack, file: Path) -> None:
+def test_a_manifest_of_the_corpus_is_put_as_by_the_aws_cli(shell: Shell, stack: Stack, file: Path) -> None:
     """The same JSON; what the service takes from no request is told as such, before anything is put."""
     if not file.exists():
         pytest.skip("PROMOTER_CORPUS names no folder")
@@ -244,16 +315,16 @@ def test_a_manifest_of_the_corpus_is_put_as_by_the_aws_cli(here: Here, stack: St
     line = ("put-image", "--repository-name", repository, *options)
 
     if file.name in NOT_TAKEN:
-        exit_code, printed, told = here(main, *line)
+        exit_code, printed, told = shell.run(main, *line)
         assert (exit_code, printed) == (2, "")
         assert NOT_TAKEN[file.name] in told
         assert "v1" not in stack.tags(repository)
         return
-    theirs = here(create_clidriver().main, "ecr", *line)
+    theirs = shell.run(aws_ecr, *line)
     stack.client("ecr").batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": "v1"}])
-    ours = here(main, *line)
+    ours = shell.run(main, *line)
     assert ours == theirs
-    assert (ours[0], ours[2]) == (0, "")
+    assert (ours.exit_code, ours.stderr) == (0, "")
 
 
 def test_a_user_without_the_right_learns_which_one_is_missing(shell: Shell, stack: Stack) -> None:

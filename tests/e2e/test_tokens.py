@@ -272,7 +272,7 @@ def test_a_stranger_with_a_good_token_may_do_nothing(tokened: TokenStack) -> Non
 
 
 def test_tokens_freeze_and_reconcile_only_as_operators(tokened: TokenStack) -> None:
-    """A pipeline that a rule names is no operator. One that `operators` names stops all, and may not promote."""
+    """A pipeline that a rule names is not an operator. One that `operators` names may freeze, and not promote."""
     repository, pipeline, operator = tokened.image(), tokened.good(), tokened.good(OPS)
     scope = {"repositories": repository, "reason": "stop"}
 

@@ -58,7 +58,7 @@ def test_interleavings_are_explored_from_a_seed(deployment: Deployment) -> None:
     results = interleavings.explore(deployment.aws, 7, 0)
     assert (results.violations, results.counts) == (
         [],
-        {"seeds": 1, "examples": interleavings.EXAMPLES, "long walks": interleavings.WALKS},
+        {"seeds": 1, "examples": interleavings.EXAMPLES, "long walks": 2 * interleavings.WALKS},
     )
 
 

@@ -90,6 +90,22 @@ def test_it_comes_back_less_and_less_often_and_at_last_no_more(failed: str, invo
     assert messages(sqs) == [(pause, Due((failed,), pause)) for pause in (3, 6, 12, 24, 48, 96, 192)]
 
 
+def test_one_whose_try_was_not_recorded_comes_back(
+    failed: str, invoke: Invoke, sqs: Sqs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of the table passes within seconds, too."""
+    (message,) = sqs.sent
+
+    def unreachable(*_: object) -> None:
+        raise LedgerError("DynamoDB is down")
+
+    monkeypatch.setattr(InMemoryLedger, "begin", unreachable)
+    monkeypatch.setattr(InMemoryWaiting, "update", unreachable)
+    invoke(queued(message["MessageBody"]))
+
+    assert messages(sqs)[1:] == [(6, Due((failed,), 6))]
+
+
 def test_one_that_waits_for_something_else_by_now_does_not_come_back(
     failed: str, invoke: Invoke, registry: FailingRegistry, image_facts: KnownImageFacts, sqs: Sqs
 ) -> None:

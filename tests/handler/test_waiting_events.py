@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from promoter import wiring
-from promoter.domain.errors import Throttled
+from promoter.domain.errors import LedgerError, Throttled
 from promoter.domain.findings import Finding, Scan
 from promoter.domain.model import Manifest, Outcome
 from promoter.domain.records import Record
@@ -18,7 +18,7 @@ from promoter.domain.rule import Freeze
 from promoter.domain.waiting import LONGEST
 from tests.handler.conftest import Sqs
 from tests.handler.test_events import IMAGE, basic, enhanced, pushed
-from tests.support.ledgers import InMemoryLedger, InMemoryWakeUps
+from tests.support.ledgers import InMemoryLedger, InMemoryWaiting, InMemoryWakeUps
 from tests.support.policies import gate, policy, rule
 from tests.support.registries import REPOSITORY, InMemoryRegistry, KnownImageFacts
 
@@ -190,6 +190,24 @@ def test_a_waiting_promotion_ends_with_what_it_waited_for(
     assert [(each["trigger"], each["outcome"]) for each in counted] == [("scan", outcome)]
 
 
+def test_the_event_that_carried_it_out_is_delivered_again(
+    invoke: Invoke, ledger: InMemoryLedger, image_facts: KnownImageFacts, unscanned: Manifest
+) -> None:
+    """A scan names the tag too. Delivered twice, it is one promotion with the push; a later scan is a new one."""
+    invoke(pushed())
+    image_facts.scans[unscanned.digest] = FINISHED
+    scan = enhanced() | {"id": "scan-1"}
+    first = invoke(scan)
+
+    again = invoke(scan)
+    later = invoke(scan | {"id": "scan-2", "time": (datetime.now(UTC) + timedelta(hours=1)).isoformat()})
+
+    assert outcomes(first) == ["PROMOTED"]
+    assert again == {"promotions": []}
+    assert outcomes(later) == ["UNCHANGED"]
+    assert ledger.outcomes() == ["PROMOTED", "UNCHANGED"]
+
+
 def test_a_wake_up_of_a_promotion_that_has_ended_is_removed(
     invoke: Invoke, wake_ups: InMemoryWakeUps, image_facts: KnownImageFacts
 ) -> None:
@@ -269,4 +287,28 @@ def test_a_waiting_promotion_that_fails_waits_on_and_comes_back_soon(
     (message,) = sqs.sent
     monkeypatch.setattr(registry, "read", reads)
     assert outcomes(invoke(json.loads(message["MessageBody"]))) == ["PROMOTED"]
+    assert registry.tags["staging"] == unscanned
+
+
+def test_an_event_whose_try_the_ledger_failed_wakes_it_again(
+    invoke: Invoke,
+    image_facts: KnownImageFacts,
+    registry: InMemoryRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+    unscanned: Manifest,
+) -> None:
+    """Nothing of the try is recorded, so that the promotion does not come back by itself: the delivery does."""
+    invoke(pushed())
+    image_facts.scans[unscanned.digest] = FINISHED
+
+    def unreachable(*_: Any) -> Any:
+        raise LedgerError("DynamoDB is down")
+
+    with monkeypatch.context() as down:
+        down.setattr(InMemoryLedger, "begin", unreachable)
+        down.setattr(InMemoryWaiting, "update", unreachable)
+        with pytest.raises(LedgerError):
+            invoke(enhanced(**{"image-tags": []}))
+
+    assert outcomes(invoke(enhanced(**{"image-tags": []}))) == ["PROMOTED"]
     assert registry.tags["staging"] == unscanned

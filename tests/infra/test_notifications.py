@@ -94,12 +94,13 @@ def event(detail_type: str, **changed: Any) -> dict[str, Any]:
 
 
 @functools.cache
-def rules(name: str) -> tuple[Mapping[str, Any], ...]:
-    """Synthesise the stack that a recipe shows; return the properties of its rules."""
+def rules(name: str, added: str = "") -> tuple[Mapping[str, Any], ...]:
+    """Synthesise the stack that a recipe shows, with a line added to its constructor; return its rules."""
     page = (DOCS / "how-to" / "notifications.md").read_text()
     (source,) = [
         block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if f"class {name}(" in block
     ]
+    source = source.replace("\n    def _tell(", f"\n        {added}\n\n    def _tell(")
     namespace: dict[str, Any] = {}
     exec(source, namespace)  # noqa: S102  the page's own code
     template = assertions.Template.from_stack(namespace[name](cdk.App(), "Recipe", **RECIPES[name]))
@@ -197,6 +198,19 @@ def test_a_channel_is_not_told_that_nothing_moved() -> None:
 def test_nobody_is_told_that_a_promotion_waits(recipe: Rules) -> None:
     """It ends by itself, and then they are told."""
     assert told(recipe, event("Promotion Waiting")) == []
+
+
+def test_a_channel_may_be_told_what_waits() -> None:
+    """With the line that the page adds: `detail` is in every `Promotion Waiting`, and `_tell` takes it."""
+    page = (DOCS / "how-to" / "notifications.md").read_text()
+    (line,) = re.findall(r'^self\._tell\(.*"Promotion Waiting".*\)$', page, re.MULTILINE)
+    recipe = rules("ChatNotifications", added=line)
+
+    (message,) = told(recipe, event("Promotion Waiting"))
+
+    content = json.loads(message)["content"]
+    assert content["title"] == "team/web: promotion waits"
+    assert content["description"] == "The image is not signed."
 
 
 def test_a_mail_says_what_happened_and_what_to_look_at() -> None:

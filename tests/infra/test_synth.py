@@ -1,8 +1,7 @@
-"""The app, synthesized as an operator's `cdk synth` does it; the command line itself runs once."""
+"""The app, synthesized as an operator's `cdk synth` does it; the command line itself reads it once."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -109,18 +108,17 @@ rules:
 
 
 def test_an_expired_exception_does_not_stop_a_deployment(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """`cdk synth` warns with line and place, so that rollback and diff go on; `make policy` and CI refuse."""
-    file = tmp_path / "promotions.yaml"
-    file.write_text(EXPIRED)
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    options = ["--quiet", "--output", str(tmp_path / "cdk.out"), "-c", f"policy={file}"]
+    """`cdk synth` warns with line and place, so that rollback and diff go on; `make policy` and CI refuse.
+
+    The app has run in this process: the command line gets what it made.
+    """
+    assembly, file = synth(tmp_path, policy=EXPIRED), tmp_path / "promotions.yaml"
 
     done = subprocess.run(
-        [PROJECT / "node_modules/.bin/cdk", "synth", *options],
-        cwd=PROJECT,
-        env=os.environ | {"PATH": path},
+        [PROJECT / "node_modules/.bin/cdk", "synth", "--quiet", "--app", assembly],
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
@@ -136,8 +134,9 @@ def test_an_expired_exception_does_not_stop_a_deployment(
         True,
         True,
     ]
-    assert (tmp_path / "cdk.out" / "EcrPromoter.template.json").is_file()
+    assert (assembly / "EcrPromoter.template.json").is_file()
 
+    capfd.readouterr()
     assert check.main([f"{file}"]) == 1
-    refused = capsys.readouterr().err.splitlines()
+    refused = capfd.readouterr().err.splitlines()
     assert [line.startswith(text) for line, text in zip(refused, expected, strict=True)] == [True, True]

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
-from tests.support.runners import PROJECT, run_script
+from tests.support.runners import PROJECT, UV, run_script
 
 EXPRESSION = re.compile(r"\$\{\{ *inputs\.([a-z-]+) *\}\}")
 
@@ -40,8 +40,10 @@ class Ended:
     summary: str
 
 
-def run(folder: Path, uvx: str, *, environment: Mapping[str, str] | None = None, **inputs: str) -> Ended:
-    """Run the step that promotes; `uvx` is the script that is found under that name."""
+def run(
+    folder: Path, uvx: str, *, uv: str = UV, environment: Mapping[str, str] | None = None, **inputs: str
+) -> Ended:
+    """Run the step that promotes; `uvx` is the script that stands in for what `uv` installs."""
     (step,) = [each for each in action()["runs"]["steps"] if each.get("id") == "promote"]
     given = {name: spec.get("default", "") for name, spec in action()["inputs"].items()}
     given |= {name.replace("_", "-"): text for name, text in inputs.items()}
@@ -54,7 +56,7 @@ def run(folder: Path, uvx: str, *, environment: Mapping[str, str] | None = None,
         "GITHUB_STEP_SUMMARY": str(summary),
     }
     variables = {name: EXPRESSION.sub(lambda found: given[found[1]], text) for name, text in step["env"].items()}
-    done = run_script(BASH, step["run"], folder, uvx, files | dict(environment or {}) | variables)
+    done = run_script(BASH, step["run"], folder, uvx, files | dict(environment or {}) | variables, uv)
     return Ended(done.returncode, done.stdout, read_outputs(output.read_text()), summary.read_text())
 
 

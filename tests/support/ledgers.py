@@ -128,6 +128,8 @@ class InMemoryLedger:
         if in_the_way := self._in_the_way(tags, record, seen, versions):
             return in_the_way
         if record.wait and record.trigger is Trigger.REQUEST and (after is None or after.wait is None):
+            if newer := self.newer(record):
+                return Overtaken(newer)
             self.newest |= dict.fromkeys(newest_keys(record), record.promotion_id)
         lease = Lease(uuid.uuid4().hex, record, self.clock() + self.lease_duration)
         self.records[record.promotion_id] = record
@@ -226,6 +228,11 @@ class InMemoryLedger:
         newest = [self.newest.get(key) for key in newest_keys(record)]
         ours = (None, record.promotion_id)
         return tuple(tag for tag, each in zip(record.image_tags, newest, strict=True) if each not in ours)
+
+    def newer(self, record: Record) -> tuple[str, ...]:
+        """Return the tags of a request for which a request waits, or has waited, that was asked for later."""
+        newest = {key[2]: self.records.get(self.newest.get(key, "")) for key in newest_keys(record)}
+        return tuple(tag for tag, each in newest.items() if each and each.asked_at > record.asked_at)
 
     def abandoned(self) -> Iterator[str]:
         yield from [name for name, lease in self.leases.items() if lease.until < self.clock()]
@@ -331,6 +338,8 @@ class InMemoryWaiting:
                 return Waits(standing)
         else:
             keys = newest_keys(record)
+            if newer := self.ledger.newer(record):
+                return Overtaken(newer)
             if moved := self._moved(record):
                 return Stale(moved)
         self.ledger.newest |= dict.fromkeys(keys, record.promotion_id)
@@ -356,6 +365,9 @@ class InMemoryWaiting:
     def manifest(self, promotion_id: str) -> Manifest | None:
         return self.ledger.manifests.get(promotion_id)
 
+    def keep(self, record: Record, manifest: Manifest) -> None:
+        self.ledger.manifests[record.promotion_id] = manifest
+
     def overtaken(self, record: Record) -> tuple[str, ...]:
         return self.ledger.overtaken(record)
 
@@ -369,7 +381,8 @@ class InMemoryWaiting:
 
     def due(self, now: datetime) -> Iterator[str]:
         waiting = [promotion_id for promotion_id in self.ledger.records if self.promotion(promotion_id)]
-        yield from [each for each in waiting if self.ledger.tries.get(each, now) <= now]
+        due = [each for each in waiting if self.ledger.tries.get(each, now) <= now]
+        yield from sorted(due, key=lambda each: self.ledger.tries.get(each, now))
 
 
 @dataclass
@@ -377,6 +390,7 @@ class InMemoryWakeUps:
     """Wake-ups in memory; `written` counts what would be items of the table."""
 
     found: dict[tuple[str, str], WakeUp] = field(default_factory=dict)
+    served: dict[tuple[str, str], WakeUp] = field(default_factory=dict)
     written: int = 0
 
     def add(
@@ -393,13 +407,16 @@ class InMemoryWakeUps:
         return bool(new)
 
     def of(self, repository: Repository, image_digest: str) -> Sequence[WakeUp]:
-        return [each for each in self.found.values() if each[:2] == (repository, image_digest)]
+        every = {**self.served, **self.found}
+        return [each for each in every.values() if each[:2] == (repository, image_digest)]
 
     def beside(self, wake_up: WakeUp) -> tuple[str, ...]:
         return tuple(each for each in wake_up.others if (each, wake_up.promotion_id) in self.found)
 
-    def remove(self, wake_up: WakeUp) -> None:
-        self.found.pop((wake_up.image_digest, wake_up.promotion_id), None)
+    def mark_served(self, wake_up: WakeUp) -> None:
+        key = (wake_up.image_digest, wake_up.promotion_id)
+        self.found.pop(key, None)
+        self.served[key] = wake_up._replace(is_served=True)
 
 
 def runs(dependencies: Dependencies) -> InMemoryRuns:

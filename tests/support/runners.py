@@ -19,6 +19,22 @@ shift 3
 PYTHONPATH={COMMAND_LINE} exec {sys.executable} -m ecr_promoter "$@"
 """
 
+UV = """#!/bin/sh
+# In place of a download: the Python of an environment runs what stands in for the command line, as uvx does.
+echo "$@" >> "$0.log"
+[ "$1" = venv ] || exit 0
+for folder in "$@"; do :; done
+mkdir -p "$folder/bin"
+cat > "$folder/bin/python" <<END
+#!/bin/sh
+[ "\\$1 \\$2 \\$3" = "-P -m ecr_promoter" ] || exit 99
+shift 3
+exec $(dirname "$0")/uvx --from CLONE ecr-promoter "\\$@"
+END
+chmod +x "$folder/bin/python"
+"""
+"""What `uv venv` and `uv pip install` do."""
+
 
 def answering(folder: Path, answer: Any, *, code: int = 0, told: str = "") -> str:
     """Return a `uvx` that keeps its arguments and variables, prints this answer, and ends with this exit code."""
@@ -42,16 +58,19 @@ def asked(folder: Path) -> list[str]:
 
 
 def run_script(
-    shell: Sequence[str], script: str, folder: Path, uvx: str, environment: Mapping[str, str]
+    shell: Sequence[str], script: str, folder: Path, uvx: str, environment: Mapping[str, str], uv: str = UV
 ) -> subprocess.CompletedProcess[str]:
     """Run a script in a folder, with nothing in the environment but this; `uvx` is the script of that name.
+
+    `uv` is beside it: it installs nothing, and leads to the same script.
 
     What it prints is in `stdout`, errors included.
     """
     tools = folder / "bin"
     tools.mkdir(exist_ok=True)
-    (tools / "uvx").write_text(uvx)
-    (tools / "uvx").chmod(0o755)
+    for name, text in (("uvx", uvx), ("uv", uv)):
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
     path = os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]])
     return subprocess.run(
         [shutil.which(shell[0]) or shell[0], *shell[1:], script],

@@ -1,6 +1,7 @@
 """The interleavings: promotions, rollbacks, freezes, crashes and reconcile runs in any order, step by step.
 
-Hypothesis generates short examples; long walks go through more kinds of steps.
+Hypothesis generates short examples; long walks go through more kinds of steps, or through those of promotions that
+wait.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import time
 
 from local.aws import LocalAws
 from tests.adapters import interleavings as examples
-from tests.adapters import walks
+from tests.adapters import waiting_walks, walks
 from tests.torture.results import Results
 
 PART = "interleavings"
@@ -32,8 +33,9 @@ def run(aws: LocalAws, seed: int, results: Results) -> None:
         examples.explore(aws, seed, examples=EXAMPLES)
         for number in range(WALKS):
             walks.walk(aws, seed * WALKS + number, steps=STEPS)
+            waiting_walks.walk(aws, seed * WALKS + number, steps=STEPS)
     except Exception as error:  # noqa: BLE001 - every exception of an example is a result
         results.add_violation(f"{type(error).__name__}: {error}"[:2000], seed=seed)
     else:
         results.counts["examples"] += EXAMPLES
-        results.counts["long walks"] += WALKS
+        results.counts["long walks"] += 2 * WALKS

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import posixpath
 import re
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from scripts import docs_site
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "reference" / "openapi.html"
 
 
 @pytest.fixture
@@ -68,7 +73,7 @@ def test_without_its_scripts_the_build_says_what_to_do(config: MkDocsConfig, tmp
 
 def test_the_page_of_the_api_may_load_nothing_from_other_hosts() -> None:
     """Its policy names no host, and neither does what it loads."""
-    page = (Path(__file__).parents[2] / "docs" / "reference" / "openapi.html").read_text()
+    page = PAGE.read_text()
     policy = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
 
     sources = {source for part in policy[0].split("; ") for source in part.split()[1:]}
@@ -76,3 +81,48 @@ def test_the_page_of_the_api_may_load_nothing_from_other_hosts() -> None:
     assert sources == {"'none'", "'self'", "'unsafe-inline'", "data:"}
     assert "script-src 'self';" in policy[0]
     assert docs_site.LOADED.findall(page) == []
+
+
+def test_the_page_of_the_api_shows_every_member_of_a_body() -> None:
+    """Alternatives would hide them. The document itself keeps the alternatives, and nothing else is left out."""
+    document = json.loads((DOCS / "openapi.json").read_text())
+
+    shown = docs_site.as_shown(document)
+
+    bodies = shown["components"]["schemas"]
+    for name, schema in document["components"]["schemas"].items():
+        assert bodies[name].get("properties") == schema.get("properties")
+        assert "properties" not in schema or not {"oneOf", "anyOf", "not"} & set(bodies[name])
+    assert "oneOf" in document["components"]["schemas"]["PromotionBody"]
+    assert shown["paths"] == document["paths"]
+
+
+def test_a_code_sample_has_a_token() -> None:
+    """The page takes the first scheme. A signature cannot be written into a sample."""
+    shown = docs_site.as_shown(json.loads((DOCS / "openapi.json").read_text()))
+
+    assert shown["security"] == [{"jwt": []}, {"sigv4": []}]
+
+
+def test_what_the_page_of_the_api_names_is_in_the_site() -> None:
+    """Its scripts, its document and its links. MkDocs checks the links of Markdown only."""
+    page = PAGE.read_text()
+    built = {*docs_site.SCRIPTS, docs_site.SHOWN, "assets/images/favicon.png", "reference/openapi", "openapi.json"}
+
+    named = re.findall(r'(?:src|href|data-url)="([^"]*)"', page)
+
+    assert named
+    assert {posixpath.normpath(posixpath.join("reference", name)) for name in named} <= built
+
+
+def test_the_page_of_the_api_has_no_feature_of_a_cloud() -> None:
+    """No requests from the page, no telemetry, nothing to ask or to share."""
+    (found,) = re.findall(r"data-configuration='([^']*)'", PAGE.read_text())
+
+    configuration = json.loads(found)
+
+    assert configuration["hideTestRequestButton"] is configuration["hideClientButton"] is True
+    assert configuration["telemetry"] is configuration["withDefaultFonts"] is False
+    assert configuration["agent"] == configuration["mcp"] == {"disabled": True}
+    assert configuration["showDeveloperTools"] == "never"
+    assert "proxyUrl" not in configuration

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from scripts import github_action
 from tests.support.github import EXPRESSION, Ended, action, run
-from tests.support.runners import answering, asked
+from tests.support.runners import PROJECT, answering, asked
 
+MOST_SUMMARY = 1024 * 1024
+"""Bytes of a step's summary that GitHub takes; of a larger one it shows nothing."""
 DIGEST, BEFORE = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
 PROMOTED = {
     "promotionId": "6c1f",
@@ -225,8 +228,10 @@ def test_a_flag_that_is_neither_true_nor_false_stops_the_step(tmp_path: Path, na
 
     ended = promote(tmp_path, **inputs)
 
-    assert ended.code == 1
-    assert f"input {name.replace('_', '-')} must be true or false, not 'yes'" in ended.log
+    assert ended.code == 2  # wrong use, as the command line has it
+    assert (
+        f"::error title=ecr-promoter::input {name.replace('_', '-')} must be true or false, not 'yes'" in ended.log
+    )
     assert not (tmp_path / "arguments.json").exists()
 
 
@@ -288,3 +293,107 @@ def test_a_token_of_the_job_is_masked_and_is_no_argument(tmp_path: Path) -> None
     assert ended.log.startswith("::add-mask::secret-token\n")
     assert (tmp_path / "token").read_text() == "secret-token\n"
     assert "secret-token" not in (tmp_path / "arguments").read_text() + ended.summary + str(ended.outputs)
+
+
+def test_a_summary_is_never_too_large_for_github(tmp_path: Path) -> None:
+    """An image with some thousand findings is refused, and the summary is what says why."""
+    reasons = [REFUSED["reasons"][0] | {"detail": "CVE-2026-1234 in openssl is CRITICAL, " * 5}] * 3000  # type: ignore[index]
+
+    ended = promote(tmp_path, {**REFUSED, "reasons": reasons}, code=3, repository="team/web", source="build-42")
+
+    assert len(ended.summary.encode()) <= MOST_SUMMARY
+    told = re.search(r"(\d+) more are left out", ended.summary)
+    assert told
+    assert ended.summary.count("in openssl is CRITICAL&#44; CVE") // 4 + int(told[1]) == 3000
+
+
+def test_a_missing_uv_is_told_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The step fails with an annotation, not with a traceback, and commands work again after it."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    inputs = {"INPUT_REPOSITORY": "team/web", "INPUT_SOURCE": "build-42", "GITHUB_ACTION_PATH": str(tmp_path)}
+
+    code = github_action.main(inputs)
+
+    log = capfd.readouterr().out
+    assert code == 4
+    assert "::error" in log.rpartition("::stop-commands::")[2]
+
+
+def test_what_runs_is_what_the_commit_names(tmp_path: Path) -> None:
+    """The hash of each package is checked, and none is built; nothing in the folder of the job is imported."""
+    promote(tmp_path)
+
+    made, installed = (tmp_path / "bin" / "uv.log").read_text().splitlines()
+    assert made.startswith("venv ")
+    assert f"--require-hashes --only-binary :all: --requirement {PROJECT}/cli/requirements.txt" in installed
+
+
+def test_packages_that_uv_does_not_install_end_the_step(tmp_path: Path) -> None:
+    """Such as one whose hash is another. Nothing was asked, and commands of the workflow work again."""
+    ended = promote(tmp_path, uv="#!/bin/sh\necho Hash mismatch >&2\nexit 1\n")
+
+    assert ended.code == 4
+    assert "Hash mismatch" in ended.log
+    assert ended.log.splitlines()[-1].startswith("::error title=ecr-promoter::The command line was not installed")
+    assert not (tmp_path / "arguments.json").exists()
+
+
+def test_a_job_that_is_cancelled_while_uv_installs_ends_in_a_line(tmp_path: Path) -> None:
+    """Commands of the workflow work again for the steps that clean up."""
+    ended = promote(tmp_path, uv="#!/bin/sh\nkill -INT $PPID\nexec sleep 30\n")
+
+    assert ended.code == 4
+    assert "Traceback" not in ended.log
+    (stop,) = re.findall(r"^::stop-commands::([0-9a-f]{32})$", ended.log, re.MULTILINE)
+    assert f"\n::{stop}::\n" in ended.log
+
+
+@pytest.mark.parametrize("answer", [b'{"outcome": "PROMOTED", "detail": "\xe9"}', b"\xff\xfe"])
+def test_an_answer_in_another_encoding_does_not_hide_that_the_promotion_was_done(
+    tmp_path: Path, answer: bytes
+) -> None:
+    """On runners whose encoding is not UTF-8 the command line writes in theirs. The step has its exit code."""
+    (tmp_path / "bytes").write_bytes(answer)
+
+    ended = run(tmp_path, f'#!/bin/sh\ncat "{tmp_path}/bytes"\n', repository="team/web", source="build-42")
+
+    assert ended.code == 0
+    assert "Traceback" not in ended.log
+
+
+def test_the_command_line_is_told_to_write_utf8(tmp_path: Path) -> None:
+    """Its answer is read as UTF-8."""
+    script = '#!/bin/sh\nprintf \'{"outcome": "%s"}\' "$PYTHONIOENCODING$PYTHONUTF8"\n'
+
+    ended = run(tmp_path, script, repository="team/web", source="build-42")
+
+    assert ended.outputs["outcome"]
+
+
+@pytest.mark.parametrize(
+    "answer", [{"images": [7]}, {"images": 7}, {"reasons": ["x"]}, {"reasons": 7}, {"images": [{"imageId": "x"}]}]
+)
+def test_an_answer_of_a_newer_service_does_not_break_the_report(tmp_path: Path, answer: Any) -> None:
+    """The exit code stays that of the command line, and the outputs are written."""
+    ended = promote(tmp_path, PROMOTED | answer, repository="team/web", source="build-42")
+
+    assert ended.code == 0
+    assert "Traceback" not in ended.log
+    assert ended.outputs["promotion-id"] == "6c1f"
+
+
+def test_every_line_of_a_token_is_masked(tmp_path: Path) -> None:
+    """A secret that was stored with a newline would put its second line into the log."""
+    token = "first-part\nsecond-part\n"
+    script = f"#!{sys.executable}\nprint({json.dumps(json.dumps(PROMOTED))})\n"
+
+    ended = run(
+        tmp_path, script, environment={"ECR_PROMOTER_TOKEN": token}, repository="team/web", source="build-42"
+    )
+
+    masks = [line for line in ended.log.splitlines() if line.startswith("::add-mask::")]
+    rest = [line for line in ended.log.splitlines() if not line.startswith("::add-mask::")]
+    assert masks
+    assert not [line for line in rest if "second-part" in line]

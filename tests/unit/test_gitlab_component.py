@@ -170,6 +170,55 @@ def test_a_command_without_an_answer_fails_the_job(tmp_path: Path, printed: str)
     assert set(ended.variables.values()) == {""}
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [{"images": [7]}, {"images": 7}, {"images": [{"imageId": "x"}]}, {"code": 7}, {"promotionId": "x" * 9000}],
+)
+def test_an_answer_of_a_newer_service_does_not_break_the_report(tmp_path: Path, answer: Any) -> None:
+    """The exit code stays that of the command line, and the variables are small enough for GitLab."""
+    ended = promote(tmp_path, PROMOTED | answer)
+
+    assert ended.code == 0
+    assert "Traceback" not in ended.log
+    assert ended.variables["PROMOTER_OUTCOME"] == "PROMOTED"
+    assert (tmp_path / "ecr-promoter.env").stat().st_size < 5000
+
+
+def test_the_command_line_writes_utf8(tmp_path: Path) -> None:
+    """Its answer is read as UTF-8, whatever the locale of the image is. An answer in another is not read."""
+    assert promote(tmp_path).code == 0
+    assert environment(tmp_path)["PYTHONIOENCODING"] == "utf-8"
+
+    (tmp_path / "bytes").write_bytes(b'{"outcome": "\xe9"}')
+    ended = run(tmp_path, f'#!/bin/sh\ncat "{tmp_path}/bytes"\n', repository="team/web", source="staging")
+    assert (ended.code, ended.answer) == (0, {})
+
+
+@pytest.mark.parametrize("shell", [BASH, SH], ids=["bash", "sh"])
+def test_a_missing_uvx_fails_the_job(tmp_path: Path, shell: Sequence[str]) -> None:
+    """With the exit code of what could not be carried out. The log says what is missing."""
+    ended = run(
+        tmp_path,
+        "#!/bin/sh\necho uvx: not found >&2\nexit 127\n",
+        shell=shell,
+        repository="team/web",
+        source="staging",
+    )
+
+    assert (ended.code, ended.answer) == (4, {})
+    assert "uvx" in ended.log
+
+
+def test_no_file_of_the_job_stands_in_for_a_module(tmp_path: Path) -> None:
+    """Earlier jobs may have left some."""
+    (tmp_path / "json.py").write_text("raise SystemExit('taken')")
+
+    ended = run(tmp_path, "#!/bin/sh\necho '{}'\nexit 3\n", repository="team/web", source="staging")
+
+    assert ended.code == 3
+    assert "taken" not in ended.log
+
+
 def test_an_answer_cannot_write_to_the_variables_or_command_the_log(tmp_path: Path) -> None:
     """New lines and escapes in it are neither."""
     evil = "x\nPROMOTER_OUTCOME=PROMOTED\x1b[2J\u202e"

@@ -11,14 +11,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PROJECT = Path(__file__).parents[2]
-INPUTS = ("requirements", "requirements-dev", "lambda/requirements")
+INPUTS = ("requirements", "requirements-dev", "lambda/requirements", "cli/requirements")
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
 
 def wanted(name: str) -> dict[str, Requirement]:
     """Return what an .in file asks for by itself, by name."""
     lines = (line.partition("#")[0].strip() for line in (PROJECT / f"{name}.in").read_text().splitlines())
-    asked = [Requirement(line) for line in lines if line and not line.startswith("-r ")]
+    asked = [Requirement(line) for line in lines if line and not line.startswith(("-r ", "-c "))]
     return {canonicalize_name(requirement.name): requirement for requirement in asked}
 
 

@@ -62,12 +62,12 @@ def require_private(url: str) -> None:
 def of_stack(session: Session, settings: Settings) -> str:
     """Return the output of the stack that has the address."""
     name = settings.stack or DEFAULT_STACK
-    with aws.told():
+    with aws.explain_errors():
         where = session.region_name
     if where is None:
         raise UsageMistake(f"The address of the API is not known, and no AWS Region to look for its stack. {HOW}.")
     try:
-        with aws.told():
+        with aws.explain_errors():
             stacks = aws.client(session, "cloudformation", settings).describe_stacks(StackName=name)["Stacks"]
     except Failed as error:
         if "does not exist" in str(error):

@@ -20,7 +20,7 @@ def open_session(settings: Settings) -> Session:
     """Return a boto3 session of the profile and Region that the options or the environment name."""
     import boto3
 
-    with told():
+    with explain_errors():
         # The AWS CLI version 2 and Lambda read AWS_REGION; botocore reads AWS_DEFAULT_REGION only.
         region = settings.region or os.environ.get("AWS_REGION") or None
         return boto3.Session(profile_name=settings.profile, region_name=region)
@@ -36,13 +36,13 @@ def client(session: Session, service: str, settings: Settings) -> Any:
         read_timeout=settings.timeouts[1],
         user_agent_extra="ecr-promoter",
     )
-    with told():
+    with explain_errors():
         return session.client(service, config=config, verify=settings.ca_bundle)  # type: ignore[call-overload]
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Turn what boto3 raises into one line that says what to do."""
+def explain_errors() -> Iterator[None]:
+    """Turn what boto3 raises into a CommandError of one line, which says what to do."""
     from botocore import exceptions as aws
     from botocore.parsers import ResponseParserError
 
@@ -85,8 +85,8 @@ DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 
 def _refused(error: Any) -> str:
     """Return what AWS refused, and what to do about it."""
-    told, operation = error.response.get("Error", {}), error.operation_name
-    code, message = told.get("Code", "Unknown"), told.get("Message", "")
+    details, operation = error.response.get("Error", {}), error.operation_name
+    code, message = details.get("Code", "Unknown"), details.get("Message", "")
     text = f"{operation} failed with {code}: {message}".rstrip(". ") + "."
     if code in EXPIRED:
         return f"{text} {SIGN_IN}."

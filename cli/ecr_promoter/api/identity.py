@@ -24,7 +24,7 @@ class Signature:
     """SigV4 for API Gateway, with the credentials of boto3's chain, which renews them itself."""
 
     def __init__(self, session: Any, url: str, settings: Settings) -> None:
-        with aws.told():
+        with aws.explain_errors():
             self._credentials = session.get_credentials()
         if self._credentials is None:
             raise UsageMistake(f"There are no AWS credentials. {aws.SIGN_IN}.")
@@ -36,7 +36,7 @@ class Signature:
         """Sign the request as it is now."""
         from botocore.auth import SigV4Auth
 
-        with aws.told():
+        with aws.explain_errors():
             credentials = self._credentials.get_frozen_credentials()
         SigV4Auth(credentials, "execute-api", self._region).add_auth(request)
 

@@ -31,7 +31,6 @@ REMEDIES = {
     "not_waiting": "There is nothing to cancel; `ecr-promoter status` shows how it ended",
     "expired": "Run the command again, with a longer --expires if that helps",
     "cancelled": "Somebody has cancelled the promotion; run the command again if that was a mistake",
-    "rejected": "Somebody has rejected the promotion; its comment says why",
 }
 """What to do, by the code of a problem, where the sentence of the service does not say it."""
 

@@ -30,8 +30,8 @@ RECONCILE = """
 ecr-promoter reconcile
 """
 
-repositories_option = click.option("--repositories", metavar="GLOB", help="Those of these repositories only.")
-rule_option = click.option("--rule", metavar="NAME", help="Those by this rule only.")
+repositories_option = click.option("--repositories", metavar="GLOB", help="Only promotions in these repositories.")
+rule_option = click.option("--rule", metavar="NAME", help="Only promotions by this rule.")
 
 
 @command("freeze", FREEZE, short_help="Stop promotions, or list what is frozen.")

@@ -22,7 +22,7 @@ from ecr_promoter.settings import Settings
 
 @dataclass(frozen=True)
 class Waiting:
-    """Whether the promotion may wait on the server, how long at most, and how long this command looks on."""
+    """Whether the promotion may wait on the server, how long at most, and how long this command follows it."""
 
     wanted: bool = False
     expires: int | None = None
@@ -51,8 +51,8 @@ def waiting_options(serve: Callable[..., int]) -> Callable[..., int]:
         click.option(
             "--timeout",
             type=Duration(),
-            help="Look on for so long at most (implies --wait). After that the exit code is 5, and the promotion "
-            "goes on waiting.",
+            help="Follow the promotion for so long at most (implies --wait). After that the exit code is 5, and "
+            "the promotion goes on waiting.",
         ),
         click.option(
             "--expires",

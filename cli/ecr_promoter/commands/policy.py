@@ -41,7 +41,7 @@ clone_option = click.option(
 )
 
 
-@click.group("policy", short_help="Check a policy, and ask it. Needs a clone.")
+@click.group("policy", short_help="Check a policy, or explain what it decides.")
 def policy() -> None:
     """Check a policy, and ask what it would decide, without AWS. Both need a clone of ecr-promoter."""
 

@@ -9,7 +9,7 @@ import click
 from ecr_promoter import exits, keys, put_image_input, put_image_output
 from ecr_promoter.api.connection import connect
 from ecr_promoter.commands import outcomes
-from ecr_promoter.exits import CommandError, UsageMistake
+from ecr_promoter.exits import CommandError, Failed, UsageMistake
 from ecr_promoter.following import follow
 from ecr_promoter.options import command
 from ecr_promoter.settings import Settings
@@ -86,4 +86,6 @@ def put(settings: Settings, asked: dict[str, Any], key: str, waiting: outcomes.W
     record = follow(client, settings, answer, timeout=waiting.timeout)
     if error := outcomes.error_of(record):
         raise error
+    if exits.code_of(outcome := record.get("outcome")) != exits.DONE:
+        raise Failed(f"The promotion ended as {outcome}, which this version of the command line does not know.")
     return put_image_output.of_record(record, asked["imageManifest"])

@@ -29,7 +29,7 @@ ecr-promoter cancel 6c1f0a52-6f0e-4b5c-9d5e-3f8f6f0c2d11
 @command("status", STATUS, short_help="Show one promotion.")
 @click.argument("promotion_id")
 @click.option("--wait", is_flag=True, help="Follow the promotion until it has ended.")
-@click.option("--timeout", type=Duration(), help="Look on for so long at most (implies --wait).")
+@click.option("--timeout", type=Duration(), help="Follow the promotion for so long at most (implies --wait).")
 def status(settings: Settings, *, promotion_id: str, wait: bool, timeout: int | None) -> int:
     """Show how the promotion PROMOTION_ID ended, or what it waits for.
 

@@ -41,13 +41,13 @@ class Findings:
 
 
 def read_findings(ecr: Any, place: Place, digest: str) -> Findings:
-    """Return the findings of an image. An image without a scan is normal, and is no error."""
+    """Return the findings of an image. An image without a scan is normal, and not an error."""
     from botocore.exceptions import ClientError
 
     status = "UNKNOWN"
     found: list[Finding] = []
     pages = ecr.get_paginator("describe_image_scan_findings")
-    with aws.told():
+    with aws.explain_errors():
         try:
             for page in pages.paginate(**place.members(), imageId={"imageDigest": digest}):
                 status = page.get("imageScanStatus", {}).get("status", "UNKNOWN")

@@ -121,7 +121,7 @@ class Reader:
         )
 
     def _manifests(self, place: Place, ids: list[dict[str, str]]) -> list[dict[str, Any]]:
-        with aws.told():
+        with aws.explain_errors():
             answer = self._ecr.batch_get_image(**place.members(), imageIds=ids, acceptedMediaTypes=MEDIA_TYPES)
         if answer["failures"]:
             failure = answer["failures"][0]
@@ -130,7 +130,7 @@ class Reader:
         return list(answer["images"])
 
     def _described(self, place: Place, digest: str) -> dict[str, Any]:
-        with aws.told():
+        with aws.explain_errors():
             answer = self._ecr.describe_images(**place.members(), imageIds=[{"imageDigest": digest}])
         return dict(answer["imageDetails"][0]) if answer["imageDetails"] else {}
 
@@ -139,7 +139,7 @@ class Reader:
         media_type = descriptor.get("mediaType", "")
         if "image" not in media_type or descriptor.get("size", 0) > LARGEST_CONFIG:
             return {}
-        with aws.told():
+        with aws.explain_errors():
             url = self._ecr.get_download_url_for_layer(**place.members(), layerDigest=descriptor["digest"])[
                 "downloadUrl"
             ]

@@ -62,8 +62,8 @@ def reconciled(document: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield of_members(
         {
             "recovered promotions": document.get("settled") or "none",
-            "deferred that ended": str(document.get("finished", 0)),
-            "deferred that wait": str(document.get("waiting", 0)),
+            "waits that ended": str(document.get("finished", 0)),
+            "waits that go on": str(document.get("waiting", 0)),
             "tags that drifted": str(len(document.get("drifted", ()))),
         }
     )
@@ -72,7 +72,7 @@ def reconciled(document: Mapping[str, Any]) -> Iterator[RenderableType]:
             (
                 each.get("repositoryName"),
                 each.get("imageTag"),
-                short(each.get("imageDigest")),
+                short(each.get("recordedDigest")),
                 short(each.get("registryDigest")) or "gone",
             )
             for each in drifted

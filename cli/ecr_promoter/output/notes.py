@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ecr_promoter.harmless import log_lines, one_line
+from ecr_promoter.sanitizing import log_lines, one_line
 
 
 def note(text: str) -> None:

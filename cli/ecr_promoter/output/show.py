@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ecr_promoter.exits import Failed, UsageMistake
-from ecr_promoter.harmless import log_lines, printable
+from ecr_promoter.sanitizing import log_lines, printable
 from ecr_promoter.settings import Settings
 
 if TYPE_CHECKING:

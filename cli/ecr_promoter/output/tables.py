@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ecr_promoter.harmless import one_line
+from ecr_promoter.sanitizing import one_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -68,7 +68,7 @@ class MovedOn(NamedTuple):
 
 
 class Overtaken(NamedTuple):
-    """A newer request by the same rule waits for these tags, or has waited."""
+    """A newer request by the same rule, one that was asked for later, waits for these tags, or has waited."""
 
     image_tags: tuple[str, ...]
 
@@ -85,5 +85,5 @@ Begun = Lease | Replayed | Waits | Resumable | Busy | Abandoned | Stale | Rolled
 Kept = Recorded | Replayed | Waits | Resumable | Busy | Abandoned
 """What `Ledger.record` answers."""
 
-Accepted = Kept | Stale
+Accepted = Kept | Stale | Overtaken
 """What `WaitingPromotions.accept` answers; Waits where it, or another of the same image, waits already."""

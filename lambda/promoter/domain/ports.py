@@ -67,13 +67,13 @@ class WakeUps(Protocol):
         """Remember until then that the events of these images wake the promotion; say whether any of it is new."""
 
     def of(self, repository: Repository, image_digest: str) -> Sequence[WakeUp]:
-        """Return the promotions that an event of this image wakes."""
+        """Return the promotions that an event of this image wakes, or has woken in the last days."""
 
     def beside(self, wake_up: WakeUp) -> tuple[str, ...]:
         """Return which of its `others` would still wake the same promotion."""
 
-    def remove(self, wake_up: WakeUp) -> None:
-        """Forget it."""
+    def mark_served(self, wake_up: WakeUp) -> None:
+        """Note that it has woken its promotion, for events that are delivered again."""
 
 
 class WaitingPromotions(Protocol):
@@ -93,6 +93,9 @@ class WaitingPromotions(Protocol):
     def manifest(self, promotion_id: str) -> Manifest | None:
         """Return the manifest that came with a promotion that waits."""
 
+    def keep(self, record: Record, manifest: Manifest) -> None:
+        """Keep the manifest that came with a promotion that is to wait again, and was not accepted before."""
+
     def overtaken(self, record: Record) -> tuple[str, ...]:
         """Return the target tags of a request for which a newer request by the same rule waits, or has waited."""
 
@@ -100,7 +103,7 @@ class WaitingPromotions(Protocol):
         """Record what it waits for now; False: it was changed or ended since `before` was read."""
 
     def due(self, now: datetime) -> Iterator[str]:
-        """Yield those whose next try is due, the longest ago first within each part of the list."""
+        """Yield those whose next try is due, the longest ago first."""
 
 
 class Ledger(Protocol):

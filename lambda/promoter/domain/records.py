@@ -132,10 +132,12 @@ class Round:
 class WakeUp(NamedTuple):
     """A waiting promotion that the next event of an image wakes.
 
-    `others` are some of the images beside this one whose events it was waiting for when this was written.
+    `others` are some of the images beside this one whose events it was waiting for when this was written. One that
+    is `served` wakes nothing: it tells that an event was there before.
     """
 
     repository: Repository
     image_digest: str
     promotion_id: str
     others: tuple[str, ...] = ()
+    is_served: bool = False

@@ -6,7 +6,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from promoter.domain.errors import Expired, Frozen, PromoterError, Superseded, TagBusy, Throttled
+from promoter.domain.errors import (
+    Expired,
+    Frozen,
+    InternalError,
+    Interrupted,
+    LedgerError,
+    PromoterError,
+    RegistryError,
+    Superseded,
+    TagBusy,
+    Throttled,
+)
 from promoter.domain.gate import PENDING
 from promoter.domain.model import Outcome, Reason, Trigger
 from promoter.domain.records import Record
@@ -22,7 +33,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(minutes=10), timedelta(minutes=30)
 """Between two tries of a promotion that nothing has woken. In the shortest, its event may still arrive."""
 
 WITHIN_SECONDS = frozenset(
-    {TagBusy.code, Throttled.code, "registry_error", "ledger_error", "interrupted", "internal_error"}
+    each.code for each in (TagBusy, Throttled, RegistryError, LedgerError, Interrupted, InternalError)
 )
 """What passes within seconds."""
 CERTAIN = frozenset({Frozen.code, "soaking"})

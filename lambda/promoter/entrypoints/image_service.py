@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from promoter import telemetry, wiring
 from promoter.domain import waiting
 from promoter.domain.answers import Answer, NotPromoted, Waiting
-from promoter.domain.errors import PromoterError, ScanPending
+from promoter.domain.errors import PromoterError, PromotionNotFound, ScanPending
 from promoter.domain.gate import FINISHED, NOT_YET, PENDING
 from promoter.domain.manifest import subject_of
-from promoter.domain.model import ImageId, Manifest, Promotion
+from promoter.domain.model import ImageId, Manifest, Promotion, Source
 from promoter.domain.records import WakeUp
 from promoter.entrypoints import image_events, service
 from promoter.entrypoints.due import FIRST_PAUSE
@@ -20,7 +20,6 @@ from promoter.promotion.recovery import read_or_missing
 
 Task = WakeUp | list[Promotion]
 """What is carried out or left as a whole: a promotion that waits, or the promotions of one source."""
-
 
 NOTHING = Rest()
 
@@ -37,6 +36,16 @@ class Served:
     left: Rest = NOTHING
     failed: Rest = NOTHING
     error: PromoterError | None = None
+    woken: set[tuple[str | None, Source]] = field(default_factory=set)
+
+    def note_earlier(self, wake_up: WakeUp) -> None:
+        """Note a promotion that another delivery of the event, or a later event, has carried on."""
+        try:
+            record = wiring.history().promotion(wake_up.promotion_id)
+        except PromotionNotFound:
+            return
+        if record.ended_at is None or record.ended_at >= self.event.happened_at:
+            self.woken.add((record.rule, Source(record.source)))
 
     def fail(self, task: Task, error: PromoterError) -> None:
         """Note that a task has to be tried again."""
@@ -50,24 +59,32 @@ def serve(event: ImageEvent, in_time: Callable[[], bool]) -> Served | Ignored:
     The first task is carried out in any case, so that every call leaves fewer.
     """
     if event.is_referrer:
-        event = event._replace(wakes=subject(event))
-    wake_ups = woken_by(event)
+        event = event._replace(wakes=read_subject(event))
+    found = woken_by(event)
+    wake_ups = [each for each in found if not each.is_served]
     promotions = image_events.promotions(event, wiring.policy())
     if isinstance(promotions, Ignored) and not wake_ups:
         return promotions
     own = () if isinstance(promotions, Ignored) else promotions
     served = Served(event)
-    tasks: list[Task] = [*wake_ups, *_by_source(own)]
+    for each in found if own else ():
+        if each.is_served:
+            served.note_earlier(each)
+    serve_tasks([*wake_ups, *_by_source(own)], served, in_time)
+    return served
+
+
+def serve_tasks(tasks: Sequence[Task], served: Served, in_time: Callable[[], bool]) -> None:
+    """Carry out tasks, while there is time; note what is left."""
     for number, task in enumerate(tasks):
         if number and not in_time():
             for left in tasks[number:]:
                 served.left = image_events.with_task(served.left, left)
-            break
+            return
         if isinstance(task, WakeUp):
-            serve_wake_up(event, task, served)
+            serve_wake_up(served.event, task, served)
         else:
-            serve_source(event, task, served)
-    return served
+            serve_source(served.event, task, served)
 
 
 def woken_by(event: ImageEvent) -> Sequence[WakeUp]:
@@ -79,7 +96,7 @@ def woken_by(event: ImageEvent) -> Sequence[WakeUp]:
     return wiring.dependencies().wake_ups.of(event.repository, event.wakes)
 
 
-def subject(event: ImageEvent) -> str | None:
+def read_subject(event: ImageEvent) -> str | None:
     """Return the image that a referrer says it refers to; None: it is gone, or refers to nothing."""
     referrer = ImageId(image_digest=event.image_digest)
     found = read_or_missing(wiring.dependencies(), event.repository, [referrer])[referrer]
@@ -88,9 +105,8 @@ def subject(event: ImageEvent) -> str | None:
 
 def serve_source(event: ImageEvent, promotions: list[Promotion], served: Served) -> None:
     """Carry out the promotions of one source, but for those that the event has woken."""
-    woken = {(promotion.rule, promotion.source) for promotion, _ in served.answers}
     for promotion in promotions:
-        if (promotion.rule, promotion.source) in woken:
+        if (promotion.rule, promotion.source) in served.woken:
             continue
         answer = service.carry_out(promotion)
         served.answers.append((promotion, answer))
@@ -99,19 +115,26 @@ def serve_source(event: ImageEvent, promotions: list[Promotion], served: Served)
 
 
 def serve_wake_up(event: ImageEvent, wake_up: WakeUp, served: Served) -> None:
-    """Try a promotion that waits. It is not woken for the same event again, unless it waits for that still."""
+    """Try a promotion that waits. The image's next event wakes it no more, unless it waits for that still.
+
+    If the event has to come again, the wake-up stays: without it the event would wake nothing.
+    """
     try:
         if other := awaited_beside(wake_up):
             telemetry.report_waiting(wake_up, other)
         elif resumed := service.resume(wake_up.promotion_id):
-            _, answer = resumed
+            promotion, answer = resumed
             served.answers.append(resumed)
+            served.woken.add((promotion.rule, promotion.source))
             service.come_back(answer, FIRST_PAUSE)
             if error := must_come_again(event, answer):
                 served.fail(wake_up, error)
+                return
             if isinstance(answer, Waiting) and wake_up.image_digest in waiting.awaited(answer.record):
                 return
-        wiring.dependencies().wake_ups.remove(wake_up)
+        else:
+            served.note_earlier(wake_up)
+        wiring.dependencies().wake_ups.mark_served(wake_up)
     except PromoterError as error:
         served.fail(wake_up, error)
 

@@ -9,8 +9,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from promoter import telemetry, wiring
 from promoter.domain import waiting
-from promoter.domain.answers import Answer, Waiting
-from promoter.domain.errors import Frozen
+from promoter.domain.answers import Answer, NotPromoted, Waiting
+from promoter.domain.errors import Frozen, LedgerError
 from promoter.domain.model import Promotion
 from promoter.entrypoints.due import FIRST_PAUSE, LONGEST_PAUSE, Due, messages
 from promoter.promotion.promote import promote
@@ -50,7 +50,12 @@ def resume_due(due: Due, in_time: Callable[[], bool]) -> list[Resumed]:
             wiring.event_queue().add(messages(due.promotion_ids[number:], due.pause))
             break
         if found := resume(promotion_id):
-            come_back(found[1], due.pause * 2)
+            (_, answer), pause = found, due.pause * 2
+            if isinstance(answer, NotPromoted) and answer.error.retryable and pause <= LONGEST_PAUSE:
+                _try_soon(
+                    [promotion_id], pause, seconds=pause
+                )  # the ledger has failed, so that it waits as before
+            come_back(answer, pause)
             resumed.append(found)
     return resumed
 
@@ -65,14 +70,21 @@ def come_back(answer: Answer, pause: int) -> None:
 
 
 def try_frozen_soon() -> None:
-    """Have promotions that wait for the end of a freeze tried as soon as every environment knows the freezes."""
-    frozen, token = list[str](), None
-    while True:
-        page = wiring.history().waiting(limit=100, next_token=token)
-        frozen += [each.promotion_id for each in page.entries if Frozen.code in each.waiting_for]
-        if (token := page.next_token) is None:
-            break
-    _try_soon(frozen, FIRST_PAUSE, seconds=FREEZES_KNOWN)
+    """Have promotions that wait for the end of a freeze tried as soon as every environment knows the freezes.
+
+    Page by page, so that those of one page come back whatever becomes of the next. If the ledger cannot be asked,
+    `reconcile` tries the others.
+    """
+    token: str | None = None
+    try:
+        while True:
+            page = wiring.history().waiting(limit=100, next_token=token)
+            frozen = [each.promotion_id for each in page.entries if Frozen.code in each.waiting_for]
+            _try_soon(frozen, FIRST_PAUSE, seconds=FREEZES_KNOWN)
+            if (token := page.next_token) is None:
+                return
+    except LedgerError as error:
+        telemetry.logger.warning("waiting promotions do not come back soon", cause=error.detail)
 
 
 def _try_soon(promotion_ids: Sequence[str], pause: int, *, seconds: int) -> None:

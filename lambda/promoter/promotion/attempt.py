@@ -63,7 +63,7 @@ Attempted = Answer | Waits | Held
 """How attempts end: with an answer; with the finding that the promotion waits already; or held."""
 
 
-def patiently(promotion: Promotion, state: AttemptState, dependencies: Dependencies) -> Attempted:
+def attempt_patiently(promotion: Promotion, state: AttemptState, dependencies: Dependencies) -> Attempted:
     """Attempt the promotion until no other one is in the way, or until `patience` is over."""
     deadline = dependencies.now() + dependencies.patience
     while True:
@@ -96,6 +96,8 @@ def attempt(promotion: Promotion, state: AttemptState, dependencies: Dependencie
     in_the_way = _judged(plan, state, dependencies, frozen)
     if in_the_way or promotion.dry_run:
         return in_the_way or plan.answer(plan.moves)
+    if state.earlier and (over := waiting.end_of(state.earlier, dependencies.now())):
+        raise over  # it has been read as expired since
     return _carried_out(plan, replace(state, passed=plan.manifest.digest), dependencies)
 
 

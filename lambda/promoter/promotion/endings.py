@@ -6,19 +6,26 @@ from collections.abc import Mapping
 
 from promoter.domain import documents, waiting
 from promoter.domain.answers import Answer, NotPromoted, Waiting
-from promoter.domain.model import Promoted, Seen, TagMove, Trigger
+from promoter.domain.model import ImageId, Manifest, Promoted, Seen, TagMove, Trigger
 from promoter.domain.records import Lease, Record
 from promoter.promotion.dependencies import Dependencies
 
 
-def end_of(lease: Lease, answer: Promoted | NotPromoted, dependencies: Dependencies) -> tuple[Record, Answer]:
+def end_of(
+    lease: Lease, answer: Promoted | NotPromoted, dependencies: Dependencies, brought: Manifest | None = None
+) -> tuple[Record, Answer]:
     """Return what to record at the end of a lease, and the answer.
 
-    A promotion that may wait waits again after a failure that a retry may overcome. Raises LedgerError.
+    A promotion that may wait waits again after a failure that a retry may overcome. If it has not waited before,
+    the manifest that it `brought` along is kept for that; without it, it ends. Raises LedgerError.
     """
     record = lease.record
     if isinstance(answer, Promoted) or record.wait is None or not answer.error.retryable:
         return documents.ended(record, answer, now=dependencies.now()), answer
+    if record.source == ImageId() and record.wait.seen is None:
+        if brought is None:
+            return documents.ended(record, answer, now=dependencies.now()), answer
+        dependencies.waiting.keep(record, brought)
     put = {move.image_tag: move for move in answer.moves}
     moves = tuple(put.get(move.image_tag, move) for move in record.moves)
     wait = record.wait._replace(leases=record.wait.leases + 1)

@@ -90,7 +90,7 @@ def record_end(plan: Plan, lease: Lease, puts: Puts, dependencies: Dependencies)
         if not stopped.settled:
             return ended
     try:
-        record, answer = end_of(lease, ended, dependencies)
+        record, answer = end_of(lease, ended, dependencies, plan.promotion.source.manifest)
         lost = dependencies.ledger.finish(lease, record)
     except LedgerError as error:
         return NotPromoted(error, puts.moves, plan.manifest.digest)

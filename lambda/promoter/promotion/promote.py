@@ -7,7 +7,7 @@ from promoter.domain.errors import Expired, PromoterError
 from promoter.domain.leasing import Waits
 from promoter.domain.model import Promotion
 from promoter.domain.waiting import has_expired
-from promoter.promotion.attempt import Held, patiently
+from promoter.promotion.attempt import Held, attempt_patiently
 from promoter.promotion.dependencies import Dependencies
 from promoter.promotion.idempotency import record_refusal
 from promoter.promotion.plan import AttemptState
@@ -21,7 +21,7 @@ def promote(promotion: Promotion, dependencies: Dependencies) -> Answer:
     """
     try:
         answer = _promote(promotion, dependencies)
-        if _has_waited_in_vain(answer, dependencies):
+        if _record_expiry(answer, dependencies) and not _is_over(promotion, dependencies):
             answer = _promote(promotion, dependencies)
     except PromoterError as error:
         return NotPromoted(error)
@@ -36,23 +36,28 @@ def _promote(promotion: Promotion, dependencies: Dependencies) -> Answer:
 
 
 def _attempted(promotion: Promotion, dependencies: Dependencies) -> Answer:
-    attempted = patiently(promotion, AttemptState(), dependencies)
+    attempted = attempt_patiently(promotion, AttemptState(), dependencies)
     if not isinstance(attempted, Held | Waits):
         return attempted
-    from promoter.promotion import waiting  # loaded where something waits
+    from promoter.promotion import acceptance, waiting  # loaded where something waits
 
     if isinstance(attempted, Held):
-        return waiting.accept(promotion, attempted, dependencies)
+        return acceptance.accept(promotion, attempted, dependencies)
     return waiting.carry_on(attempted.record, dependencies)
 
 
-def _has_waited_in_vain(answer: Answer, dependencies: Dependencies) -> bool:
-    """Say whether this is the answer of an earlier call that has waited in vain, and have that recorded.
+def _record_expiry(answer: Answer, dependencies: Dependencies) -> bool:
+    """If this is the answer of an earlier call whose wait has expired, have that recorded; say whether it is.
 
-    It does not stand under its Idempotency-Key: the same key runs the promotion again.
+    Such an answer is not kept under its Idempotency-Key: the same key runs the promotion again.
     """
     if isinstance(answer, Waiting) and has_expired(answer.record, dependencies.now()):
         from promoter.promotion import waiting
 
         answer = waiting.carry_on(answer.record, dependencies)
     return isinstance(answer, NotPromoted) and isinstance(answer.error, Expired)
+
+
+def _is_over(promotion: Promotion, dependencies: Dependencies) -> bool:
+    """Say whether the time is over for which the promotion itself may wait."""
+    return promotion.wait is not None and promotion.wait.until <= dependencies.now()

@@ -1,4 +1,4 @@
-"""Promotions that wait: accepted, tried again when something wakes them, given up.
+"""Promotions that wait: tried again when something wakes them, given up. `acceptance` has how they begin.
 
 A promotion that waits has a record before anything else, so that nothing is lost: what wakes it is written after
 that, and `reconcile` tries what nothing has woken. Each try judges anew. Each way to end replaces the record on
@@ -8,68 +8,19 @@ condition that it still waits, so that it ends once.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 
 from promoter.domain import documents, waiting
 from promoter.domain.answers import Answer, NotPromoted, Waiting
-from promoter.domain.clock import spread_pause
 from promoter.domain.errors import Cancelled, LedgerError, NotWaiting, PromoterError, TagBusy
-from promoter.domain.leasing import Abandoned, Accepted, Busy, Recorded, Replayed, Resumable, Stale, Waits
-from promoter.domain.model import ImageId, Outcome, Promotion, Seen, Source, Trigger, Wait
-from promoter.domain.records import Position, Record
-from promoter.promotion.attempt import Attempted, Held, patiently
+from promoter.domain.leasing import Recorded, Replayed, Resumable, Waits
+from promoter.domain.model import ImageId, Outcome, Promotion, Source, Trigger, Wait
+from promoter.domain.records import Record
+from promoter.promotion.attempt import Attempted, Held, attempt_patiently
 from promoter.promotion.dependencies import Dependencies
-from promoter.promotion.idempotency import inheriting, replay
-from promoter.promotion.judge import reached_at
-from promoter.promotion.plan import AttemptState, Plan
-from promoter.promotion.recovery import recover_in_the_way
+from promoter.promotion.idempotency import replay
+from promoter.promotion.plan import AttemptState
 
-ACCEPT_TRIES = 5
 UNDER_WAY = "The promotion is being carried out. Retry."
-NOT_ACCEPTED = "The promotion could not be accepted because its tags are being moved. Retry."
-
-
-def accept(promotion: Promotion, held: Held, dependencies: Dependencies) -> Answer:
-    """Have the promotion wait, and say for what. A promotion of the same image by event that waits is the same.
-
-    It is tried once more when its wake-ups are written: an event may have come before them.
-    """
-    state = AttemptState()
-    for number in range(ACCEPT_TRIES):
-        record = _accepted(promotion, held, state.earlier, dependencies, is_first=number == 0)
-        match _accept(promotion, record, state.earlier, dependencies):
-            case Recorded() if record:
-                return _look_again(record, dependencies)
-            case Replayed(standing) | Waits(standing):
-                return replay(standing, dependencies)
-            case Abandoned() as abandoned:
-                recover_in_the_way(abandoned, promotion.repository, dependencies)
-            case Busy():
-                dependencies.pause(spread_pause(0.05, 0.3))
-            case in_the_way:  # a tag has moved since it was read, or an earlier attempt has put some
-                state = AttemptState(earlier=in_the_way.record) if isinstance(in_the_way, Resumable) else state
-                attempted = patiently(promotion, state, dependencies)
-                if not isinstance(attempted, Held):
-                    return _answer(attempted)
-                held = attempted
-    raise TagBusy(NOT_ACCEPTED)
-
-
-def _look_again(record: Record, dependencies: Dependencies) -> Answer:
-    """Write what wakes a promotion that was accepted. If that fails it is accepted still: `reconcile` tries it."""
-    try:
-        return _woken_by_events(record, dependencies)
-    except PromoterError:
-        return Waiting(record)
-
-
-def _accept(
-    promotion: Promotion, record: Record | None, earlier: Record | None, dependencies: Dependencies
-) -> Accepted:
-    if record is None:
-        return Stale({})
-    next_try = waiting.next_try(record, dependencies.now())
-    return dependencies.waiting.accept(record, promotion.source.manifest, next_try, earlier)
 
 
 def resume(promotion_id: str, dependencies: Dependencies) -> tuple[Promotion, Answer] | None:
@@ -144,14 +95,14 @@ def _carry_on(record: Record, dependencies: Dependencies, *, is_recorded: bool =
     if promotion.source.image_id == ImageId():
         promotion = replace(promotion, source=_brought(record, dependencies))
     try:
-        attempted = patiently(promotion, AttemptState(earlier=record), dependencies)
+        attempted = attempt_patiently(promotion, AttemptState(earlier=record), dependencies)
     except PromoterError as error:
         if not error.retryable:
             return _end(record, error, dependencies)
         attempted = Held((error,))
     if isinstance(attempted, Held):
         return _wait_on(record, attempted, dependencies, is_recorded=is_recorded)
-    return _answer(attempted)
+    return answer_of(attempted)
 
 
 def _brought(record: Record, dependencies: Dependencies) -> Source:
@@ -161,7 +112,7 @@ def _brought(record: Record, dependencies: Dependencies) -> Source:
     return Source(manifest=manifest)
 
 
-def _answer(attempted: Attempted) -> Answer:
+def answer_of(attempted: Attempted) -> Answer:
     """Return the answer of a try that was not held; where another one has changed the record, what that says."""
     if isinstance(attempted, Waits):
         return Waiting(attempted.record, repeated=True)
@@ -179,12 +130,12 @@ def _wait_on(record: Record, held: Held, dependencies: Dependencies, *, is_recor
     if is_recorded and waits == record:
         return Waiting(record)
     if dependencies.waiting.update(record, waits, waiting.next_try(waits, now)):
-        return _woken_by_events(waits, dependencies)
+        return wake_by_events(waits, dependencies)
     standing = dependencies.history.promotion(record.promotion_id)
     return replay(standing, dependencies) if standing.outcome else NotPromoted(TagBusy(UNDER_WAY))
 
 
-def _woken_by_events(record: Record, dependencies: Dependencies) -> Answer:
+def wake_by_events(record: Record, dependencies: Dependencies) -> Answer:
     """Write what wakes the promotion. If any of it is new, try it once more: the event may have come before."""
     until = record.wait.until if record.wait else dependencies.now()
     new = [
@@ -208,52 +159,3 @@ def _end(record: Record, error: PromoterError, dependencies: Dependencies) -> An
             return replay(standing, dependencies)
         case _:
             return NotPromoted(TagBusy(UNDER_WAY))
-
-
-def _accepted(
-    promotion: Promotion, held: Held, earlier: Record | None, dependencies: Dependencies, *, is_first: bool
-) -> Record | None:
-    """Return the record with which a promotion is accepted; for a request, with where its tags are now.
-
-    None: the ledger has a tag elsewhere than it was read. It has moved just now, unless it stays so.
-    """
-    now, reasons = dependencies.now(), waiting.reasons_of(held.errors)
-    asked = promotion.wait.until if promotion.wait else None
-    wait = Wait(waiting.first_until(promotion.trigger, asked, now))
-    plan, opened = held.plan, _opened(promotion, earlier)
-    if plan is None:
-        return documents.waits(opened, wait, reasons)
-    record = replace(
-        opened,
-        rule=plan.rule.name,
-        image_digest=plan.manifest.digest,
-        media_type=plan.manifest.media_type,
-        image_tags=tuple(plan.current_digests),
-    )
-    if promotion.trigger is Trigger.SCAN:
-        return documents.waits(record, wait, reasons)
-    positions = dependencies.heads.positions(promotion.repository, record.image_tags)
-    if is_first and any(_differs(position, plan.current_digests[tag]) for tag, position in positions.items()):
-        return None
-    seen = {tag: Seen(plan.current_digests[tag], each.version, each.holder) for tag, each in positions.items()}
-    wait = Wait(wait.until, seen, promotion.expected_digests, _reached(plan, dependencies))
-    return documents.waits(record, wait, reasons, plan.moves)
-
-
-def _opened(promotion: Promotion, earlier: Record | None) -> Record:
-    """Return the record of a promotion, with the tags that an earlier attempt has put."""
-    opened = documents.opened(promotion)
-    if earlier is None:
-        return opened
-    put = tuple(move for move in earlier.moves if move.outcome is Outcome.PROMOTED)
-    return replace(inheriting(opened, earlier), moves=put)
-
-
-def _differs(position: Position, current_digest: str | None) -> bool:
-    return position.holder is None and position.image_digest not in (None, current_digest)
-
-
-def _reached(plan: Plan, dependencies: Dependencies) -> datetime | None:
-    """Return when the image had reached its source tag, where the rule's gate asks for that."""
-    gate = plan.rule.gate
-    return reached_at(plan, dependencies) if gate and gate.soak and not plan.promotion.undoes else None

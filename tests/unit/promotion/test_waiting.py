@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,14 +13,16 @@ from promoter.domain import documents
 from promoter.domain.answers import Answer, NotPromoted, Waiting
 from promoter.domain.errors import NotWaiting, TagBusy, Throttled
 from promoter.domain.findings import Finding, Scan
+from promoter.domain.leasing import Busy, Stale
 from promoter.domain.model import ImageId, Manifest, Outcome, Promoted, Promotion, Seen, Source, TagMove, Wait
 from promoter.domain.policy import Policy
-from promoter.domain.records import Record
+from promoter.domain.records import Lease, Record
 from promoter.domain.rule import Freeze
 from promoter.promotion import promote as use_case
 from promoter.promotion import waiting
 from promoter.promotion.dependencies import Dependencies
-from tests.support.ledgers import InMemoryLedger, dependencies
+from promoter.promotion.recovery import recover
+from tests.support.ledgers import InMemoryLedger, InMemoryWaiting, dependencies
 from tests.support.policies import gate, policy, rule
 from tests.support.promotions import NEW, NOW, OLD, OTHER, promotion
 from tests.support.registries import REPOSITORY, FailingImageFacts, InMemoryRegistry, KnownImageFacts
@@ -253,6 +256,17 @@ def test_a_newer_request_that_waits_supersedes_the_older(world: World) -> None:
     assert world.registry.tags["prod"] == OTHER
 
 
+def test_a_request_that_was_held_up_does_not_supersede_a_newer_one(world: World) -> None:
+    """It was asked for first, and comes to be accepted second."""
+    world.ask(promotion_id="p-2", source=Source(ImageId("other")))
+
+    assert code_of(world.ask(promotion_id="p-1", asked_at=NOW - timedelta(seconds=9))) == "superseded"
+
+    world.scanned(OTHER)
+    assert isinstance(world.wake("p-2"), Promoted)
+    assert world.registry.tags["prod"] == OTHER
+
+
 def test_a_request_for_another_tag_supersedes_nothing(world: World) -> None:
     """Prod and canary are two."""
     world.ask()
@@ -295,6 +309,38 @@ def test_it_expires(world: World) -> None:
     assert code_of(answer) == "expired"
     assert [reason.code for reason in world.record().reasons] == ["scan_pending"]
     assert world.registry.puts == []
+
+
+@dataclass
+class SlowImageFacts(KnownImageFacts):
+    """Facts that take their time."""
+
+    takes: Callable[[], None] = lambda: None
+
+    def scan(self, repository: Any, image_digest: str) -> Scan:
+        self.takes()
+        return super().scan(repository, image_digest)
+
+
+def test_one_whose_time_ends_while_it_is_judged_moves_nothing(world: World) -> None:
+    """From that moment on everybody reads that it has expired."""
+    world.ask()
+    world.now += DAY - timedelta(seconds=1)
+    world.facts = SlowImageFacts({NEW.digest: CLEAN}, takes=lambda: world._pause(5))
+
+    assert code_of(world.wake()) == "expired"
+    assert world.registry.puts == []
+    assert world.ledger.outcomes() == ["REFUSED"]
+
+
+def test_one_whose_time_ends_while_it_is_accepted_is_run_once(world: World) -> None:
+    """A repeat runs again what has waited in vain, but a request is no repeat of itself."""
+    world.facts = SlowImageFacts(pushes={NEW.digest: NOW}, takes=lambda: world._pause(5))
+
+    answer = world.ask(wait=Wait(world.now + timedelta(seconds=1)))
+
+    assert code_of(answer) == "expired"
+    assert world.ledger.outcomes() == ["REFUSED"]
 
 
 def test_a_cancelled_one_moves_nothing(world: World) -> None:
@@ -425,6 +471,30 @@ def test_a_throttled_put_is_waited_for(world: World) -> None:
     assert world.ledger.outcomes() == ["PROMOTED"]
 
 
+def test_a_manifest_that_came_along_waits_after_its_lease_too(world: World) -> None:
+    """Nothing was in its way but the registry, so that it had not been accepted to wait."""
+    world.policy = policy(rule(to=["prod"]))
+    world.registry = ThrottlingRegistry({"prod": OLD}, throttled={"prod"})
+    assert waits_for(world.ask(source=Source(manifest=NEW))) == ("throttled",)
+
+    world.registry.throttled.clear()
+
+    assert isinstance(world.wake(), Promoted)
+    assert world.registry.tags["prod"] == NEW
+
+
+def test_a_manifest_that_died_with_its_function_does_not_wait(world: World) -> None:
+    """Nobody has it any longer but its requester, whose key runs the promotion again."""
+    came = promotion(source=Source(manifest=NEW), image_tags=("prod",), wait=Wait(world.now + DAY))
+    intent = replace(documents.opened(came, rule="release"), moves=(TagMove("prod", Outcome.PLANNED, OLD.digest),))
+    assert isinstance(world.ledger.begin(intent, {"prod": OLD.digest}, {}), Lease)
+    world.now += timedelta(minutes=1)
+
+    recover("p-1", world.here)
+
+    assert (world.record().outcome, world.record().code) == ("FAILED", "interrupted")
+
+
 def test_a_tag_that_another_promotion_moves_is_waited_for(world: World) -> None:
     """What that one does comes before, whatever it is: the request is the newer of the two."""
     world.scanned()
@@ -442,6 +512,18 @@ def test_a_tag_that_another_promotion_moves_is_waited_for(world: World) -> None:
 
     assert isinstance(world.wake(), Promoted)
     assert world.registry.tags["prod"] == NEW
+
+
+def test_a_tag_that_many_promotions_move_is_waited_for_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """API Gateway answers 504 after half a minute. The request is told before that, that it was not accepted."""
+    world.scanned()
+    begun = Busy("Another promotion is moving the tag. Retry.")
+    monkeypatch.setattr(InMemoryLedger, "begin", lambda *_: begun)
+    monkeypatch.setattr(InMemoryWaiting, "accept", lambda *_: Stale({"prod": 1}))  # the next one has its lease
+
+    assert code_of(world.ask()) == "tag_busy"
+
+    assert world.now - NOW < world.here.patience + timedelta(seconds=5)
 
 
 def record_of(asked: Promotion, image: Manifest) -> Record:

@@ -65,7 +65,7 @@ class DynamoLedger:
         """Take the lease in one transaction; the condition on each head is the compare of the compare-and-swap.
 
         A request that has waited must still be the newest of its rule that waits for its tags. One that may have
-        to wait becomes that, because it is newer than those that wait.
+        to wait becomes that, unless one that was asked for later waits.
         """
         until = (self._now() + self._lease_duration).replace(microsecond=0)  # as the others read it
         lease = Lease(secrets.token_urlsafe(TOKEN), record, until)
@@ -79,16 +79,16 @@ class DynamoLedger:
             leases.take(self._head(record.repository, tag), lease, digest, versions.get(tag), exact.get(tag))
             for tag, digest in seen.items()
         ]
-        waited = record.image_tags if records.has_waited(record, after) else ()
-        changes += [records.not_overtaken(record, tag, self._table.region) for tag in waited]
-        if records.may_have_to_wait(record, after):
-            changes += [records.newest_of_tag(record, tag, self._table.region) for tag in record.image_tags]
+        has_waited = records.has_waited(record, after)
+        ranked = record.image_tags if has_waited or records.may_have_to_wait(record, after) else ()
+        rank = records.not_overtaken if has_waited else records.newest_of_tag
+        changes += [rank(record, tag, self._table.region) for tag in ranked]
         reasons = self._table.transact(changes, "The promotion could not begin")
         if not reasons:
             return lease
         if standing := records.standing(record, reasons[0], self._now()):
             return standing
-        if others := records.failed(waited, reasons[1 + len(seen) :]):
+        if others := records.failed(ranked, reasons[1 + len(seen) :]):
             return Overtaken(others)
         return leases.in_the_way(record, dict(zip(seen, reasons[1:], strict=False)), self._now())
 

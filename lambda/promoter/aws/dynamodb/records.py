@@ -60,8 +60,12 @@ def newest(
 
 
 def newest_of_tag(record: Record, image_tag: str, region: str) -> Change:
-    """Return the put of what names a request as the newest for a tag."""
-    return newest(record, f"tag#{image_tag}", region)
+    """Return the put of what names a request as the newest for a tag, unless one was asked for later."""
+    values, asked = Values(), keys.sortable(record.asked_at)
+    condition = f"attribute_not_exists(asked) OR asked<={values.text(asked)}"
+    change = newest(record, f"tag#{image_tag}", region, condition, values)
+    change["Put"]["Item"]["asked"] = {"S": asked}
+    return change
 
 
 def newest_key(record: Record, image_tag: str, region: str) -> Item:

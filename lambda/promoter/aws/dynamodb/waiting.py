@@ -9,7 +9,7 @@ from promoter.aws.dynamodb import expressions, items, keys, leases, records
 from promoter.aws.dynamodb.expressions import Values
 from promoter.aws.dynamodb.table import CONDITION_FAILED, INDEX, Item, Table
 from promoter.domain.clock import utc_now
-from promoter.domain.leasing import Accepted, Busy, Recorded, Stale, Waits
+from promoter.domain.leasing import Accepted, Busy, Overtaken, Recorded, Stale, Waits
 from promoter.domain.model import Manifest, Outcome, Trigger
 from promoter.domain.records import Record
 
@@ -46,6 +46,8 @@ class DynamoWaitingPromotions:
             return Recorded()
         if standing := records.standing(record, reasons[0], self._now()):
             return standing
+        if others := records.failed(record.image_tags, reasons[1 + len(seen) :]):
+            return Overtaken(others)
         moved = records.failed(tuple(seen), reasons[1:])
         return Stale(dict.fromkeys(moved, 0)) if moved else CONTENDED
 
@@ -60,6 +62,10 @@ class DynamoWaitingPromotions:
         if not item:
             return None
         return Manifest(item["body"]["B"], item["mediaType"]["S"], item["digest"]["S"])
+
+    def keep(self, record: Record, manifest: Manifest) -> None:
+        """Put the item beside the promotion's."""
+        self._table.put(_manifest_item(record, manifest), NOT_WRITTEN)
 
     def overtaken(self, record: Record) -> tuple[str, ...]:
         """Read which promotion is the newest of each tag."""
@@ -84,20 +90,23 @@ class DynamoWaitingPromotions:
         return self._table.update(key, change, NOT_WRITTEN, **waits | values.members())
 
     def due(self, now: datetime) -> Iterator[str]:
-        """Query each listing of the index."""
-        for number in range(keys.SHARDS):
-            values = Values()
-            found = self._table.every(
-                NOT_READ,
-                IndexName=INDEX,
-                KeyConditionExpression=(
-                    f"listing={values.text(keys.shard(number))} AND listedAt<{values.text(keys.sortable(now))}"
-                ),
-                Limit=PAGE,
-                **values.members(),
-            )
-            for item in found:
-                yield items.promotion_id(item)
+        """Query the listings of the index, and merge them."""
+        from heapq import merge  # events do not need it
+
+        listings = [self._due(keys.shard(number), now) for number in range(keys.SHARDS)]
+        for item in merge(*listings, key=lambda item: str(item["listedAt"]["S"])):
+            yield items.promotion_id(item)
+
+    def _due(self, listing: str, now: datetime) -> Iterator[Item]:
+        values = Values()
+        due = f"listing={values.text(listing)} AND listedAt<{values.text(keys.sortable(now))}"
+        return self._table.every(
+            NOT_READ,
+            IndexName=INDEX,
+            KeyConditionExpression=due,
+            Limit=PAGE,
+            **values.members(),
+        )
 
     def _accept_event(self, record: Record, next_try: datetime, after: Record | None) -> Accepted:
         """Accept a promotion by event, unless one of the same rule, tag and digest waits."""

@@ -1,25 +1,29 @@
 """Wake-ups on DynamoDB: which waiting promotion the next event of which image wakes.
 
 An item is one image's: `pk` is `wake-up#REGISTRY/REGION/REPOSITORY@DIGEST`, `sk` the promotionId, `others` are
-images whose events wake the promotion too, `expires` is when DynamoDB may forget it, in epoch seconds. An item
-without a promotion that waits does no harm: it is removed when it is found.
+images whose events wake the promotion too, `expires` is when DynamoDB may forget it, in epoch seconds. One that
+has woken its promotion is `served`, so that the same event, delivered again, is known as a repeat.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from promoter.aws.dynamodb import keys
 from promoter.aws.dynamodb.expressions import Values
 from promoter.aws.dynamodb.table import Item, Table, asking
+from promoter.domain.clock import utc_now
 from promoter.domain.errors import LedgerError
 from promoter.domain.model import Repository
 from promoter.domain.records import WakeUp
 
 MOST_WRITTEN, MOST_READ = 25, 100  # of BatchWriteItem, of BatchGetItem
 NOT_READ, NOT_WRITTEN = "The wake-ups could not be read", "The wake-up was not written"
+KEPT = timedelta(days=2)
+"""How long one that was served is kept: EventBridge delivers an event for a day at most, and then the queue."""
+
 OTHERS = 8
 """Images that an item names beside its own: as many as leave it within one write unit, 1 KB."""
 
@@ -27,8 +31,9 @@ OTHERS = 8
 class DynamoWakeUps:
     """Wake-ups in one table, which others may share: every key begins with `wake-up#`."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, *, now: Callable[[], datetime] = utc_now) -> None:
         self._table = table
+        self._now = now
 
     def add(
         self, repository: Repository, promotion_id: str, image_digests: Sequence[str], until: datetime
@@ -42,8 +47,12 @@ class DynamoWakeUps:
             WakeUp(repository, digest, promotion_id, _others(number, digests))
             for number, digest in enumerate(digests)
         ]
-        now = datetime.now(UTC).timestamp()
-        standing = {item["pk"]["S"] for item in self._read(wake_ups) if keys.number(item, "expires") > now}
+        now = int(self._now().timestamp())  # in whole seconds, as they expire
+        standing = {
+            item["pk"]["S"]
+            for item in self._read(wake_ups)
+            if keys.number(item, "expires") >= now and "served" not in item
+        }
         missing = [wake_up for wake_up in wake_ups if self._key(wake_up)["pk"]["S"] not in standing]
         self._write([self._item(wake_up, until) for wake_up in missing])
         return bool(missing)
@@ -64,11 +73,12 @@ class DynamoWakeUps:
     def beside(self, wake_up: WakeUp) -> tuple[str, ...]:
         """Read the items of the others."""
         others = [wake_up._replace(image_digest=digest) for digest in wake_up.others]
-        return tuple(_wake_up(item).image_digest for item in self._read(others))
+        found = map(_wake_up, self._read(others))
+        return tuple(each.image_digest for each in found if not each.is_served)
 
-    def remove(self, wake_up: WakeUp) -> None:
-        """Delete the item."""
-        self._table.delete(self._key(wake_up), "The wake-up was not removed")
+    def mark_served(self, wake_up: WakeUp) -> None:
+        """Put the item anew, for as long as its event may be delivered again."""
+        self._table.put(self._item(wake_up, self._now() + KEPT) | {"served": {"BOOL": True}}, NOT_WRITTEN)
 
     def _read(self, wake_ups: Sequence[WakeUp]) -> Iterator[Item]:
         """Yield the items that there are."""
@@ -116,4 +126,4 @@ def _portions(entries: Sequence[Any], most: int) -> Iterator[list[Any]]:
 def _wake_up(item: Item) -> WakeUp:
     repository, _, image_digest = item["pk"]["S"].partition("#")[2].partition("@")
     others = tuple(sorted(item.get("others", {}).get("SS", [])))
-    return WakeUp(keys.placed(repository), image_digest, item["sk"]["S"], others)
+    return WakeUp(keys.placed(repository), image_digest, item["sk"]["S"], others, "served" in item)

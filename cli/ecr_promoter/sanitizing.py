@@ -1,4 +1,4 @@
-"""Texts of others on a terminal and in the log of a CI system: they are shown, and command nothing."""
+"""Sanitizes texts of others: a terminal or a CI system shows them, and obeys nothing in them."""
 
 from __future__ import annotations
 
