@@ -48,6 +48,7 @@ GATEWAY = {
     404: "The API has no such route.",
     413: "The body has more than 10 MB.",
     429: "The limit of `apiRate` and `apiBurst` is exceeded.",
+    431: "The path, the query and the headers have more than 10,240 bytes.",
     500: "The function broke off.",
     503: "The function was throttled.",
     504: "The function did not answer within 30 seconds.",

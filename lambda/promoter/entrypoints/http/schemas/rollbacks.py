@@ -24,11 +24,14 @@ from promoter.entrypoints.http.schemas.members import (
 from promoter.entrypoints.http.schemas.reading import read_body
 from promoter.entrypoints.http.schemas.waiting import WaitMember, read_wait
 
+WRITTEN = r"[^\s\x00-\x1f\x7f-\xa0\ufeff]"
+"""A character that one can see. Python and JSON Schema (ECMA-262) count different characters as white space."""
+
 
 class OverrideBody(Struct, forbid_unknown_fields=True, rename="camel"):
     """Why an operator rolls back under a freeze, or without the promotion's rule."""
 
-    reason: Annotated[str, Meta(min_length=1, max_length=400, pattern=r"\S")]
+    reason: Annotated[str, Meta(min_length=1, max_length=400, pattern=WRITTEN)]
 
 
 class RollbackBody(Struct, forbid_unknown_fields=True, rename="camel"):

@@ -89,6 +89,7 @@ def test_a_key_belongs_to_what_is_taken_back() -> None:
         ({"override": {}}, "override.reason"),
         ({"override": {"reason": ""}}, "override.reason"),
         ({"override": {"reason": " \n"}}, "override.reason"),
+        ({"override": {"reason": "\x1e\x85\u2028\ufeff"}}, "override.reason"),
         ({"override": {"reason": "x" * 401}}, "override.reason"),
         ({"override": "release 7"}, "override"),
     ],
