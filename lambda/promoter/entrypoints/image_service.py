@@ -28,7 +28,8 @@ NOTHING = Rest()
 class Served:
     """How an event was served: its answers, what there was no time for, and what has to be tried again.
 
-    `event` is the event with the image that it wakes. `error` is the first error of what failed.
+    `event` is the event with the image that it wakes. `error` is the first error of what failed. `woken` are rules
+    and sources of the promotions that it has woken, now or when it was delivered before.
     """
 
     event: ImageEvent
